@@ -1,0 +1,44 @@
+# `make` alone lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+# Everything a training run prints must also be right where no hub can be reached.
+export HF_HUB_OFFLINE ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types format bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[demo]"
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $@ $(VENV)/.demo
+
+install: $(VENV)/.dev  ## .venv with everything that developers need
+
+demo: $(VENV)/.demo  ## train one model for German, Ukrainian and Finnish and show what it gained (under 10 minutes)
+	$(BIN)/clearir run recipes/demo.yaml
+
+test: $(VENV)/.dev  ## the whole test suite, offline
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## ruff: lint and format check
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(VENV)/.dev  ## mypy, strict on src
+	$(BIN)/mypy
+
+format: $(VENV)/.dev  ## rewrite the code as ruff formats it
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+clean:  ## remove the environment and all outputs
+	rm -rf $(VENV) runs artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,148 @@
+"""Outputs on disk: whole or absent, each with a manifest that tells what made it.
+
+A stage writes a folder. Its ``manifest.json`` is written last inside a folder that is then renamed into place, so a
+folder under its final name is finished. The manifest holds the settings and the fingerprints of the inputs; run again
+with the same ones, the stage is skipped; with other ones it stops and asks for ``overwrite``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from clearir.errors import InputError
+
+MANIFEST = "manifest.json"
+
+
+def fingerprint(value: Any) -> str:
+    """16 hexadecimal digits that are the same for the same JSON value, on every machine."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def path_fingerprint(path: Path) -> str:
+    """Fingerprint of a file's bytes, or of all files in a folder (names and bytes, hidden files left out)."""
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        name = "" if path.is_file() else file.relative_to(path).as_posix()
+        if any(part.startswith(".") for part in Path(name).parts):
+            continue
+        digest.update(name.encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path``; it takes the name ``path`` when the block ends well and vanishes when it fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    temporary.chmod(0o666 & ~_umask())  # mkstemp makes 0600; a result has the rights of any other file
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Like `atomic_file` for a folder. What was at ``path`` is kept until the new folder is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary.chmod(0o777 & ~_umask())
+    old = temporary.with_name(temporary.name + ".old")
+    try:
+        yield temporary
+        if path.exists():
+            path.replace(old)
+        temporary.replace(path)
+    finally:
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as readable UTF-8 JSON, atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: there is no such file, or it holds no JSON; the message names file and line.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not JSON ({error.msg})") from error
+
+
+def is_finished(folder: Path, settings: Mapping[str, Any]) -> bool:
+    """Whether ``folder`` is the finished output of a stage with these settings."""
+    manifest = folder / MANIFEST
+    return manifest.is_file() and read_json(manifest).get("fingerprint") == fingerprint(settings)
+
+
+def run_stage(
+    folder: Path, settings: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any] | None], *, overwrite: bool = False
+) -> bool:
+    """Run ``make(temporary_folder)`` unless ``folder`` already is what it would make.
+
+    Args:
+        folder: the final place of the output.
+        settings: everything that the output depends on, as JSON values (settings, fingerprints of inputs, seed).
+        make: writes the output into the folder it gets; what it returns is kept in the manifest as ``"result"``.
+        overwrite: replace an output that other settings made.
+
+    Returns:
+        True if the work was done now, False if it was already there.
+
+    Raises:
+        InputError: ``folder`` holds something else and ``overwrite`` is off.
+    """
+    from clearir import __version__
+
+    if is_finished(folder, settings):
+        return False
+    if folder.exists() and any(folder.iterdir()) and not overwrite:
+        raise InputError(
+            f"{folder} holds the output of other settings; choose another output folder or add --overwrite"
+        )
+    with atomic_folder(folder) as temporary:
+        result = make(temporary)
+        write_json(
+            temporary / MANIFEST,
+            {
+                "fingerprint": fingerprint(settings),
+                "clearir": __version__,
+                "settings": dict(settings),
+                "result": None if result is None else dict(result),
+            },
+        )
+    return True

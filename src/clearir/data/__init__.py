@@ -1,0 +1,1 @@
+"""Rows and what is done to them before training."""

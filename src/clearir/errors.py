@@ -1,0 +1,19 @@
+"""What clearir raises when the input, not the code, is at fault.
+
+A message names the place (file, row, column, recipe key), what is wrong there, and what to type next. The command
+line prints it as it stands and exits with status 2; nobody should ever see a traceback for bad input.
+"""
+
+from __future__ import annotations
+
+
+class ClearirError(Exception):
+    """Base of all errors that a user can put right."""
+
+
+class InputError(ClearirError, ValueError):
+    """Data, a recipe or an argument that cannot be used as it is."""
+
+
+class MissingExtraError(ClearirError, ImportError):
+    """An optional dependency is not installed; the message holds the exact command that installs it."""

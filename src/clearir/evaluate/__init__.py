@@ -1,0 +1,1 @@
+"""Scores in every direction, and whether a difference between two models is real."""

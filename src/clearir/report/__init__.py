@@ -1,0 +1,1 @@
+"""Scores in, pictures and tables out; no model is loaded here."""
