@@ -110,7 +110,11 @@ def is_finished(folder: Path, settings: Mapping[str, Any]) -> bool:
 
 
 def run_stage(
-    folder: Path, settings: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any] | None], *, overwrite: bool = False
+    folder: Path,
+    settings: Mapping[str, Any],
+    make: Callable[[Path], Mapping[str, Any] | None],
+    *,
+    overwrite: bool = False,
 ) -> bool:
     """Run ``make(temporary_folder)`` unless ``folder`` already is what it would make.
 
