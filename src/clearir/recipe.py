@@ -1,0 +1,141 @@
+"""A recipe: everything that a run depends on, as one validated object.
+
+```python
+recipe = load_recipe(Path("recipes/demo.yaml"), ["train.max_steps=20", "loss.alpha=0.3"])
+```
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from clearir.errors import InputError
+from clearir.settings import (
+    DataSettings,
+    EvaluateSettings,
+    LossSettings,
+    MineSettings,
+    PromptSettings,
+    SearchExample,
+    Settings,
+    TrainSettings,
+)
+
+
+class Recipe(Settings):
+    """A run from rows to report.
+
+    Attributes:
+        name: of the run, as reports show it.
+        model: Hub name, folder, or ``python:PACKAGE/folder`` for one inside an installed Python package.
+        output: folder of everything that the run writes.
+        seed: of all that is drawn.
+        trust_remote_code: run code that comes with the model. Only for a model whose code you have read.
+        data: see `DataSettings`; and so on.
+        searches: queries that the end of the run answers before and after.
+    """
+
+    name: str
+    model: str
+    output: str
+    seed: int = 0
+    trust_remote_code: bool = False
+    data: DataSettings = DataSettings()
+    mine: MineSettings = MineSettings()
+    loss: LossSettings = LossSettings()
+    train: TrainSettings = TrainSettings()
+    prompts: PromptSettings = PromptSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    searches: tuple[SearchExample, ...] = ()
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and put the overrides on top.
+
+    Args:
+        path: YAML file.
+        overrides: ``key.key=value``, the value as YAML.
+
+    Raises:
+        InputError: unreadable file, broken YAML, an unknown key or a value that does not fit; the message names file,
+            key and the fix.
+    """
+    content = _read_yaml(path)
+    for override in overrides:
+        _override(content, override)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise InputError("\n".join(_explain(path, one) for one in error.errors())) from error
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML, defaults included."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.strerror or error}; give the path of a recipe, e.g. recipes/demo.yaml"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise InputError(f"{place}: not YAML ({getattr(error, 'problem', None) or error})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: a recipe is a mapping of keys (name, model, output, data, ...)")
+    return content
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise InputError(f"{override!r} is no override; write KEY=VALUE, e.g. train.max_steps=20")
+    *parents, last = key.split(".")
+    place: Any = content
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise InputError(f"{override!r}: {parent!r} is a value and has no keys below it")
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"{override!r}: {value!r} is not YAML; quote it") from error
+
+
+def _explain(path: Path, error: Any) -> str:
+    """One line for one of pydantic's errors."""
+    location = [
+        str(part) for part in error["loc"] if not str(part).startswith(("function-", "constrained-", "float", "dict["))
+    ]
+    key = ".".join(location)
+    if error["type"] == "extra_forbidden":
+        known = _keys_at(location[:-1])
+        near = difflib.get_close_matches(location[-1], known, n=1)
+        fix = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        return f"{path}: unknown key {key!r}; {fix}"
+    if error["type"] == "missing":
+        return f"{path}: the key {key!r} is missing; add it"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{path}: {key}: {message} (got {error['input']!r})"
+
+
+def _keys_at(location: Sequence[str]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for part in location:
+        field = model.model_fields.get(part)
+        inner = None if field is None else field.annotation
+        candidates = [inner, *get_args(inner)]
+        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model)
+    return list(model.model_fields)

@@ -1,0 +1,156 @@
+"""The settings of each stage: validated, frozen, unknown names refused. A recipe is made of these.
+
+They live apart from the stages so that a recipe can be read without importing torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Settings(BaseModel):
+    """Base of all settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class DataSettings(Settings):
+    """Where the rows come from and which of them are held out.
+
+    Attributes:
+        source: kind of source (`clearir.data.sources`): table, hub, squad, afriqa, debian or beir.
+        path: file, folder, list of files, or Hub name. Debian: the folder for the lists (default: in the output).
+        columns: our name of a column -> the table's.
+        languages: target languages to keep; None keeps all.
+        language: of the target queries, where the table has no such column.
+        bridge: language of queries and passages, likewise.
+        max_negatives: keep so many negatives a row.
+        on_bad: "skip" counts and leaves out rows that cannot be used.
+        config: configuration of a Hub data set.
+        split: split of a Hub data set.
+        revision: revision of a Hub data set.
+        test: rows held out for evaluation: a share of each language's, or a number by language.
+        dev: rows held out to watch training with; likewise.
+    """
+
+    source: str = "table"
+    path: str | list[str] | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    languages: list[str] | None = None
+    language: str | None = None
+    bridge: str = "en"
+    max_negatives: Count | None = None
+    on_bad: Literal["error", "skip"] = "error"
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    test: Share | dict[str, int] = 0.1
+    dev: Share | dict[str, int] = 0.0
+
+
+class MineSettings(Settings):
+    """Hard negatives; see `clearir.data.mine.mine`. The paper draws 5 and 5 from ranks 50 to 100."""
+
+    negatives: Count = 5
+    target_negatives: Count = 5
+    window: tuple[Positive, Positive] = (10, 100)
+    margin: float | None = None
+    max_score: float | None = None
+    mine_target: Literal["bridge", "target"] = "bridge"
+
+
+class LossSettings(Settings):
+    """The loss; see `clearir.losses`.
+
+    Attributes:
+        cached: `CachedCLEARLoss`: any batch size in the memory of ``mini_batch_size`` texts.
+    """
+
+    alpha: Share = 0.4
+    beta: Share = 0.2
+    scale: Annotated[float, Field(gt=0)] = 20.0
+    mask_false_negatives: bool = True
+    gather_across_devices: bool = False
+    cached: bool = True
+    mini_batch_size: Positive = 32
+    mini_batch_num_tokens: Positive | None = None
+
+    @model_validator(mode="after")
+    def _leaves_weight(self) -> LossSettings:
+        if self.alpha + self.beta > 1:
+            raise ValueError("alpha + beta is over 1; the forward term gets what is left (0.4 and 0.2 in the paper)")
+        return self
+
+
+class TrainSettings(Settings):
+    """How long, how fast, on what.
+
+    Attributes:
+        max_steps: steps of the optimiser; None: as many as ``epochs`` need.
+        epochs: times that the rows are seen, where ``max_steps`` is None.
+        batch_size: rows a step and process.
+        accumulate: batches whose gradients are added up before a step.
+        learning_rate: at its highest, after the warm-up.
+        schedule: of the learning rate after the warm-up, as transformers names it.
+        warmup_ratio: share of the steps that the learning rate rises over.
+        weight_decay: of AdamW.
+        max_grad_norm: gradients are clipped to this norm.
+        max_seq_length: tokens of a text that are read, in training and evaluation; None: the model's own.
+        language_temperature: rows of a language with n rows are drawn with weight n^(1/T), so that a small language
+            is not drowned: 1 keeps the proportions, large values give all languages the same number.
+        precision: auto is bf16 (or fp16) where the accelerator has it, else float32.
+        save_steps: steps between checkpoints.
+        log_steps: steps between entries of the training log.
+        report_to: trackers of transformers ("wandb", "tensorboard", "none").
+        gradient_checkpointing: less memory, more time.
+        attention: implementation that transformers is told to use; None: the faster one for the device.
+    """
+
+    max_steps: Positive | None = None
+    epochs: Annotated[float, Field(gt=0)] = 1.0
+    batch_size: Positive = 64
+    accumulate: Positive = 1
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
+    schedule: str = "cosine"
+    warmup_ratio: Share = 0.05
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_seq_length: Positive | None = None
+    language_temperature: Annotated[float, Field(ge=1)] = 2.0
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    save_steps: Positive = 50
+    log_steps: Positive = 5
+    report_to: tuple[str, ...] = ("none",)
+    gradient_checkpointing: bool = False
+    attention: str | None = None
+
+
+class PromptSettings(Settings):
+    """What stands before every text ("query: ", "passage: "); None: what the model itself says."""
+
+    query: str | None = None
+    passage: str | None = None
+
+
+class EvaluateSettings(Settings):
+    """What is scored when training is done.
+
+    Attributes:
+        pools: also score corpora of several languages together: "pair" (bridge and target), "all".
+    """
+
+    pools: tuple[Literal["pair", "all"], ...] = ()
+
+
+class SearchExample(Settings):
+    """A query that the end of a run answers with the base and with the tuned model."""
+
+    language: str
+    query: str

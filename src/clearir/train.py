@@ -1,0 +1,301 @@
+"""Rows and settings -> SentenceTransformerTrainer -> a plain sentence-transformers folder.
+
+```python
+train(rows, "BAAI/bge-m3", Path("model"), TrainSettings(max_steps=50), LossSettings())
+```
+
+A run that was killed goes on from its last whole checkpoint; on the same machine it ends with the same weights.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clearir.artifacts import atomic_folder, fingerprint, read_json, write_json
+from clearir.data.mix import mix
+from clearir.data.rows import Row, Rows
+from clearir.errors import ClearirError, InputError
+from clearir.progress import task
+from clearir.settings import LossSettings, PromptSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
+    from transformers import TrainerCallback
+
+TRAINING = "training.json"
+#: stands in a checkpoint once everything else of it is on the disk
+WHOLE = "whole"
+
+
+def steps_of(settings: TrainSettings, rows: int, processes: int = 1) -> int:
+    """Steps of the optimiser that the settings ask for."""
+    a_step = settings.batch_size * settings.accumulate * processes
+    return settings.max_steps or max(1, math.ceil(rows * settings.epochs / a_step))
+
+
+def draw_rows(rows: Sequence[Row], settings: TrainSettings, seed: int, processes: int = 1) -> list[Row]:
+    """The rows in the order in which training sees them: as many as its steps take, languages mixed."""
+    a_step = settings.batch_size * settings.accumulate * processes
+    return mix(rows, steps_of(settings, len(rows), processes) * a_step, settings.language_temperature, seed)
+
+
+def train(
+    rows: Sequence[Row],
+    model: str,
+    out: Path,
+    settings: TrainSettings,
+    loss: LossSettings,
+    *,
+    prompts: PromptSettings | None = None,
+    seed: int = 0,
+    trust_remote_code: bool = False,
+    work: Path | None = None,
+) -> dict[str, Any]:
+    """Train a model on rows and save it.
+
+    Args:
+        rows: what `draw_rows` gave; every row has a target query.
+        model: Hub name, folder, or ``python:PACKAGE/folder``.
+        out: folder of the trained model; it appears when training is done, with `TRAINING` (log, seconds, rows of
+            each language) in it.
+        settings: how long, how fast.
+        loss: the loss.
+        prompts: put before queries and passages; None: what the model says.
+        seed: of dropout.
+        trust_remote_code: run code that comes with the model.
+        work: folder for checkpoints; they are found again when the same training is started anew, and removed when
+            it is done. By default a hidden folder beside ``out``.
+
+    Returns:
+        what is in `TRAINING`.
+
+    Raises:
+        InputError: rows without target queries, or a model that cannot be loaded.
+        ClearirError: loss or gradients are no longer finite.
+    """
+    import torch
+    from transformers import set_seed
+
+    from clearir.encode import load_model, prompts_of
+
+    table = Rows.collect(rows, "the rows to train on")
+    if any(row.target_query is None for row in table):
+        raise InputError("some rows have no target query; translate the queries first (clearir prepare)")
+    set_seed(seed)
+    attention = settings.attention or (None if torch.cuda.is_available() else "eager")
+    network = load_model(
+        model, trust_remote_code=trust_remote_code, max_seq_length=settings.max_seq_length, attention=attention
+    )
+    prompts = prompts or PromptSettings()
+    before_each = prompts_of(network, prompts.query, prompts.passage)
+    dataset = _dataset(rows)
+    key = fingerprint(
+        {
+            "model": model,
+            "train": settings.model_dump(mode="json"),
+            "loss": loss.model_dump(mode="json"),
+            "prompts": [before_each.query, before_each.passage],
+            "rows": fingerprint([[*row] for row in zip(*dataset.to_dict().values(), strict=True)]),
+            "seed": seed,
+        }
+    )
+    checkpoints = (work or out.parent / f".{out.name}.checkpoints") / key
+    trainer = _trainer(network, dataset, checkpoints, settings, loss, before_each, seed)
+    resume = last_whole_checkpoint(checkpoints)
+    begun = time.monotonic() - _seconds_before(resume)
+    trainer.add_callback(_checkpoint_callback(lambda: time.monotonic() - begun))
+    with task("Training", trainer.args.max_steps) as advance:
+        trainer.add_callback(_progress_callback(advance, trainer.loss))
+        trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+    record = {
+        "log": [entry for entry in trainer.state.log_history if "loss" in entry],
+        "seconds": round(time.monotonic() - begun, 1),
+        "steps": trainer.state.global_step,
+        "rows_by_language": dict(Counter(row.language for row in rows).most_common()),
+    }
+    if trainer.is_world_process_zero():
+        with atomic_folder(out) as temporary:
+            network.save_pretrained(str(temporary), create_model_card=False)
+            write_json(temporary / TRAINING, record)
+        shutil.rmtree(checkpoints.parent, ignore_errors=True)
+    return record
+
+
+def _dataset(rows: Sequence[Row]) -> Dataset:
+    """The columns that the loss takes, in its order: rows that are drawn twice stand there twice."""
+    from datasets import Dataset
+
+    distinct = Rows.collect(rows)
+    n, m = distinct.num_negatives
+    columns = {
+        "query": [row.query for row in rows],
+        "passage": [row.passage for row in rows],
+        **{f"negative_{i + 1}": [row.negatives[i] for row in rows] for i in range(n)},
+        "target_query": [row.target_query for row in rows],
+        **{f"target_negative_{i + 1}": [row.target_negatives[i] for row in rows] for i in range(m)},
+    }
+    return Dataset.from_dict(columns)
+
+
+def _trainer(
+    network: SentenceTransformer,
+    dataset: Dataset,
+    checkpoints: Path,
+    settings: TrainSettings,
+    loss: LossSettings,
+    prompts: Any,
+    seed: int,
+) -> SentenceTransformerTrainer:
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+
+    n = sum(column.startswith("negative_") for column in dataset.column_names)
+    bf16, fp16 = _half_precision(settings.precision)
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=steps_of(settings, len(dataset), int(os.environ.get("WORLD_SIZE", "1"))),
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulate,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup_ratio,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        bf16=bf16,
+        fp16=fp16,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        save_strategy="steps",
+        save_steps=settings.save_steps,
+        save_total_limit=2,
+        logging_steps=settings.log_steps,
+        report_to=list(settings.report_to),
+        disable_tqdm=True,
+        seed=seed,
+        data_seed=seed,
+        prompts={column: _prompt_of(column, prompts) for column in dataset.column_names},
+        logging_nan_inf_filter=False,
+        eval_strategy="no",
+        dataloader_pin_memory=network.device.type != "cpu",
+    )
+    return SentenceTransformerTrainer(
+        model=network, args=arguments, train_dataset=dataset, loss=make_loss(network, loss, n)
+    )
+
+
+def make_loss(network: SentenceTransformer, settings: LossSettings, num_negatives: int) -> Any:
+    """The loss that the settings name.
+
+    Args:
+        network: the model.
+        settings: the loss's.
+        num_negatives: negative passages a row.
+    """
+    from clearir.losses import CachedCLEARLoss, CLEARLoss
+
+    common: dict[str, Any] = {
+        "alpha": settings.alpha,
+        "beta": settings.beta,
+        "scale": settings.scale,
+        "num_negatives": num_negatives,
+        "mask_false_negatives": settings.mask_false_negatives,
+        "gather_across_devices": settings.gather_across_devices,
+    }
+    if not settings.cached:
+        return CLEARLoss(network, **common)
+    return CachedCLEARLoss(
+        network,
+        **common,
+        mini_batch_size=settings.mini_batch_size,
+        mini_batch_num_tokens=settings.mini_batch_num_tokens,
+    )
+
+
+def _prompt_of(column: str, prompts: Any) -> str:
+    is_passage = column == "passage" or column.startswith("negative_")
+    return str(prompts.passage if is_passage else prompts.query)
+
+
+def _half_precision(precision: str) -> tuple[bool, bool]:
+    import torch
+
+    if precision != "auto":
+        return precision == "bf16", precision == "fp16"
+    if not torch.cuda.is_available():
+        return False, False
+    bf16 = torch.cuda.is_bf16_supported()
+    return bf16, not bf16
+
+
+# -- checkpoints ------------------------------------------------------------------------------------------------
+
+
+def last_whole_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; those that were not are removed."""
+    whole = []
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2])):
+        if (checkpoint / WHOLE).is_file():
+            whole.append(checkpoint)
+        else:
+            shutil.rmtree(checkpoint, ignore_errors=True)
+    return whole[-1] if whole else None
+
+
+def _seconds_before(checkpoint: Path | None) -> float:
+    return float(read_json(checkpoint / WHOLE)["seconds"]) if checkpoint else 0.0
+
+
+def _checkpoint_callback(seconds: Callable[[], float]) -> TrainerCallback:
+    from transformers import TrainerCallback
+
+    class MarkWhole(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        """A checkpoint is written file by file; the mark comes after all of them."""
+
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.is_world_process_zero:
+                folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+                write_json(folder / WHOLE, {"seconds": seconds()})
+
+    return MarkWhole()
+
+
+def _progress_callback(advance: Callable[..., None], loss: Any) -> TrainerCallback:
+    from transformers import TrainerCallback
+
+    class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        """Moves the bar, keeps the loss's terms for the log, and stops at numbers that are no numbers."""
+
+        def __init__(self) -> None:
+            self.sums: defaultdict[str, float] = defaultdict(float)
+            self.steps = 0
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            advance(state.global_step)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            advance(1)
+            self.steps += 1
+            for name, value in loss.terms.items():
+                self.sums[name] += float(value)
+            if not all(math.isfinite(value) for value in self.sums.values()):
+                terms = {name: float(value) for name, value in loss.terms.items()}
+                raise ClearirError(
+                    f"step {state.global_step}: the loss is not finite any more ({json.dumps(terms)}); lower "
+                    "train.learning_rate or set train.precision=fp32. The last checkpoint is kept"
+                )
+
+        def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if self.steps and state.log_history and "loss" in state.log_history[-1]:
+                means = {name: round(total / self.steps, 5) for name, total in self.sums.items()}
+                state.log_history[-1].update(means)
+                self.sums.clear()
+                self.steps = 0
+
+    return Watch()
