@@ -1,0 +1,185 @@
+"""A report as Markdown: what a terminal, a code review and a hub page can show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from clearir.report.examples import Change, Found, most_changed
+from clearir.report.headline import headline
+from clearir.report.run import Data, Hit, Run, Training
+from clearir.report.tables import Cell, DirectionTable, direction_table
+from clearir.report.text import language_name, markdown, points, signed
+
+EXAMPLES = 5
+
+
+def to_markdown(run: Run) -> str:
+    """The whole report as Markdown."""
+    table = direction_table(run.before, run.after, run.languages)
+    parts = [
+        f"# {markdown(run.name)}",
+        f"{markdown(run.before.model)} before, {markdown(run.after.model)} after, on {markdown(run.before.suite)}.",
+        *(f"- {markdown(line, 1000)}" for line in headline(table)),
+        "## Scores",
+        score_table(table),
+        table_note(table),
+        *_examples(run),
+        *_searches(run),
+        *(_training(run.training) if run.training else []),
+        *(data_section(run.data) if run.data else []),
+        *settings_section(run),
+        "## Where the numbers come from",
+        provenance(run),
+    ]
+    return join(parts)
+
+
+def join(parts: Sequence[str]) -> str:
+    """Blocks with an empty line between them; items of one list stay together."""
+    text = ""
+    for before, part in zip(["", *parts], parts, strict=False):
+        text += ("\n" if before.startswith("- ") and part.startswith("- ") else "\n\n") + part
+    return text.strip() + "\n"
+
+
+def score_table(table: DirectionTable) -> str:
+    """One row a language, and their mean: ``before → after (difference)`` in points."""
+    head = ["language", "queries", *map(markdown, table.kinds)]
+    rows = [
+        [f"{markdown(language_name(row.language))} ({markdown(row.language)})", str(row.queries)]
+        + [_cell(row.cells.get(kind)) for kind in table.kinds]
+        for row in table.rows
+    ]
+    if len(rows) > 1:
+        rows.append(["**mean**", "", *(f"**{_cell(table.mean[kind])}**" for kind in table.kinds)])
+    return grid(head, rows)
+
+
+def table_note(table: DirectionTable) -> str:
+    """What the numbers of `score_table` are."""
+    code, bridge = markdown(table.bridge), markdown(language_name(table.bridge))
+    return (
+        f"{markdown(table.metric)} x 100. x->{code}: queries in the language of the row, passages in {bridge}."
+        f" {code}->{code} is over those {bridge} queries that are also asked in the language of the row."
+    )
+
+
+def data_section(data: Data) -> list[str]:
+    """Sizes of the data, as blocks."""
+    parts = list(dict.fromkeys(part for sizes in data.languages.values() for part in sizes))
+    rows = [
+        [f"{markdown(language_name(language))} ({markdown(language)})", *(str(sizes.get(part, 0)) for part in parts)]
+        for language, sizes in data.languages.items()
+    ]
+    notes = []
+    if data.source:
+        notes.append(f"Source: {markdown(data.source)}.")
+    if data.negatives:
+        passages, queries = [*data.negatives, 0][:2]
+        notes.append(f"Hard negatives a row: {passages} passages, {queries} target queries.")
+    if data.topped_up and any(data.topped_up):
+        notes.append(f"Taken from outside the rank window: {', '.join(map(str, data.topped_up))}.")
+    notes.append(f"Duplicates dropped: {data.duplicates}.")
+    notes += [f"Skipped, {markdown(reason)}: {number}." for reason, number in data.skipped.items()]
+    return ["## Data", grid(["language", *map(markdown, parts)], rows), " ".join(notes)]
+
+
+def settings_section(run: Run) -> list[str]:
+    """The recipe, as blocks."""
+    return ["## Settings", _fenced(run.recipe, "yaml")] if run.recipe else []
+
+
+def provenance(run: Run) -> str:
+    """Which files hold the values, and what to type to see them."""
+    before, after = run.files
+    return (
+        "Every mean is taken over the values per query in"
+        f" {_code(before)} and {_code(after)}\n(`directions`, then `de->en`, then `values`, then the metric; the"
+        " queries' ids are in `query_ids`)."
+        f"\n\n{_fenced(f'clearir compare {before} {after}', 'sh')}"
+    )
+
+
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = True) -> str:
+    """A table of cells that are Markdown already; columns of numbers (all but the first) are set to the right."""
+    lines = [head, ["---", *["---:" if numbers else "---"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(cell: Cell | None) -> str:
+    return f"{points(cell.before)} → {points(cell.after)} ({signed(cell.difference)})" if cell else "–"
+
+
+def _examples(run: Run) -> list[str]:
+    gained, lost = most_changed(run)
+    return [
+        *(["## Queries that gained most", *map(_change, gained[:EXAMPLES])] if gained else []),
+        *(["## Queries that lost most", *map(_change, lost[:EXAMPLES])] if lost else []),
+    ]
+
+
+def _change(change: Change) -> str:
+    title = markdown(change.query if change.query is not None else change.query_id)
+    head = (
+        f"**{title}** ({markdown(change.direction)}, {points(change.values[0])} → {points(change.values[1])},"
+        f" rank {change.ranks[0]} → {change.ranks[1]})"
+    )
+    rows = [
+        [str(place + 1), *(_found(top[place]) if place < len(top) else "" for top in change.top)]
+        for place in range(max(map(len, change.top)))
+    ]
+    return f"{head}\n\n{grid(['', 'before', 'after'], rows, numbers=False)}"
+
+
+def _found(found: Found) -> str:
+    text = markdown(found.text if found.text is not None else found.identifier, 120)
+    return f"**{text}** ✓" if found.right else text
+
+
+def _searches(run: Run) -> list[str]:
+    if not run.searches:
+        return []
+    parts = ["## Searches"]
+    for search in run.searches:
+        rows = [
+            [
+                str(place + 1),
+                *(_hit(side[place]) if place < len(side) else "" for side in (search.before, search.after)),
+            ]
+            for place in range(max(len(search.before), len(search.after)))
+        ]
+        parts.append(f"**{markdown(search.query)}** ({markdown(language_name(search.language))})")
+        parts.append(grid(["", "before", "after"], rows, numbers=False))
+    return parts
+
+
+def _hit(hit: Hit) -> str:
+    return f"{markdown(hit.passage, 120)} ({hit.score:.2f})"
+
+
+def _training(training: Training) -> list[str]:
+    terms = ["step", "loss", "forward", "reverse", "kl"]
+    logged = [entry for entry in training.log if "loss" in entry]
+    few = [logged[i] for i in sorted({round(k * (len(logged) - 1) / 5) for k in range(6)})] if logged else []
+    rows = [[f"{entry['step']:.0f}", *(_number(entry.get(term)) for term in terms[1:])] for entry in few]
+    rows_seen = sum(training.rows_by_language.values())
+    note = f"{training.steps} steps in {training.seconds:.0f} s"
+    return ["## Training", f"{note}, {rows_seen} rows." if rows_seen else f"{note}."] + (
+        [grid(terms, rows)] if rows else []
+    )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _code(text: str) -> str:
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
+def _fenced(text: str, language: str) -> str:
+    """A code block whose fence is longer than any row of backticks in the text."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"

@@ -1,0 +1,199 @@
+"""What a report is drawn from: scores before and after, and what the run's folder tells about how they came about.
+
+```python
+run = load_run(Path("runs/demo"))                                  # the folder of `clearir run`
+run = load_scores(Path("before.json"), Path("after.json"))         # scores alone
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clearir.artifacts import read_json
+from clearir.errors import InputError
+from clearir.evaluate.scores import Scores, Texts
+from clearir.report.tables import check_same_suite
+
+TEXTS = "texts.json"
+
+
+@dataclass(frozen=True)
+class Training:
+    """How training went.
+
+    Attributes:
+        log: one entry a logged step: ``step``, ``loss``, ``forward``, ``reverse``, ``kl``, ``learning_rate``.
+        seconds: duration.
+        steps: of the optimiser.
+        rows_by_language: rows trained on.
+    """
+
+    log: list[dict[str, float]]
+    seconds: float
+    steps: int
+    rows_by_language: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the rows were.
+
+    Attributes:
+        languages: language -> part (train, dev, test) -> number of rows.
+        duplicates: rows dropped because they were there already.
+        skipped: reason -> number of rows that could not be used.
+        negatives: hard negatives a row: passages, target queries.
+        topped_up: how many negatives had to be taken from outside the rank window: passages, target queries.
+        source: kind of source.
+    """
+
+    languages: dict[str, dict[str, int]]
+    duplicates: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    negatives: list[int] | None = None
+    topped_up: list[int] | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A passage that a search found."""
+
+    passage: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Search:
+    """A query and its best passages, before and after."""
+
+    language: str
+    query: str
+    before: list[Hit]
+    after: list[Hit]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that a report shows. Only the scores are always there.
+
+    Attributes:
+        name: as the report's title has it.
+        before: scores of the model before training.
+        after: scores of the trained model.
+        files: the two files of scores, as the report tells where its numbers come from.
+        texts: the texts behind the scores' ids.
+        training: log and sizes of the training.
+        data: sizes of the data.
+        recipe: all settings, as the recipe's YAML.
+        searches: queries with what they found.
+    """
+
+    name: str
+    before: Scores
+    after: Scores
+    files: tuple[str, str]
+    texts: Texts | None = None
+    training: Training | None = None
+    data: Data | None = None
+    recipe: str | None = None
+    searches: tuple[Search, ...] = ()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The recipe as a mapping; empty where there is none."""
+        import yaml
+
+        return yaml.safe_load(self.recipe) if self.recipe else {}
+
+    @property
+    def rows_by_language(self) -> dict[str, int]:
+        """Language -> rows trained on; empty where the run does not tell."""
+        if self.training and self.training.rows_by_language:
+            return self.training.rows_by_language
+        return {} if self.data is None else {k: v.get("train", 0) for k, v in self.data.languages.items()}
+
+    @property
+    def languages(self) -> list[str]:
+        """Target languages of the scores, those with most training rows first."""
+        rows = self.rows_by_language
+        found = [language for language in self.before.languages if language != self.before.bridge]
+        return sorted(found, key=lambda language: (-rows.get(language, 0), language))
+
+
+def load_run(folder: Path) -> Run:
+    """Read the folder that ``clearir run`` or ``clearir train`` writes.
+
+    Raises:
+        InputError: no such folder, no scores in it, or a part of it is broken; the message names the file.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give the output folder of a run, or two files of scores")
+    before, after = folder / "scores" / "before.json", folder / "scores" / "after.json"
+    for file in (before, after):
+        if not file.is_file():
+            raise InputError(f"{folder}: no scores/{file.name}; finish the run with: clearir run RECIPE.yaml")
+    recipe = _recipe(folder / "recipe.yaml")
+    run = load_scores(before, after)
+    return Run(
+        name=str((recipe[1] if recipe else {}).get("name") or folder.resolve().name),
+        before=run.before,
+        after=run.after,
+        files=("scores/before.json", "scores/after.json"),
+        texts=run.texts,
+        training=_part(folder / "model" / "training.json", Training),
+        data=_part(folder / "data.json", Data),
+        recipe=recipe[0] if recipe else None,
+        searches=_part(folder / "searches.json", tuple[Search, ...]) or (),
+    )
+
+
+def load_scores(before: Path, after: Path) -> Run:
+    """A run that is known by its scores alone; ``texts.json`` beside the second file is read if it is there.
+
+    Raises:
+        InputError: a file that cannot be read or is not one of scores, or two that do not belong together.
+    """
+    first, second = Scores.load(before), Scores.load(after)
+    check_same_suite(first, second)
+    texts = after.with_name(TEXTS)
+    return Run(
+        name=f"{first.model} and {second.model} on {first.suite}",
+        before=first,
+        after=second,
+        files=(str(before), str(after)),
+        texts=Texts.load(texts) if texts.is_file() else None,
+    )
+
+
+def _part(path: Path, kind: Any) -> Any:
+    """The JSON in ``path`` as ``kind``, types checked; None where there is no such file."""
+    from pydantic import TypeAdapter, ValidationError
+
+    if not path.is_file():
+        return None
+    try:
+        return TypeAdapter(kind).validate_python(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {place}: {first['msg']}; run the recipe again") from error
+
+
+def _recipe(path: Path) -> tuple[str, Mapping[str, Any]] | None:
+    import yaml
+
+    if not path.is_file():
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); run the recipe again") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no mapping of settings; run the recipe again")
+    return text, content

@@ -1,0 +1,76 @@
+"""Numbers and user text as a report writes them, whatever its format."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from clearir.data import languages
+from clearir.errors import InputError
+
+# Embeddings, overrides and isolates of the bidirectional algorithm: left open, they turn round the text that follows.
+_BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
+_MARKDOWN_START = re.compile(r"^(\d*)([.)>#+=-])")  # a list, a quotation, a heading
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+
+def points(value: float | None) -> str:
+    """A score between 0 and 1 in points of 100, one decimal; a dash for what was not scored."""
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference of scores in points of 100, with its sign; never ``-0.0``."""
+    return "–" if value is None else _no_negative_zero(f"{100 * value:+.1f}")
+
+
+def percent(value: float | None) -> str:
+    """A share as ``98.7 %``."""
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def signed_percent(value: float | None) -> str:
+    """A relative change as ``+12.3 %``."""
+    return "–" if value is None else f"{_no_negative_zero(f'{100 * value:+.1f}')} %"
+
+
+def p_value(value: float) -> str:
+    """A p-value with three decimals, or ``< 0.001``."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def language_name(code: str) -> str:
+    """The English name of a language, or the code itself where it is none."""
+    try:
+        return languages.name(code)
+    except InputError:
+        return code
+
+
+def clean(text: str, limit: int = 300) -> str:
+    """User text on one line: no control or direction-changing characters, at most ``limit`` characters."""
+    line = " ".join(_BIDI.sub("", text).split())
+    line = "".join("\ufffd" if unicodedata.category(c) == "Cs" else c for c in line if unicodedata.category(c) != "Cc")
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def markdown(text: str, limit: int = 300) -> str:
+    """User text that Markdown shows as it stands, also in the cell of a table."""
+    line = clean(text, limit).replace("&", "&amp;").replace("<", "&lt;")
+    line = _MARKDOWN_START.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", line))
+    return re.sub(r"(?i)(https?|www|ftp)([:.])", r"\1&#8203;\2", line)  # a bare address would become a link
+
+
+def latex(text: str, limit: int = 300) -> str:
+    """User text that LaTeX prints as it stands."""
+    return "".join(_LATEX.get(character, character) for character in clean(text, limit))
+
+
+def _no_negative_zero(number: str) -> str:
+    return "0.0" if float(number) == 0 else number

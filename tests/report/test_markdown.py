@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clearir.errors import InputError
+from clearir.report import load_run, write_report
+from clearir.report.markdown import data_section, grid, join, to_markdown
+from clearir.report.run import Data
+
+
+def test_every_part_of_the_run_is_there(run_folder: Path) -> None:
+    report = to_markdown(load_run(run_folder))
+    heads = re.findall(r"^## (.+)$", report, re.MULTILINE)
+    for head in ("Scores", "Queries that gained most", "Searches", "Training", "Data", "Settings"):
+        assert head in heads
+    assert heads[-1] == "Where the numbers come from"
+    assert "clearir compare scores/before.json scores/after.json" in report
+
+
+def test_parts_that_the_run_lacks_are_left_out(run_folder: Path) -> None:
+    run = replace(load_run(run_folder), training=None, data=None, recipe=None, searches=(), texts=None)
+    heads = re.findall(r"^## (.+)$", to_markdown(run), re.MULTILINE)
+    assert not {"Searches", "Training", "Data", "Settings"} & set(heads)
+    assert "Queries that gained most" in heads  # by their ids
+
+
+def test_the_table_holds_the_means_of_the_scores(run_folder: Path) -> None:
+    run = load_run(run_folder)
+    before, after = run.before.mean("de->en"), run.after.mean("de->en")
+    cell = f"{100 * before:.1f} → {100 * after:.1f} ({100 * (after - before):+.1f})"
+    row = next(line for line in to_markdown(run).splitlines() if line.startswith("| German (de) | 60 |"))
+    assert cell in row
+
+
+def test_user_text_is_shown_and_never_obeyed(hostile_folder: Path) -> None:
+    report = to_markdown(load_run(hostile_folder))
+    shown = report.split("```")[0]  # the recipe stands in a code block
+    assert "<script" not in shown
+    assert "\u202e" not in shown
+    assert "](" not in shown.replace(r"\](", "")
+    assert not re.search(r"https?://", shown)
+    tables = [line for line in shown.splitlines() if line.startswith("| ")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in tables if line.startswith("| 1 ")} == {4}
+
+
+def test_settings_cannot_close_their_code_block(run_folder: Path) -> None:
+    report = to_markdown(replace(load_run(run_folder), recipe="name: |\n  ```\n  # head\n"))
+    assert "````yaml\nname: |\n  ```\n  # head\n````" in report
+
+
+def test_lists_stay_together_and_blocks_apart() -> None:
+    assert join(["a", "- b", "- c", "d"]) == "a\n\n- b\n- c\n\nd\n"
+
+
+def test_a_grid_sets_numbers_to_the_right() -> None:
+    assert grid(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
+
+
+def test_data_tells_what_was_dropped() -> None:
+    data = Data({"de": {"train": 5, "test": 2}}, 1, {"no | text": 3}, [5, 4], [0, 2], "table")
+    _, sizes, notes = data_section(data)
+    assert sizes.splitlines()[-1] == "| German (de) | 5 | 2 |"
+    assert notes == (
+        "Source: table. Hard negatives a row: 5 passages, 4 target queries."
+        r" Taken from outside the rank window: 0, 2. Duplicates dropped: 1. Skipped, no \| text: 3."
+    )
+
+
+def test_files_are_written(run_folder: Path, tmp_path: Path) -> None:
+    (file,) = write_report(load_run(run_folder), tmp_path / "new", ["md"])
+    assert file == tmp_path / "new" / "report.md"
+    assert file.read_text(encoding="utf-8").startswith("# example\n")
+    assert [one.name for one in file.parent.iterdir()] == ["report.md"]
+
+
+def test_an_unknown_format_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such format: docx; there are"):
+        write_report(load_run(run_folder), tmp_path, ["md", "docx"])
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from clearir.report import text
+
+
+def test_numbers_in_points() -> None:
+    assert text.points(0.7126) == "71.3"
+    assert text.points(None) == "–"
+    assert text.signed(0.0123) == "+1.2"
+    assert text.signed(-0.0123) == "-1.2"
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_sign() -> None:
+    assert text.signed(-0.0004) == text.signed(0.0004) == text.signed(0.0) == "0.0"
+    assert text.signed_percent(-0.0001) == "0.0 %"
+
+
+def test_shares_and_p_values() -> None:
+    assert text.percent(0.9874) == "98.7 %"
+    assert text.signed_percent(0.355) == "+35.5 %"
+    assert text.p_value(0.0004) == "< 0.001"
+    assert text.p_value(0.04) == "0.040"
+
+
+def test_a_name_or_the_code_itself() -> None:
+    assert text.language_name("sw") == "Swahili"
+    assert text.language_name("<b>") == "<b>"
+
+
+def test_clean_keeps_one_line_of_the_text_and_nothing_that_turns_it_round() -> None:
+    assert text.clean("a\n\tb\u202egnol\u202c\u2066x\u2069\x00") == "a bgnolx"
+    assert text.clean("\ud800") == "\ufffd"
+    assert text.clean("abcdef", 4) == "abc…"
+
+
+def test_clean_keeps_what_scripts_need() -> None:
+    joined = "می\u200cخواهم"  # a zero-width non-joiner is spelling in Persian
+    assert text.clean(joined) == joined
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("a|b", r"a\|b"),
+        ("<b>&", "&lt;b>&amp;"),
+        ("*x* _y_ `z`", r"\*x\* \_y\_ \`z\`"),
+        ("![i](x)", r"!\[i\](x)"),
+        ("1. one", r"1\. one"),
+        ("# head", r"\# head"),
+        ("- item", r"\- item"),
+        ("> said", r"\> said"),
+        ("c++ - c#", "c++ - c#"),
+        ("see https://x.example", "see https&#8203;://x.example"),
+    ],
+)
+def test_markdown_shows_text_as_it_stands(given: str, expected: str) -> None:
+    assert text.markdown(given) == expected
+
+
+def test_latex_prints_text_as_it_stands() -> None:
+    assert text.latex(r"50 % of a_b & \c {d}") == r"50 \% of a\_b \& \textbackslash{}c \{d\}"
