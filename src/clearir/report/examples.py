@@ -17,7 +17,7 @@ class Found:
     Attributes:
         identifier: its id, in a pool with the language in front.
         text: None where the texts are not kept beside the scores.
-        right: whether it is the one that the scores name as relevant.
+        right: whether the scores know it as relevant.
     """
 
     identifier: str
@@ -91,9 +91,12 @@ def most_changed(run: Run, metric: str = MAIN_METRIC) -> tuple[list[Change], lis
 def _changer(
     first: Direction, second: Direction, place: dict[str, int], texts: Texts | None, metric: str
 ) -> Callable[[int], Change]:
-    def found(identifier: str, gold: str) -> Found:
-        text = texts.passage(identifier, first.passage_language) if texts else None
-        return Found(identifier, text, identifier == gold)
+    def found(identifier: str, right: bool) -> Found:
+        return Found(identifier, texts.passage(identifier, first.passage_language) if texts else None, right)
+
+    def hits(top: list[str], gold: str, rank: int) -> list[Found]:
+        # more than one passage may be relevant: the named one is, and so is the one that stands at the rank
+        return [found(one, one == gold or place == rank) for place, one in enumerate(top, start=1)]
 
     def change(index: int) -> Change:
         query, gold = first.query_ids[index], first.gold[index]
@@ -104,12 +107,12 @@ def _changer(
             passage_language=first.passage_language,
             query_id=query,
             query=texts.queries.get(first.query_language, {}).get(query) if texts else None,
-            gold=found(gold, gold),
+            gold=found(gold, True),
             values=(first.values[metric][index], second.values[metric][other]),
             ranks=(first.ranks[index], second.ranks[other]),
             top=(
-                [found(one, gold) for one in first.top[index]],
-                [found(one, gold) for one in second.top[other]],
+                hits(first.top[index], gold, first.ranks[index]),
+                hits(second.top[other], gold, second.ranks[other]),
             ),
         )
 

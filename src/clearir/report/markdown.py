@@ -165,7 +165,7 @@ def _training(training: Training) -> list[str]:
     rows = [[f"{entry['step']:.0f}", *(_number(entry.get(term)) for term in terms[1:])] for entry in few]
     rows_seen = sum(training.rows_by_language.values())
     note = f"{training.steps} steps in {training.seconds:.0f} s"
-    return ["## Training", f"{note}, {rows_seen} rows." if rows_seen else f"{note}."] + (
+    return ["## Training", f"{note}, {rows_seen} rows drawn." if rows_seen else f"{note}."] + (
         [grid(terms, rows)] if rows else []
     )
 

@@ -29,7 +29,7 @@ class Training:
         log: one entry a logged step: ``step``, ``loss``, ``forward``, ``reverse``, ``kl``, ``learning_rate``.
         seconds: duration.
         steps: of the optimiser.
-        rows_by_language: rows trained on.
+        rows_by_language: rows as they were drawn, those that were drawn twice counted twice.
     """
 
     log: list[dict[str, float]]
@@ -112,10 +112,10 @@ class Run:
 
     @property
     def rows_by_language(self) -> dict[str, int]:
-        """Language -> rows trained on; empty where the run does not tell."""
-        if self.training and self.training.rows_by_language:
-            return self.training.rows_by_language
-        return {} if self.data is None else {k: v.get("train", 0) for k, v in self.data.languages.items()}
+        """Language -> rows there are to train on (as drawn, where only the training tells); empty if nothing does."""
+        if self.data and self.data.languages:
+            return {language: sizes.get("train", 0) for language, sizes in self.data.languages.items()}
+        return self.training.rows_by_language if self.training else {}
 
     @property
     def languages(self) -> list[str]:
