@@ -156,6 +156,7 @@ def _trainer(
     seed: int,
 ) -> SentenceTransformerTrainer:
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from transformers import PrinterCallback
 
     n = sum(column.startswith("negative_") for column in dataset.column_names)
     bf16, fp16 = _half_precision(settings.precision)
@@ -171,7 +172,6 @@ def _trainer(
         max_grad_norm=settings.max_grad_norm,
         bf16=bf16,
         fp16=fp16,
-        gradient_checkpointing=settings.gradient_checkpointing,
         save_strategy="steps",
         save_steps=settings.save_steps,
         save_total_limit=2,
@@ -184,10 +184,14 @@ def _trainer(
         logging_nan_inf_filter=False,
         eval_strategy="no",
         dataloader_pin_memory=network.device.type != "cpu",
+        **({"gradient_checkpointing": True} if settings.gradient_checkpointing else {}),
     )
-    return SentenceTransformerTrainer(
+    network.model_card_data.generate_widget_examples = False  # the card is ours; see clearir.report.card
+    trainer = SentenceTransformerTrainer(
         model=network, args=arguments, train_dataset=dataset, loss=make_loss(network, loss, n)
     )
+    trainer.remove_callback(PrinterCallback)  # the library does not print
+    return trainer
 
 
 def make_loss(network: SentenceTransformer, settings: LossSettings, num_negatives: int) -> Any:

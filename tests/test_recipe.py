@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearir.errors import InputError
+from clearir.recipe import dump_recipe, load_recipe
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+MINIMAL = {"name": "n", "model": "m", "output": "o"}
+
+
+def write(folder: Path, content: object) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_of_the_project_is_valid(path):
+    recipe = load_recipe(path)
+    assert recipe.name
+    assert recipe.loss.alpha + recipe.loss.beta < 1
+
+
+def test_the_project_has_its_recipes():
+    assert {path.stem for path in RECIPES} >= {"demo", "paper-bge-m3", "paper-multilingual-e5"}
+
+
+def test_the_papers_setup_is_the_papers():
+    recipe = load_recipe(Path(__file__).parents[1] / "recipes" / "paper-bge-m3.yaml")
+    assert (recipe.loss.alpha, recipe.loss.beta, recipe.loss.scale) == (0.4, 0.2, 20.0)
+    assert (recipe.mine.negatives, recipe.mine.target_negatives, recipe.mine.window) == (5, 5, (50, 100))
+    assert (recipe.train.max_steps, recipe.train.learning_rate, recipe.train.warmup_ratio) == (50, 5e-5, 0.05)
+    assert (recipe.train.batch_size, recipe.loss.mini_batch_size, recipe.train.max_seq_length) == (64, 32, 512)
+
+
+def test_a_recipe_survives_being_written_and_read(tmp_path):
+    recipe = load_recipe(RECIPES[0])
+    assert load_recipe(write(tmp_path, dump_recipe(recipe))) == recipe
+
+
+def test_overrides_reach_nested_keys_and_are_yaml(tmp_path):
+    path = write(tmp_path, MINIMAL)
+    recipe = load_recipe(path, ["train.max_steps=7", "data.languages=[de, fi]", "loss.cached=false", "name=other"])
+    assert recipe.train.max_steps == 7
+    assert recipe.data.languages == ["de", "fi"]
+    assert recipe.loss.cached is False
+    assert recipe.name == "other"
+
+
+@pytest.mark.parametrize(
+    ("content", "overrides", "words"),
+    [
+        ({**MINIMAL, "trian": {}}, [], "unknown key 'trian'; did you mean 'train'?"),
+        ({**MINIMAL, "train": {"batchsize": 3}}, [], "unknown key 'train.batchsize'; did you mean 'batch_size'?"),
+        ({"name": "n", "model": "m"}, [], "the key 'output' is missing"),
+        ({**MINIMAL, "train": {"batch_size": 0}}, [], "train.batch_size: "),
+        ({**MINIMAL, "train": {"batch_size": "many"}}, [], "train.batch_size: "),
+        ({**MINIMAL, "loss": {"alpha": 0.9, "beta": 0.3}}, [], "alpha + beta is over 1"),
+        ({**MINIMAL, "data": {"test": {"de": "x"}}}, [], "data.test"),
+        ("name: [unclosed", [], ": not YAML (expected"),
+        ("- a\n- b\n", [], "a recipe is a mapping"),
+        (MINIMAL, ["train.max_steps"], "write KEY=VALUE"),
+        (MINIMAL, ["=3"], "write KEY=VALUE"),
+        (MINIMAL, ["name.x=3"], "'name' is a value"),
+        (MINIMAL, ["name=[", ""], "is not YAML"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(tmp_path, content, overrides, words):
+    with pytest.raises(InputError) as error:
+        load_recipe(write(tmp_path, content), overrides)
+    assert words in str(error.value)
+
+
+def test_a_missing_file_and_a_wrong_encoding_are_said(tmp_path):
+    with pytest.raises(InputError, match=r"nothing\.yaml.*recipes/demo\.yaml"):
+        load_recipe(tmp_path / "nothing.yaml")
+    (tmp_path / "latin.yaml").write_bytes("name: caf\xe9".encode("latin-1"))
+    with pytest.raises(InputError, match="byte 9 is not UTF-8"):
+        load_recipe(tmp_path / "latin.yaml")
+
+
+def test_yaml_runs_no_code(tmp_path):
+    with pytest.raises(InputError, match="not YAML"):
+        load_recipe(write(tmp_path, "name: !!python/object/apply:os.system ['true']"))
+
+
+@given(
+    content=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda c: (
+            st.lists(c)
+            | st.dictionaries(st.text() | st.sampled_from(["train", "data", "loss", "name", "searches", "test"]), c)
+        ),
+        max_leaves=8,
+    )
+)
+def test_no_content_ends_in_anything_but_a_clear_error(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("r") / "recipe.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(InputError):  # name, model and output are never all there
+        load_recipe(path)

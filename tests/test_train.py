@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from clearir.data.rows import Row
+from clearir.errors import ClearirError, InputError
+from clearir.settings import LossSettings, PromptSettings, TrainSettings
+from clearir.train import TRAINING, WHOLE, draw_rows, last_whole_checkpoint, steps_of, train
+
+WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron", "iris", "jade", "kelp", "lotus")
+SHORT = TrainSettings(max_steps=6, batch_size=4, save_steps=2, log_steps=2, learning_rate=1e-3)
+PLAIN = LossSettings(cached=False)
+
+
+def sample(count: int, negatives: int = 1) -> list[Row]:
+    draw = random.Random(0)
+
+    def text(length: int) -> str:
+        return " ".join(draw.choices(WORDS, k=length))
+
+    return [
+        Row(
+            query=f"{text(2)} {i}",
+            passage=f"{text(6)} {i}",
+            target_query=f"{text(2)} x {i}",
+            language="de" if i % 3 else "fi",
+            negatives=tuple(text(6) for _ in range(negatives)),
+            target_negatives=tuple(text(2) for _ in range(negatives)),
+        )
+        for i in range(count)
+    ]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def moved_alike(start: Path, one: Path, other: Path) -> bool:
+    """Whether two trainings moved the weights by the same, up to what Adam makes of rounding."""
+    begun, a, b = weights(start), weights(one), weights(other)
+
+    def distance(x: dict[str, torch.Tensor], y: dict[str, torch.Tensor]) -> float:
+        return sum(float((x[name] - y[name]).square().sum()) for name in x) ** 0.5
+
+    return distance(a, b) < 0.02 * distance(a, begun)
+
+
+@pytest.fixture(scope="module")
+def still_model_path(tiny_model_path, tmp_path_factory) -> Path:
+    """The tiny model without dropout, where two ways of computing are to give the same."""
+    path = tmp_path_factory.mktemp("still") / "model"
+    shutil.copytree(tiny_model_path, path)
+    config = json.loads((path / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (path / "config.json").write_text(json.dumps(config))
+    return path
+
+
+def test_steps_and_rows():
+    assert steps_of(TrainSettings(max_steps=7), rows=1000) == 7
+    assert steps_of(TrainSettings(epochs=2, batch_size=16), rows=100) == 13  # ceil(200 / 16)
+    assert steps_of(TrainSettings(epochs=2, batch_size=16, accumulate=2), rows=100, processes=2) == 4  # ceil(200 / 64)
+    assert len(draw_rows(sample(10), SHORT, seed=0)) == 6 * 4
+
+
+def test_the_model_is_a_plain_folder_and_training_moved_it(tiny_model_path, tmp_path):
+    record = train(draw_rows(sample(30), SHORT, 0), str(tiny_model_path), tmp_path / "model", SHORT, PLAIN)
+    assert record["steps"] == 6
+    assert sum(record["rows_by_language"].values()) == 24
+    assert [entry["step"] for entry in record["log"]] == [2, 4, 6]
+    assert all({"loss", "forward", "reverse", "kl", "learning_rate"} <= entry.keys() for entry in record["log"])
+    assert json.loads((tmp_path / "model" / TRAINING).read_text()) == record
+    assert not same(weights(tmp_path / "model"), weights(tiny_model_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"], "checkpoints are gone when training is done"
+    script = (
+        "import sys\n"
+        "sys.modules['clearir'] = None\n"  # import clearir fails
+        "from sentence_transformers import SentenceTransformer\n"
+        f"print(SentenceTransformer({str(tmp_path / 'model')!r}).encode(['amber']).shape)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "(1, 16)", done.stderr
+
+
+def test_the_logged_loss_is_the_weighted_sum_of_its_terms(tiny_model_path, tmp_path):
+    record = train(draw_rows(sample(30), SHORT, 0), str(tiny_model_path), tmp_path / "model", SHORT, PLAIN)
+    for entry in record["log"]:
+        expected = 0.4 * entry["forward"] + 0.4 * entry["reverse"] + 0.2 * entry["kl"]
+        assert entry["loss"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_cached_and_plain_training_give_the_same_model(still_model_path, tmp_path):
+    rows = draw_rows(sample(30), SHORT, 0)
+    train(rows, str(still_model_path), tmp_path / "plain", SHORT, PLAIN)
+    train(rows, str(still_model_path), tmp_path / "cached", SHORT, LossSettings(cached=True, mini_batch_size=3))
+    assert moved_alike(still_model_path, tmp_path / "plain", tmp_path / "cached")
+
+
+def test_prompts_reach_the_columns_they_belong_to(still_model_path, tmp_path):
+    rows = draw_rows(sample(30), SHORT, 0)
+    train(rows, str(still_model_path), tmp_path / "none", SHORT, PLAIN)
+    prompts = PromptSettings(query="query: ", passage="passage: ")
+    train(rows, str(still_model_path), tmp_path / "both", SHORT, PLAIN, prompts=prompts)
+    by_hand = [
+        Row(
+            query=f"query: {row.query}",
+            passage=f"passage: {row.passage}",
+            target_query=f"query: {row.target_query}",
+            language=row.language,
+            negatives=tuple(f"passage: {text}" for text in row.negatives),
+            target_negatives=tuple(f"query: {text}" for text in row.target_negatives),
+        )
+        for row in rows
+    ]
+    train(by_hand, str(still_model_path), tmp_path / "hand", SHORT, PLAIN)
+    assert moved_alike(still_model_path, tmp_path / "both", tmp_path / "hand")
+    assert not moved_alike(still_model_path, tmp_path / "both", tmp_path / "none")
+
+
+def test_the_same_seed_gives_the_same_model_and_another_one_another(tiny_model_path, tmp_path):
+    rows = draw_rows(sample(30), SHORT, 0)
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(rows, str(tiny_model_path), tmp_path / name, SHORT, PLAIN, seed=seed)
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
+
+
+KILLED = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_train import PLAIN, SHORT, draw_rows, sample, train
+settings = SHORT.model_copy(update={"max_steps": 12})
+train(draw_rows(sample(30), settings, 0), sys.argv[2], Path(sys.argv[3]), settings, PLAIN)
+"""
+
+
+def test_a_killed_training_ends_with_the_same_weights(tiny_model_path, tmp_path):
+    arguments = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(tiny_model_path)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*arguments, str(tmp_path / "whole")], check=True, env=env, capture_output=True)
+    process = subprocess.Popen([*arguments, str(tmp_path / "killed")], env=env, stderr=subprocess.DEVNULL)
+    work = tmp_path / ".killed.checkpoints"
+    deadline = time.monotonic() + 60
+    while not list(work.glob(f"*/checkpoint-*/{WHOLE}")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed").exists()
+    subprocess.run([*arguments, str(tmp_path / "killed")], check=True, env=env, capture_output=True)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+    logs = [json.loads((tmp_path / name / TRAINING).read_text())["log"] for name in ("whole", "killed")]
+    assert [entry["loss"] for entry in logs[0]] == [entry["loss"] for entry in logs[1]]
+
+
+def test_half_written_checkpoints_are_not_used(tmp_path):
+    for step in (2, 10):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    (tmp_path / "checkpoint-2" / WHOLE).write_text("{}")
+    assert last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-2"
+    assert not (tmp_path / "checkpoint-10").exists()
+    assert last_whole_checkpoint(tmp_path / "nothing") is None
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tiny_model_path, tmp_path):
+    wild = SHORT.model_copy(update={"learning_rate": 1e30, "max_grad_norm": 1e30})
+    with pytest.raises(ClearirError, match=r"step \d+: the loss is not finite.*train\.learning_rate"):
+        train(draw_rows(sample(30), wild, 0), str(tiny_model_path), tmp_path / "model", wild, PLAIN)
+    assert not (tmp_path / "model").exists()
+
+
+def test_rows_without_target_queries_are_refused(tiny_model_path, tmp_path):
+    with pytest.raises(InputError, match="no target query"):
+        train([Row(query="a", passage="b")], str(tiny_model_path), tmp_path / "model", SHORT, PLAIN)
