@@ -1,0 +1,142 @@
+"""Rows that cannot be used: an error that says where and what to do, or a count, as the user asks.
+
+Every reader turns what it reads into ``(place, record)`` pairs, hands them to `usable`, and raises `BadRowError` for
+what is wrong inside one row. What is wrong with a whole file is a plain `InputError`, whatever the user asks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, TypeVar
+
+from clearir.data import languages
+from clearir.data.rows import Row
+from clearir.errors import InputError
+
+T = TypeVar("T")
+OnBad = Literal["error", "skip"]
+Skipped = Counter[str]  # reason -> number of rows left out
+
+logger = logging.getLogger(__name__)
+
+
+class BadRowError(InputError):
+    """One row that cannot be used. ``reason`` is what such rows are counted under."""
+
+    def __init__(self, place: str, reason: str, fix: str) -> None:
+        super().__init__(f"{place}: {reason}; {fix}")
+        self.reason = reason
+
+
+def usable(
+    records: Iterable[tuple[str, T | BadRowError]],
+    make: Callable[[str, T], Row],
+    source: object,
+    on_bad: OnBad = "error",
+    skipped: Skipped | None = None,
+) -> Iterator[Row]:
+    """Rows of the records.
+
+    Args:
+        records: pairs of place and record, or of place and what is wrong there.
+        make: makes a row of place and record, or raises `BadRowError`.
+        source: what to call the data in messages.
+        on_bad: ``"error"`` stops at the first bad row, ``"skip"`` leaves bad rows out.
+        skipped: gets the number of rows left out, by reason; they are logged in any case.
+
+    Raises:
+        InputError: a bad row, or no good one.
+    """
+    if on_bad not in ("error", "skip"):
+        raise InputError(f"on_bad is {on_bad!r}; write 'error' or 'skip'")
+    counts: Skipped = Counter()
+    first: BadRowError | None = None
+    good = 0
+    for place, record in records:
+        try:
+            if isinstance(record, BadRowError):
+                raise record
+            row = make(place, record)
+        except BadRowError as bad:
+            if on_bad == "error":
+                raise
+            counts[bad.reason] += 1
+            first = first or bad
+        else:
+            good += 1
+            yield row
+    if first is not None and not good:
+        raise InputError(f"{source}: none of the {counts.total()} rows can be used. The first: {first}") from first
+    if not good:
+        raise InputError(f"{source}: no rows; check that this is the right file and that it is not empty")
+    if counts:
+        reasons = ", ".join(f"{reason} ({number})" for reason, number in counts.most_common())
+        logger.warning("%s: %d rows left out: %s", source, counts.total(), reasons)
+    if skipped is not None:
+        skipped.update(counts)
+
+
+def text(value: Any, place: str, column: str) -> str:
+    """``value`` if it is a text with something in it.
+
+    Raises:
+        BadRowError: it is not.
+    """
+    if not isinstance(value, str):
+        what = "nothing" if value is None else f"a value of type {type(value).__name__}"
+        raise BadRowError(place, f"column {column!r} holds {what}, not text", _FIX)
+    if not value.strip():
+        raise BadRowError(place, f"column {column!r} is empty", _FIX)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise BadRowError(
+            place, f"column {column!r} holds half a surrogate pair, which is no character", _FIX
+        ) from error
+    return value
+
+
+_FIX = "correct the cell, or leave such rows out with on_bad=skip"
+
+
+def optional_text(value: Any, place: str, column: str) -> str | None:
+    """Like `text`, but None for a cell that holds nothing."""
+    return None if value is None else text(value, place, column)
+
+
+def identifier(value: Any, place: str, column: str) -> str | None:
+    """An id: a text or a whole number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return optional_text(value, place, column)
+
+
+def language(code: Any, place: str) -> str:
+    """The one spelling of a language code.
+
+    Raises:
+        BadRowError: there is no such language.
+    """
+    try:
+        return languages.normalise(code)
+    except InputError as error:
+        reason, _, fix = str(error).partition("; ")
+        raise BadRowError(place, reason, fix) from error
+
+
+def chosen(asked: Iterable[str] | None, found: Iterable[str], source: object) -> list[str]:
+    """The languages to read: all that were ``found``, or those ``asked`` for, each of which must be there.
+
+    Raises:
+        InputError: one is not there; the message lists those that are.
+    """
+    there = sorted(set(found))
+    if asked is None:
+        return there
+    codes = list(dict.fromkeys(languages.normalise(code) for code in asked))
+    for code in codes:
+        if code not in there:
+            raise InputError(f"{source}: no language {code!r}; choose from {', '.join(there)}")
+    return codes

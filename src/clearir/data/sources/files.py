@@ -1,0 +1,229 @@
+"""Files on disk -> records, each with its place in words. Knows formats, not what the columns mean."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from clearir.artifacts import MANIFEST
+from clearir.data.sources.checks import BadRowError
+from clearir.errors import InputError
+
+Record = dict[str, Any]
+Located = tuple[str, Record | BadRowError]
+Paths = str | Path | Iterable[str | Path]
+
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+_UTF8 = "save the file as UTF-8 (iconv -f latin1 -t utf-8 OLD > NEW)"
+
+
+def find(path: Paths) -> list[Path]:
+    """The files of a table: the one, the several, or the shards in a folder, all of one kind.
+
+    Raises:
+        InputError: no such file, a name that says no format, a folder without tables or with several kinds.
+    """
+    if isinstance(path, str | Path):
+        return _shards(Path(path)) if Path(path).is_dir() else [_file(Path(path))]
+    files = [_file(Path(one)) for one in path]
+    if not files:
+        raise InputError("no files given; name at least one")
+    return files
+
+
+def records(file: Path, header: Callable[[list[str]], Iterable[str]] = list) -> Iterator[Located]:
+    """The records of one file.
+
+    Args:
+        file: a name that ends in one of `SUFFIXES`, perhaps with ``.gz``.
+        header: called with the columns of CSV, TSV and Parquet files before the first row. It may refuse them, and
+            it returns those that are wanted.
+
+    Raises:
+        InputError: the file as a whole cannot be read.
+    """
+    suffix = _suffix(file)
+    if suffix in (".jsonl", ".ndjson"):
+        return json_lines(file)
+    if suffix == ".json":
+        return _json(file)
+    if suffix == ".parquet":
+        return _parquet(file, header)
+    return _separated(file, "\t" if suffix == ".tsv" else ",", header)
+
+
+def json_lines(file: Path) -> Iterator[Located]:
+    """One JSON object a line; empty lines are passed over."""
+    return _objects(file, lines(file))
+
+
+def load_json(file: Path) -> Any:
+    """A whole JSON file.
+
+    Raises:
+        InputError: no such file, not UTF-8, or not JSON; the message names the line.
+    """
+    text = "".join(decoded(file, number, raw) for number, raw in lines(file))
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{file}:{error.lineno}: not JSON ({error.msg}); correct it or make the file again") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file}: not usable JSON ({error}); make the file again") from error
+
+
+def _file(path: Path) -> Path:
+    if not path.exists():
+        near = sorted(p.name for p in path.parent.glob("*") if p.suffix in SUFFIXES)[:5] if path.parent.is_dir() else []
+        hint = f"; {path.parent} has {', '.join(near)}" if near else ""
+        raise InputError(f"{path}: no such file{hint}")
+    if _suffix(path) not in SUFFIXES:
+        raise InputError(f"{path}: unknown kind of file; the name must end in {', '.join(SUFFIXES)} (or those + .gz)")
+    return path
+
+
+def _suffix(path: Path) -> str:
+    return Path(path.name.removesuffix(".gz")).suffix.lower()
+
+
+def _shards(folder: Path) -> list[Path]:
+    """All tables in a folder and its sub-folders; hidden files and the manifests of finished stages are not tables."""
+    inside = sorted(p for p in folder.rglob("*") if p.is_file() and _suffix(p) in SUFFIXES)
+    files = [
+        p for p in inside if p.name != MANIFEST and not any(q.startswith(".") for q in p.relative_to(folder).parts)
+    ]
+    kinds = sorted({_suffix(p) for p in files})
+    if not files:
+        raise InputError(f"{folder}: no table in this folder; it should hold files that end in {', '.join(SUFFIXES)}")
+    if len(kinds) > 1:
+        raise InputError(f"{folder}: holds {' and '.join(kinds)} files; name the file to read")
+    return files
+
+
+def lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines as they are on disk, split at line feeds alone, without a byte order mark.
+
+    Raises:
+        InputError: no such file, it cannot be read to its end, or it is UTF-16.
+    """
+    try:
+        with gzip.open(file) if file.name.endswith(".gz") else file.open("rb") as stream:
+            for number, raw in enumerate(stream, start=1):
+                if number == 1 and raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+                    raise InputError(f"{file}: this is UTF-16; {_UTF8.replace('latin1', 'utf-16')}")
+                yield number, raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
+    except FileNotFoundError as error:
+        raise InputError(f"{file}: no such file") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{file}: cannot be read ({error}); fetch or make the file again") from error
+
+
+def decoded(file: Path, number: int, raw: bytes) -> str:
+    """A line as text.
+
+    Raises:
+        BadRowError: it is not UTF-8.
+    """
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise BadRowError(f"{file}:{number}", f"byte {error.start + 1} of the line is not UTF-8", _UTF8) from error
+
+
+def _objects(file: Path, numbered: Iterable[tuple[int, bytes]]) -> Iterator[Located]:
+    for number, raw in numbered:
+        place = f"{file}:{number}"
+        try:
+            if line := decoded(file, number, raw).strip():
+                yield place, _object(place, line)
+        except BadRowError as bad:
+            yield place, bad
+
+
+def _object(place: str, line: str) -> Record:
+    fix = "a line must be one JSON object, {...}; correct the line or make the file again"
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise BadRowError(place, f"not JSON ({error.msg} at character {error.pos + 1})", fix) from error
+    except (ValueError, RecursionError) as error:
+        raise BadRowError(place, "not usable JSON", fix) from error
+    if not isinstance(value, dict):
+        raise BadRowError(place, f"a JSON {type(value).__name__}, not an object", fix)
+    return value
+
+
+def _json(file: Path) -> Iterator[Located]:
+    """A list of objects, the same under the key "data", or JSON lines in spite of the name."""
+    try:
+        value = load_json(file)
+    except InputError as error:
+        if "Extra data" not in str(error):
+            raise
+        yield from json_lines(file)
+        return
+    if isinstance(value, dict):
+        value = value.get("data", [value])
+    if not isinstance(value, list):
+        raise InputError(f"{file}: not a table; write a list of objects, [{{...}}, {{...}}], or one object a line")
+    for number, record in enumerate(value, start=1):
+        place = f"{file}, row {number}"
+        wrong = BadRowError(place, f"a JSON {type(record).__name__}, not an object", "correct it: {...}")
+        yield place, record if isinstance(record, dict) else wrong
+
+
+def _separated(file: Path, separator: str, header: Callable[[list[str]], Iterable[str]]) -> Iterator[Located]:
+    csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is less than a long passage
+    texts = (decoded(file, number, raw) for number, raw in lines(file))
+    reader = csv.reader(texts, delimiter=separator, strict=True)
+    try:
+        names = next(reader, None)
+        if names is None:
+            return
+        _check_names(file, names, separator)
+        header(names)
+        for cells in reader:
+            place = f"{file}:{reader.line_num}"
+            if len(cells) == len(names):
+                yield place, dict(zip(names, cells, strict=True))
+            elif cells:
+                fix = "quote cells that hold separators or line breaks"
+                yield place, BadRowError(place, f"{len(cells)} cells where the header has {len(names)}", fix)
+    except csv.Error as error:
+        fix = 'put cells with quotation marks or line breaks in "...", and write "" for a mark inside'
+        raise InputError(f"{file}:{reader.line_num}: {error}; {fix}") from error
+
+
+def _check_names(file: Path, names: list[str], separator: str) -> None:
+    if len(names) == 1 and (other := next((mark for mark in ";\t|," if mark in names[0]), None)):
+        raise InputError(
+            f"{file}:1: one column only, {names[0][:60]!r}; it seems to be separated by {other!r}, not by"
+            f" {separator!r}: save it as .csv with commas, or as .tsv with tabs"
+        )
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{file}:1: two columns are called {twice!r}; rename one")
+
+
+def _parquet(file: Path, header: Callable[[list[str]], Iterable[str]]) -> Iterator[Located]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = 0
+    try:
+        with pq.ParquetFile(file) as table:
+            wanted = list(header(table.schema_arrow.names))
+            for batch in table.iter_batches(batch_size=1000, columns=wanted):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield f"{file}, row {number}", record
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}, after row {number}: a text is not UTF-8; make the file again") from error
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"{file}: not a whole Parquet file ({reason}); fetch or make it again") from error
