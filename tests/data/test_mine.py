@@ -234,7 +234,7 @@ def test_agrees_with_the_slow_way_in_any_block_size(links, wanted, block):
 
 
 def test_encodes_each_text_once_with_its_prompt_and_finds_hard_negatives(minilm_path, tmp_path):
-    from clearir.encode import Prompts, load_model
+    from clearir.encode import load_model
 
     model = load_model(minilm_path, device="cpu")
     pairs = [
@@ -253,10 +253,10 @@ def test_encodes_each_text_once_with_its_prompt_and_finds_hard_negatives(minilm_
     ]
     rows = [Row(q, p, t, "de") for q, p, t in pairs]
     options = {"negatives": 1, "target_negatives": 1, "window": (1, 1), "cache": tmp_path}
-    mined = mine(rows, model, prompts=Prompts(query="query: "), **options)
+    mined = mine(rows, model, prompts={"query": "query: "}, **options)
     assert [r.negatives[0] for r in mined.rows] == [pairs[i][1] for i in (1, 0, 3, 2)]
     assert [r.target_negatives[0] for r in mined.rows] == [pairs[i][2] for i in (1, 0, 3, 2)]
-    assert mine(rows, model, prompts=Prompts(query="query: "), **options).rows == mined.rows
+    assert mine(rows, model, prompts={"query": "query: "}, **options).rows == mined.rows
 
 
 def test_importing_it_loads_nothing_heavy():

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from clearir.encode import Prompts
-
     Vectors = NDArray[np.float32]
     Ids = NDArray[np.int64]
 
@@ -68,7 +66,7 @@ def mine(
     mine_target: Literal["bridge", "target"] = "bridge",
     seed: int = 0,
     cache: str | Path | None = None,
-    prompts: Prompts | None = None,
+    prompts: Mapping[str, str] | None = None,
 ) -> Mined:
     """Give every row hard negatives: passages that its query finds, target queries that its passage finds.
 
@@ -92,7 +90,8 @@ def mine(
             that cannot read the target language finds hard negatives in it; "target" ranks the target queries.
         seed: of the draw. The same rows, model and seed give the same negatives.
         cache: folder of finished embeddings (see `clearir.encode`).
-        prompts: what to put before queries and passages; by default what the model was saved with.
+        prompts: what to put before a text, ``{"query": "query: ", "passage": "passage: "}``; a kind that is missing
+            gets what the model was saved with.
 
     Raises:
         InputError: a setting is out of range, or some row has fewer other texts to choose from than it needs.
@@ -108,7 +107,7 @@ def mine(
         raise InputError(f"mine_target is {mine_target!r}; write bridge or target")
     draw = _Draw(low, high, margin, max_score, seed)
     table = _Table(rows)
-    embed = model if not hasattr(model, "encode") else _embedder(model, cache, prompts)
+    embed = model if not hasattr(model, "encode") else _embedder(model, cache, prompts or {})
     passages, queries = embed(table.passages, "passage"), embed(table.queries, "query")
     by_bridge, by_language = table.groups()
     near = _Side("negative passages", "passage", draw, negatives, 0)
@@ -140,10 +139,10 @@ def text_key(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _embedder(model: Any, cache: str | Path | None, prompts: Prompts | None) -> Callable[[list[str], str], Vectors]:
+def _embedder(model: Any, cache: str | Path | None, prompts: Mapping[str, str]) -> Callable[[list[str], str], Vectors]:
     from clearir.encode import encode, prompts_of
 
-    chosen = prompts or prompts_of(model)
+    chosen = prompts_of(model, prompts.get("query"), prompts.get("passage"))
     how = {"query": (chosen.query, "Encoding queries"), "passage": (chosen.passage, "Encoding passages")}
     folder = None if cache is None else Path(cache)
     return lambda texts, kind: encode(model, texts, prompt=how[kind][0], cache=folder, description=how[kind][1])
