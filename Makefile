@@ -26,7 +26,7 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 install: $(VENV)/.dev  ## .venv with everything that developers need
 
 demo: $(VENV)/.demo  ## train one model for German, Ukrainian and Finnish and show what it gained (under 10 minutes)
-	$(BIN)/clearir run recipes/demo.yaml
+	$(BIN)/clearir train recipes/demo.yaml
 
 test: $(VENV)/.dev  ## the whole test suite, offline
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest

@@ -160,6 +160,7 @@ def _trainer(
 
     n = sum(column.startswith("negative_") for column in dataset.column_names)
     bf16, fp16 = _half_precision(settings.precision)
+    rare: dict[str, Any] = {"gradient_checkpointing": True} if settings.gradient_checkpointing else {}
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(checkpoints),
         max_steps=steps_of(settings, len(dataset), int(os.environ.get("WORLD_SIZE", "1"))),
@@ -184,7 +185,7 @@ def _trainer(
         logging_nan_inf_filter=False,
         eval_strategy="no",
         dataloader_pin_memory=network.device.type != "cpu",
-        **({"gradient_checkpointing": True} if settings.gradient_checkpointing else {}),
+        **rare,
     )
     network.model_card_data.generate_widget_examples = False  # the card is ours; see clearir.report.card
     trainer = SentenceTransformerTrainer(

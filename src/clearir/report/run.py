@@ -1,7 +1,7 @@
 """What a report is drawn from: scores before and after, and what the run's folder tells about how they came about.
 
 ```python
-run = load_run(Path("runs/demo"))                                  # the folder of `clearir run`
+run = load_run(Path("runs/demo"))                                  # the folder of `clearir train`
 run = load_scores(Path("before.json"), Path("after.json"))         # scores alone
 ```
 """
@@ -126,7 +126,7 @@ class Run:
 
 
 def load_run(folder: Path) -> Run:
-    """Read the folder that ``clearir run`` or ``clearir train`` writes.
+    """Read the folder that ``clearir train`` writes.
 
     Raises:
         InputError: no such folder, no scores in it, or a part of it is broken; the message names the file.
@@ -136,7 +136,7 @@ def load_run(folder: Path) -> Run:
     before, after = folder / "scores" / "before.json", folder / "scores" / "after.json"
     for file in (before, after):
         if not file.is_file():
-            raise InputError(f"{folder}: no scores/{file.name}; finish the run with: clearir run RECIPE.yaml")
+            raise InputError(f"{folder}: no scores/{file.name}; finish the run with: clearir train RECIPE.yaml")
     recipe = _recipe(folder / "recipe.yaml")
     run = load_scores(before, after)
     return Run(

@@ -47,7 +47,7 @@ def read(kind: str, path: Any, *, languages: Iterable[str] | None = None, **opti
         raise InputError(f"no source of kind {kind!r}; {hint}The kinds are {', '.join(KINDS)}")
     reader = import_module(f"{__name__}.{_MODULES[kind]}").read
     known = list(inspect.signature(reader).parameters)[1:]
-    given = {name: value for name, value in options.items() if value is not None and value != {}}
+    given = {name: value for name, value in options.items() if value is not None and (value != {} or name == "skipped")}
     for name, value in list(given.items()):
         if name == "bridge" and name not in known and codes.normalise(value) == "en":
             del given[name]  # sources with a bridge of their own

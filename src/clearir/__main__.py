@@ -1,0 +1,8 @@
+"""``python -m clearir`` works like ``clearir``."""
+
+from __future__ import annotations
+
+from clearir.cli import main
+
+if __name__ == "__main__":
+    main()

