@@ -165,5 +165,5 @@ def test_reading_says_what_is_wrong_with_the_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"rows\.parquet: not a whole Parquet file"):
         Rows.from_parquet(path)
     pq.write_table(pa.table({"query": ["a"], "text": ["b"]}), path)
-    with pytest.raises(InputError, match=r"rows\.parquet: no column 'passage'.*'tables'"):
+    with pytest.raises(InputError, match=r"rows\.parquet: no column 'passage'.*'table'"):
         Rows.from_parquet(path)

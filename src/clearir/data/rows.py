@@ -154,7 +154,7 @@ class Rows:
         if missing:
             raise InputError(
                 f"{path}: no column {missing[0]!r}; this file was not written by clearir,"
-                " read it as a source of kind 'tables'"
+                " read it as a source of kind 'table'"
             )
         fixed = zip(*(table[name].to_pylist() for name in _FIXED), strict=True)
         negatives = _numbered(table, "negative_")
