@@ -32,7 +32,7 @@ class Direction:
         passage_language: of the passages; ``en+de`` for a pool of two, ``all`` for a pool of all languages.
         corpus_size: number of passages that were ranked.
         query_ids: which queries; the same id is the same question in every language.
-        gold: id of a relevant passage of each query, which ties the queries that share it.
+        gold: id of a relevant passage of each query.
         values: metric -> a value a query.
         ranks: rank of the first relevant passage, from 1, over the whole corpus.
         top: ids of the first three passages. In a pool an id is written ``language:id``.
@@ -89,6 +89,7 @@ class Scores:
         bridge: the language in the middle.
         directions: ``de->en`` -> Direction.
         pools: ``de->en+de`` and ``de->all`` -> Direction.
+        clusters: query id -> the passage that ties it to other queries: what a resampling keeps together.
         environment: versions, machine, time.
         settings: prompts, maximal length, languages and the rest of what the values depend on.
     """
@@ -100,6 +101,7 @@ class Scores:
     bridge: str
     directions: dict[str, Direction]
     pools: dict[str, Direction] = field(default_factory=dict)
+    clusters: dict[str, str] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 

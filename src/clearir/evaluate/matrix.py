@@ -1,0 +1,263 @@
+"""Encode the texts of a suite once, then score every direction and pool.
+
+```python
+scores = evaluate(load_model("BAAI/bge-m3"), load_suite("mlqa", "data/mlqa"), pools=("pair", "all"))
+scores.mean("de->en", "ndcg@10")
+```
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clearir.encode import Prompts, encode, model_fingerprint, prompts_of
+from clearir.errors import InputError
+from clearir.evaluate import metrics as measure
+from clearir.evaluate.ranking import rank
+from clearir.evaluate.scores import ALL, Direction, Scores
+from clearir.evaluate.suites import Qrels, Suite
+from clearir.progress import track
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from sentence_transformers import SentenceTransformer
+
+PAIR = "pair"
+POOLS = (PAIR, ALL)
+TOP = 3  # passages a query that are kept for people to read
+DIGITS = 6  # of a value; enough for any mean, and half the file
+PACKAGES = ("clearir", "sentence-transformers", "transformers", "torch", "pytrec-eval-terrier")
+
+
+def evaluate(
+    model: SentenceTransformer,
+    suite: Suite,
+    *,
+    name: str | None = None,
+    languages: Collection[str] | None = None,
+    pools: Collection[str] = (),
+    prompts: Prompts | None = None,
+    cache: Path | None = None,
+    metrics: Sequence[str] = measure.DEFAULT_METRICS,
+) -> Scores:
+    """Score a model in every direction of a suite.
+
+    Each query and passage is encoded once, however many directions it takes part in. In a direction ``a->b`` those
+    queries in a take part that have a relevant passage in b; all passages of the suite in b are ranked.
+
+    Args:
+        model: what encodes queries and passages.
+        suite: what is scored.
+        name: of the model in the scores; by default the name it was loaded under.
+        languages: those of the suite to score; all by default.
+        pools: ``"pair"`` also ranks the bridge's and one target language's passages together, for the queries of both
+            that have a relevant passage in both; ``"all"`` those of all languages.
+        prompts: put before queries and passages; by default those the model was saved with.
+        cache: folder of vectors, see `clearir.encode.encode`.
+        metrics: see `clearir.evaluate.metrics.per_query`. On pools also ``max@r``, ``complete@10`` and, for queries
+            that are not in the bridge language, ``bridge@10``.
+
+    Raises:
+        InputError: an unknown metric, pool or language, or no direction has a query to score.
+    """
+    depth = max(measure.depth(metrics), measure.POOL_CUT if pools else TOP)
+    unknown = sorted(set(pools) - set(POOLS))
+    if unknown:
+        raise InputError(f"unknown pool {unknown[0]!r}; there are {' and '.join(POOLS)}")
+    suite = suite.restrict(languages)
+    prompts = prompts_of(model) if prompts is None else prompts
+    start = time.perf_counter()
+    queries = _encode_side(model, suite.queries, prompts.query, cache, "Encoding queries")
+    passages = _encode_side(model, suite.passages, prompts.passage, cache, "Encoding passages")
+    encoded = time.perf_counter()
+    jobs = list(_jobs(suite, passages, pools))
+    if not jobs:
+        raise InputError(f"{suite.name}: no query has a relevant passage in these languages; add a language")
+    found = [
+        (job.corpus.pooled, _score(job, queries[job.query_language], suite.bridge, metrics, depth, model.device))
+        for job in track(jobs, "Scoring directions")
+    ]
+    scored = time.perf_counter()
+    return Scores(
+        suite=suite.name,
+        suite_hash=suite.hash,
+        model=name or _name(model),
+        model_hash=model_fingerprint(model),
+        bridge=suite.bridge,
+        directions={direction.name: direction for pool, direction in found if not pool},
+        pools={direction.name: direction for pool, direction in found if pool},
+        clusters=suite.clusters,
+        environment=_environment(model) | {"seconds": {"encoding": encoded - start, "scoring": scored - encoded}},
+        settings={
+            "prompts": asdict(prompts),
+            "max_seq_length": model.max_seq_length,
+            "languages": suite.languages,
+            "pools": [pool for pool in POOLS if pool in pools],
+            "metrics": list(metrics),
+            "licence": suite.licence,
+            "revision": suite.revision,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The queries or passages of one language."""
+
+    ids: list[str]
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Corpus:
+    """What is ranked. Passages are in falling order of their ids, which is how trec_eval breaks ties."""
+
+    name: str
+    ids: list[str]
+    languages: list[str]  # of each passage
+    vectors: NDArray[np.float32]
+    pooled: bool
+
+    @classmethod
+    def of(cls, language: str, side: _Side) -> _Corpus:
+        return cls(language, side.ids, [language] * len(side.ids), side.vectors, pooled=False)
+
+    @classmethod
+    def pool(cls, name: str, passages: dict[str, _Side]) -> _Corpus:
+        import numpy as np
+
+        order = sorted(passages, reverse=True)
+        return cls(
+            name,
+            [_pooled(language, identifier) for language in order for identifier in passages[language].ids],
+            [language for language in order for _ in passages[language].ids],
+            np.concatenate([passages[language].vectors for language in order]),
+            pooled=True,
+        )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The queries of one language on one corpus."""
+
+    query_language: str
+    corpus: _Corpus
+    relevant: Qrels  # ids of the corpus; in a pool those in the query's language first
+
+
+def _pooled(language: str, identifier: str) -> str:
+    return f"{language}:{identifier}"
+
+
+def _encode_side(
+    model: SentenceTransformer, texts: dict[str, dict[str, str]], prompt: str, cache: Path | None, description: str
+) -> dict[str, _Side]:
+    """All languages in one call: a text that stands in several is encoded once, and batches mix languages."""
+    ids = {language: sorted(side, reverse=True) for language, side in texts.items()}
+    every = [texts[language][identifier] for language in texts for identifier in ids[language]]
+    vectors = encode(model, every, prompt=prompt, cache=cache, description=description)
+    sides = {}
+    for language, own in ids.items():
+        sides[language], vectors = _Side(own, vectors[: len(own)]), vectors[len(own) :]
+    return sides
+
+
+def _jobs(suite: Suite, passages: dict[str, _Side], pools: Collection[str]) -> Iterator[_Job]:
+    relevant = {(q, p): suite.relevant(q, p) for q in suite.queries for p in passages}
+    corpora = {language: _Corpus.of(language, side) for language, side in passages.items() if side.ids}
+    for (q, p), gold in relevant.items():
+        if gold:
+            yield _Job(q, corpora[p], gold)
+    bridge = suite.bridge
+    for target in sorted(corpora.keys() - {bridge}) if PAIR in pools and bridge in corpora else ():
+        pair = _Corpus.pool(f"{bridge}+{target}", {p: passages[p] for p in (bridge, target)})
+        for q in (bridge, target):
+            both = relevant.get((q, bridge), {}).keys() & relevant.get((q, target), {}).keys()
+            if gold := _gold_in_pool(relevant, q, (bridge, target), both):
+                yield _Job(q, pair, gold)
+    if ALL in pools and len(corpora) > 1:
+        whole = _Corpus.pool(ALL, passages)
+        for q in suite.queries:
+            if gold := _gold_in_pool(relevant, q, corpora, suite.queries[q]):
+                yield _Job(q, whole, gold)
+
+
+def _gold_in_pool(
+    relevant: dict[tuple[str, str], Qrels],
+    query_language: str,
+    languages: Collection[str],
+    queries: Collection[str],
+) -> Qrels:
+    """The relevant passages of each query in all languages of a pool, those in its own language first."""
+    order = sorted(languages, key=lambda language: (language != query_language, language))
+    gold = {
+        query: {
+            _pooled(p, i): value
+            for p in order
+            for i, value in relevant.get((query_language, p), {}).get(query, {}).items()
+        }
+        for query in sorted(queries)
+    }
+    return {query: row for query, row in gold.items() if row}
+
+
+def _score(
+    job: _Job, queries: _Side, bridge: str, metrics: Sequence[str], depth: int, device: torch.device
+) -> Direction:
+    corpus = job.corpus
+    place = {identifier: n for n, identifier in enumerate(corpus.ids)}
+    query_place = {identifier: n for n, identifier in enumerate(queries.ids)}
+    ids = list(job.relevant)
+    top, ranks = rank(
+        queries.vectors[[query_place[query] for query in ids]],
+        corpus.vectors,
+        [[place[passage] for passage in gold] for gold in job.relevant.values()],
+        depth,
+        device=device,
+    )
+    rankings = {query: [corpus.ids[n] for n in row] for query, row in zip(ids, top.tolist(), strict=True)}
+    values = measure.per_query(rankings, job.relevant, metrics)
+    if corpus.pooled:
+        values[measure.MAX_RANK] = [measure.max_rank(row) for row in ranks]
+        values[measure.COMPLETE] = [measure.complete(row) for row in ranks]
+        if job.query_language != bridge:
+            values[measure.BRIDGE_SHARE] = [
+                measure.language_share([corpus.languages[n] for n in row], bridge) for row in top.tolist()
+            ]
+    return Direction(
+        query_language=job.query_language,
+        passage_language=corpus.name,
+        corpus_size=len(corpus.ids),
+        query_ids=ids,
+        gold=[next(iter(gold)) for gold in job.relevant.values()],
+        values={metric: [round(value, DIGITS) for value in row] for metric, row in values.items()},
+        ranks=[min(row) for row in ranks],
+        top=[ranking[:TOP] for ranking in rankings.values()],
+    )
+
+
+def _name(model: SentenceTransformer) -> str:
+    return str(model.model_card_data.base_model or model.model_card_data.model_name or "model")
+
+
+def _environment(model: SentenceTransformer) -> dict[str, Any]:
+    import torch
+
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else model.device.type,
+        "threads": torch.get_num_threads(),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "versions": {package: version(package) for package in PACKAGES},
+    }

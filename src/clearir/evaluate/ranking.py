@@ -1,0 +1,87 @@
+"""Exact search in blocks: the best passages of each query, and the ranks of the relevant ones. Arrays only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+# Scores of a block of queries against the whole corpus: 2^25 floats are 128 MiB.
+BLOCK = 2**25
+
+
+def rank(
+    queries: NDArray[np.float32],
+    passages: NDArray[np.float32],
+    relevant: Sequence[Sequence[int]],
+    depth: int,
+    *,
+    device: str | torch.device = "cpu",
+    block: int = BLOCK,
+) -> tuple[NDArray[np.int64], list[list[int]]]:
+    """Rank all passages for each query by dot product; of equal scores the earlier passage comes first.
+
+    Args:
+        queries: shape (n, dim).
+        passages: shape (m, dim), m > 0.
+        relevant: for each query the rows of its relevant passages.
+        depth: how many of the best passages to return.
+        device: where to multiply.
+        block: scores computed at once (at least those of one query); memory is a few times that.
+
+    Returns:
+        Rows of the best passages, best first, shape (n, min(depth, m)); and for each query the ranks of its relevant
+        passages, from 1, over the whole corpus.
+    """
+    import torch
+
+    corpus = torch.as_tensor(passages, device=device)
+    size = max(1, block // len(corpus))
+    tops: list[torch.Tensor] = []
+    ranks: list[list[int]] = []
+    with torch.inference_mode():
+        for start in range(0, len(queries), size):
+            scores = torch.as_tensor(queries[start : start + size], device=device) @ corpus.T
+            tops.append(_top(scores, min(depth, len(corpus))).cpu())
+            ranks += _ranks(scores, relevant[start : start + size])
+        best = torch.cat(tops) if tops else torch.zeros((0, min(depth, len(corpus))), dtype=torch.long)
+    return best.numpy(), ranks
+
+
+def _top(scores: torch.Tensor, depth: int) -> torch.Tensor:
+    """Columns of the largest scores of each row, equal ones in the order of the columns. `topk` promises no order."""
+    import torch
+
+    more = min(depth + 1, scores.shape[1])
+    values, columns = scores.topk(more, dim=1)
+    columns, order = columns.sort(dim=1)
+    order = values.gather(1, order).sort(dim=1, descending=True, stable=True).indices
+    best = columns.gather(1, order)[:, :depth]
+    if more > depth:
+        # The cut runs through equal scores: which of them topk took is chance, so sort these rows in full.
+        tied = (values[:, depth - 1] == values[:, depth]).nonzero().squeeze(1)
+        if len(tied):
+            best[tied] = torch.sort(scores[tied], dim=1, descending=True, stable=True).indices[:, :depth]
+    return best
+
+
+def _ranks(scores: torch.Tensor, relevant: Sequence[Sequence[int]]) -> list[list[int]]:
+    """1 + the passages with a larger score + those with the same score that stand before."""
+    import torch
+
+    rows = torch.tensor([row for row, gold in enumerate(relevant) for _ in gold], device=scores.device)
+    columns = torch.tensor([column for gold in relevant for column in gold], device=scores.device)
+    found: list[int] = []
+    chunk = len(scores)  # no more scores at once than the block that is already here
+    for start in range(0, len(rows), chunk):
+        row, column = rows[start : start + chunk], columns[start : start + chunk]
+        own = scores[row, column].unsqueeze(1)
+        others = scores[row]
+        before = torch.arange(scores.shape[1], device=scores.device) < column.unsqueeze(1)
+        found += (1 + (others > own).sum(1) + ((others == own) & before).sum(1)).tolist()
+    ranks = iter(found)
+    return [[next(ranks) for _ in gold] for gold in relevant]

@@ -1,0 +1,200 @@
+"""Suites by name: what is built in, from where and under which licence; and how to load one.
+
+```python
+suite = load_suite("mlqa", "data/mlqa", languages=["en", "de", "ar"])   # published files
+suite = load_suite("xquad")                                             # from the Hub, revision pinned
+suite = load_suite("my-suite/")                                         # a folder of one's own
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from clearir.data.rows import Row
+from clearir.errors import InputError
+from clearir.evaluate import layouts
+from clearir.evaluate.folders import read_folder
+from clearir.evaluate.suites import Qrels, Suite, Texts
+
+Read = Callable[[Path | None, Collection[str] | None, str | None], Suite]
+
+
+@dataclass(frozen=True)
+class SuiteInfo:
+    """What is known of a built-in suite without loading it.
+
+    Attributes:
+        name: what to ask for.
+        languages: in the published data; none for the user's own kinds.
+        size: in words, as published.
+        licence: of the texts.
+        source: name on the Hub, or where to fetch the files.
+        revision: pinned commit on the Hub, the one that MTEB pins; None where the suite has to be fetched by hand.
+        read: loads it from a local folder, or from the Hub without one.
+    """
+
+    name: str
+    languages: tuple[str, ...]
+    size: str
+    licence: str
+    source: str
+    revision: str | None
+    read: Read
+
+
+def load_suite(
+    name: str, path: str | Path | None = None, languages: Collection[str] | None = None, *, split: str | None = None
+) -> Suite:
+    """Load a suite by name or from a folder of one's own.
+
+    Args:
+        name: one of `SUITES`, or a folder: in BEIR's format, or with a folder a language (see
+            `clearir.evaluate.folders.read_folder`).
+        path: local folder in the published layout; without it the Hub is asked.
+        languages: those to load; all by default.
+        split: which part of the data, where it has several; by default the one that is scored in the literature.
+
+    Raises:
+        InputError: no such suite, folder, split or language, or the data cannot be used.
+    """
+    info = SUITES.get(name)
+    if info is None:
+        folder = Path(name if path is None else path)
+        if not folder.is_dir():
+            raise InputError(f"{name}: neither a folder nor a suite; there are {', '.join(SUITES)}")
+        info = SuiteInfo(folder.resolve().name, (), "", "", str(folder), None, _own)
+        path = folder
+    elif path is not None and not Path(path).is_dir():
+        raise InputError(f"{path}: no such folder; give the folder of {name} as published ({info.source})")
+    suite = info.read(None if path is None else Path(path), languages, split)
+    revision = info.revision if path is None else None
+    return replace(suite, name=info.name, licence=info.licence or None, revision=revision).restrict(languages)
+
+
+def list_suites(data: Path | None = None) -> list[dict[str, str]]:
+    """The built-in suites as rows of a table: ``name``, ``languages``, ``size``, ``licence``, ``revision``, ``source``.
+
+    Args:
+        data: folder with local copies in sub-folders called like the suites; those are counted, text by text.
+    """
+    rows = []
+    for info in SUITES.values():
+        row = {
+            "name": info.name,
+            "languages": ", ".join(info.languages),
+            "size": info.size,
+            "licence": info.licence,
+            "revision": info.revision or "",
+            "source": info.source,
+        }
+        if data is not None and (data / info.name).is_dir():
+            suite = load_suite(info.name, data / info.name)
+            row |= {"languages": ", ".join(suite.languages), "size": _size(suite), "source": str(data / info.name)}
+        rows.append(row)
+    return rows
+
+
+def _size(suite: Suite) -> str:
+    def counts(side: Mapping[str, Mapping[str, str]]) -> str:
+        numbers = sorted(len(texts) for texts in side.values())
+        low, high = numbers[0], numbers[-1]
+        return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+    return f"{counts(suite.queries)} queries, {counts(suite.passages)} passages a language"
+
+
+def _from_rows(read: Callable[[Path | None, Collection[str] | None, str | None], Iterable[Row]], name: str) -> Read:
+    def load(path: Path | None, languages: Collection[str] | None, split: str | None) -> Suite:
+        return Suite.from_rows(read(path, languages, split), name)
+
+    return load
+
+
+def _from_texts(
+    read: Callable[[Path | None, Collection[str] | None, str | None], tuple[Texts, Texts, Qrels]], name: str
+) -> Read:
+    def load(path: Path | None, languages: Collection[str] | None, split: str | None) -> Suite:
+        return Suite(name, *read(path, languages, split))
+
+    return load
+
+
+def _own(path: Path | None, languages: Collection[str] | None, split: str | None) -> Suite:
+    assert path is not None
+    queries, passages, qrels = read_folder(path, languages, split)
+    found = sorted({*queries, *passages})
+    bridge = "en" if "en" in found else min(found, key=lambda language: (-len(passages.get(language, {})), language))
+    return Suite(path.name, queries, passages, qrels, bridge)
+
+
+SUITES: dict[str, SuiteInfo] = {
+    info.name: info
+    for info in (
+        SuiteInfo(
+            "xquad",
+            tuple(layouts.XQUAD_LANGUAGES),
+            "1,190 queries, 240 passages a language",
+            "CC BY-SA 4.0",
+            layouts.XQUAD[0],
+            layouts.XQUAD[1],
+            _from_rows(layouts.read_xquad, "xquad"),
+        ),
+        SuiteInfo(
+            "mlqa",
+            tuple(layouts.MLQA_LANGUAGES),
+            "test 4,517 to 11,590 queries a language; dev 500 to 1,148",
+            "CC BY-SA 3.0",
+            layouts.MLQA[0],
+            layouts.MLQA[1],
+            _from_rows(layouts.read_mlqa, "mlqa"),
+        ),
+        SuiteInfo(
+            "belebele",
+            (),
+            "900 queries, 488 passages in each of 122 languages and scripts",
+            "CC BY-SA 4.0",
+            layouts.BELEBELE[0],
+            layouts.BELEBELE[1],
+            _from_texts(layouts.read_belebele, "belebele"),
+        ),
+        SuiteInfo(
+            "mkqa",
+            tuple(layouts.MKQA_LANGUAGES),
+            "10,000 queries a language; the passages are short answers",
+            "CC BY-SA 3.0",
+            layouts.MKQA[0],
+            layouts.MKQA[1],
+            _from_texts(layouts.read_mkqa, "mkqa"),
+        ),
+        SuiteInfo(
+            "afriqa",
+            ("en", "bem", "fon", "fr", "ha", "ig", "rw", "sw", "tw", "wo", "yo", "zu"),
+            "test about 200 to 400 queries a language; passages in English (of Fon in French)",
+            "CC BY 4.0",
+            layouts.AFRIQA,
+            None,
+            _from_rows(layouts.read_afriqa, "afriqa"),
+        ),
+        SuiteInfo(
+            "xor-tydi",
+            ("en", "ar", "bn", "fi", "ja", "ko", "ru", "te"),
+            "a few hundred queries a language; gold passages in English",
+            "MIT",
+            layouts.XOR_TYDI,
+            None,
+            _from_texts(layouts.read_xor_tydi, "xor-tydi"),
+        ),
+        SuiteInfo(
+            "debian",
+            (),
+            "417 (fi) to 45,000 (da) short descriptions a language, with their long ones",
+            "of the packages",
+            "apt-get, see docs/evaluation.md",
+            None,
+            _from_rows(layouts.read_debian, "debian"),
+        ),
+    )
+}

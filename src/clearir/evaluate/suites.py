@@ -1,0 +1,210 @@
+"""What is scored: queries and passages a language, and which passages answer which query.
+
+```python
+suite = Suite.from_rows(rows, "held-out")      # rows that a reader or a split gave
+suite = suite.restrict(["en", "de"])
+```
+
+Published suites and folders of one's own are loaded by `clearir.evaluate.registry.load_suite`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import count
+from typing import Any
+
+from clearir.artifacts import fingerprint
+from clearir.data import languages as codes
+from clearir.data.rows import Row
+from clearir.errors import InputError
+
+Texts = dict[str, dict[str, str]]  # language -> id -> text
+Qrels = dict[str, dict[str, int]]  # query id -> passage id -> relevance
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Texts and relevance.
+
+    The id of a query is the same question in every language. The relevance of a query names its passages in all
+    languages; in a corpus those count that are in it. Passages of different languages may share an id, but then
+    every query that the one answers must be answered by the other: where one English paragraph answers two questions
+    whose German counterparts stand in two paragraphs (MLQA), they may not.
+
+    Attributes:
+        name: what the scores call it.
+        queries: language -> query id -> text.
+        passages: language -> passage id -> text.
+        qrels: query id -> passage id -> relevance; above 0 is relevant.
+        bridge: the language in the middle.
+        licence: of the texts.
+        revision: which version of the data, as its publisher names it.
+
+    Raises:
+        InputError: no query has a relevant passage, a relevance names an id that is not there, or a text is empty.
+    """
+
+    name: str
+    queries: Texts
+    passages: Texts
+    qrels: Qrels
+    bridge: str = "en"
+    licence: str | None = None
+    revision: str | None = None
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Row], name: str, **facts: Any) -> Suite:
+        """The suite of some rows: their queries, their passages, and that each row's passage answers its query.
+
+        Ids are the rows' own, or fingerprints of the bridge-language text. Passages in a target language have ids of
+        their own, ``de/ID``. The same passage in several rows is one.
+
+        Args:
+            rows: at least one.
+            name: of the suite.
+            facts: ``licence``, ``revision``.
+
+        Raises:
+            InputError: no rows, or one id with two texts in one language.
+        """
+        rows = list(rows)
+        if not rows:
+            raise InputError(f"{name}: no rows to score; check the path and the languages asked for")
+        queries: Texts = defaultdict(dict)
+        passages = _Passages(name)
+        qrels: Qrels = defaultdict(dict)
+        for row in rows:
+            query = row.query_id or fingerprint(row.query)
+            for language, text in _both(row, row.query, row.target_query):
+                if queries[language].setdefault(query, text) != text:
+                    raise InputError(
+                        f"{name}: query id {query!r} has two texts in {language}, {queries[language][query][:60]!r} "
+                        f"and {text[:60]!r}; give each question its own query_id"
+                    )
+            qrels[query] |= dict.fromkeys(passages.place(row), 1)
+        bridge = Counter(row.bridge for row in rows).most_common(1)[0][0]
+        return cls(name, dict(queries), dict(passages.texts), dict(qrels), bridge, **facts)
+
+    @property
+    def languages(self) -> list[str]:
+        """All languages of queries or passages, the bridge first."""
+        found = {*self.queries, *self.passages}
+        return sorted(found, key=lambda language: (language != self.bridge, language))
+
+    @cached_property
+    def hash(self) -> str:
+        """Fingerprint of all texts and the relevance."""
+        return fingerprint([self.queries, self.passages, self.qrels])
+
+    def restrict(self, languages: Collection[str] | None) -> Suite:
+        """The suite with these languages alone; None for all.
+
+        Raises:
+            InputError: the suite lacks one of them; the message lists those it has.
+        """
+        if languages is None:
+            return self
+        wanted = {codes.normalise(language) for language in languages}
+        unknown = sorted(wanted - set(self.languages))
+        if unknown:
+            raise InputError(f"{self.name} has no language {unknown[0]!r}; it has {', '.join(self.languages)}")
+        queries = {language: texts for language, texts in self.queries.items() if language in wanted}
+        passages = {language: texts for language, texts in self.passages.items() if language in wanted}
+        if not queries or not passages:
+            kind, there = ("queries", self.queries) if not queries else ("passages", self.passages)
+            raise InputError(
+                f"{self.name} has no {kind} in {', '.join(sorted(wanted))}; add one of {', '.join(sorted(there))}"
+            )
+        asked = {query for texts in queries.values() for query in texts}
+        known = {passage for texts in passages.values() for passage in texts}
+        qrels = {
+            query: {passage: value for passage, value in row.items() if passage in known}
+            for query, row in self.qrels.items()
+            if query in asked
+        }
+        return replace(self, queries=queries, passages=passages, qrels=qrels)
+
+    @cached_property
+    def clusters(self) -> dict[str, str]:
+        """Query id -> the passage that ties it to other queries: its first relevant one, of the bridge if there is."""
+        bridge = self.passages.get(self.bridge, {})
+        return {
+            query: min((p not in bridge, p) for p, value in row.items() if value > 0)[1]
+            for query, row in self.qrels.items()
+            if any(value > 0 for value in row.values())
+        }
+
+    def relevant(self, query_language: str, passage_language: str) -> Qrels:
+        """The relevance above 0 of that direction, by id; queries without a relevant passage there are left out."""
+        corpus = self.passages.get(passage_language, {})
+        found = {
+            query: {p: value for p, value in sorted(self.qrels.get(query, {}).items()) if value > 0 and p in corpus}
+            for query in self.queries.get(query_language, {})
+        }
+        return {query: row for query, row in found.items() if row}
+
+
+class _Passages:
+    """The distinct passages of some rows, and the ids they get."""
+
+    def __init__(self, suite: str) -> None:
+        self.texts: Texts = defaultdict(dict)
+        self._suite = suite
+        self._ids: dict[tuple[str, str], str] = {}  # language, text -> id
+
+    def place(self, row: Row) -> list[str]:
+        """Ids of the row's passage in the languages it is in."""
+        base = row.passage_id or fingerprint(row.passage)
+        if self.texts[row.bridge].setdefault(base, row.passage) != row.passage:
+            raise InputError(
+                f"{self._suite}: passage id {base!r} has two texts in {row.bridge}, "
+                f"{self.texts[row.bridge][base][:60]!r} and {row.passage[:60]!r}; give each passage its own passage_id"
+            )
+        if row.language is None or row.target_passage is None:
+            return [base]
+        key = row.language, row.target_passage
+        if key not in self._ids:
+            self._ids[key] = self._free(row.language, base)
+            self.texts[row.language][self._ids[key]] = row.target_passage
+        return [base, self._ids[key]]
+
+    def _free(self, language: str, base: str) -> str:
+        names = (f"{language}/{base}" if number == 1 else f"{language}/{base}/{number}" for number in count(1))
+        return next(name for name in names if name not in self.texts[language])
+
+
+def _both(row: Row, text: str, target: str | None) -> list[tuple[str, str]]:
+    sides = [(row.bridge, text)]
+    if row.language is not None and target is not None:
+        sides.append((row.language, target))
+    return sides
+
+
+def _check(suite: Suite) -> None:
+    queries = {query for texts in suite.queries.values() for query in texts}
+    passages = {passage for texts in suite.passages.values() for passage in texts}
+    for query, row in suite.qrels.items():
+        if query not in queries:
+            raise InputError(f"{suite.name}: the relevance names query {query!r}, which has no text in any language")
+        for passage in row:
+            if passage not in passages:
+                raise InputError(
+                    f"{suite.name}: the relevance of query {query!r} names passage {passage!r}, "
+                    "which has no text in any language"
+                )
+    if not any(value > 0 for row in suite.qrels.values() for value in row.values()):
+        raise InputError(f"{suite.name}: no query has a relevant passage; check the file of relevance (qrels)")
+    for kind, side in (("query", suite.queries), ("passage", suite.passages)):
+        for language, texts in side.items():
+            for identifier, text in texts.items():
+                if not text.strip():
+                    raise InputError(
+                        f"{suite.name}: {kind} {identifier!r} in {language} is empty; correct or remove it"
+                    )
