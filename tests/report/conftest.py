@@ -75,7 +75,7 @@ def _pool(direction: Direction, name: str, random_: random.Random, bias: float) 
         **direction.values,
         "max@r": [float(random_.randint(2, 60)) for _ in direction.ranks],
         "complete@10": [float(random_.random() < 0.3) for _ in direction.ranks],
-        "language_preference": [min(1.0, max(0.0, random_.gauss(bias, 0.1))) for _ in direction.ranks],
+        "bridge@10": [min(1.0, max(0.0, random_.gauss(bias, 0.1))) for _ in direction.ranks],
     }
     return Direction(
         direction.query_language,

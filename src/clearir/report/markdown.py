@@ -9,7 +9,7 @@ from clearir.report.examples import Change, Found, most_changed
 from clearir.report.headline import headline
 from clearir.report.run import Data, Hit, Run, Training
 from clearir.report.tables import Cell, DirectionTable, direction_table
-from clearir.report.text import language_name, markdown, points, signed
+from clearir.report.text import language_name, markdown, points, printable, signed
 
 EXAMPLES = 5
 
@@ -87,7 +87,7 @@ def data_section(data: Data) -> list[str]:
 
 def settings_section(run: Run) -> list[str]:
     """The recipe, as blocks."""
-    return ["## Settings", _fenced(run.recipe, "yaml")] if run.recipe else []
+    return ["## Settings", _fenced(printable(run.recipe), "yaml")] if run.recipe else []
 
 
 def provenance(run: Run) -> str:

@@ -53,10 +53,15 @@ def language_name(code: str) -> str:
         return code
 
 
+def printable(text: str) -> str:
+    """User text on its lines, without control or direction-changing characters and half characters."""
+    text = "".join("\ufffd" if unicodedata.category(one) == "Cs" else one for one in _BIDI.sub("", text))
+    return "".join(one for one in text if one in "\n\t" or unicodedata.category(one) != "Cc")
+
+
 def clean(text: str, limit: int = 300) -> str:
-    """User text on one line: no control or direction-changing characters, at most ``limit`` characters."""
-    line = " ".join(_BIDI.sub("", text).split())
-    line = "".join("\ufffd" if unicodedata.category(c) == "Cs" else c for c in line if unicodedata.category(c) != "Cc")
+    """User text as `printable`, on one line and of at most ``limit`` characters."""
+    line = " ".join(printable(text).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from clearir.artifacts import atomic_file
 from clearir.errors import InputError
+from clearir.report.html import to_html
 from clearir.report.markdown import to_markdown
 from clearir.report.run import Run
 
-FORMATS: dict[str, Callable[[Run], str]] = {"md": to_markdown}
+FORMATS: dict[str, Callable[[Run], str]] = {"html": to_html, "md": to_markdown}
 
 
 def write_report(run: Run, folder: Path, formats: Sequence[str] = tuple(FORMATS)) -> list[Path]:

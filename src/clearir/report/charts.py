@@ -1,0 +1,218 @@
+"""The figures of the HTML report: SVG by matplotlib whose colours the page sets, so that they follow its theme.
+
+A figure is drawn in stand-in colours; `_svg` replaces each by a CSS variable of the page (``--ink``, ``--up`` ...).
+Text stays text, in the page's font.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import wraps
+from io import StringIO
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from clearir.report.text import clean, points, signed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, FAINT, UP, DOWN, BEFORE, AFTER, ON_FILL = (f"#00000{number}" for number in range(1, 8))
+_VARIABLES = {
+    INK: "var(--ink)",
+    FAINT: "var(--faint)",
+    UP: "var(--up)",
+    DOWN: "var(--down)",
+    BEFORE: "var(--before)",
+    AFTER: "var(--after)",
+    ON_FILL: "var(--on-fill)",
+}
+# A picture of many cells is drawn as an image, whose colours cannot follow the theme: these are legible on both.
+_IMAGE = {UP: (0.16, 0.47, 0.75), DOWN: (0.85, 0.42, 0.08), AFTER: (0.08, 0.52, 0.47)}
+MOST_CELLS_WITH_NUMBERS = 20
+_DARK_FILL = 0.75  # from this share of the full colour on, text on it takes the colour of the page
+
+
+_STYLE: Any = {
+    "text.parse_math": False,
+    "svg.fonttype": "none",
+    "font.size": 8.5,
+    "axes.labelcolor": FAINT,
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+}
+P = ParamSpec("P")
+
+
+def _styled(draw: Callable[P, str]) -> Callable[P, str]:
+    """Run a drawing function with our settings of matplotlib, and leave the caller's alone."""
+
+    @wraps(draw)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> str:
+        from matplotlib import rc_context
+
+        with rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+@_styled
+def heat_map(
+    labels: Sequence[str], values: Sequence[Sequence[float | None]], title: str, *, difference: bool = False
+) -> str:
+    """A square of query languages (down) and passage languages (across).
+
+    Args:
+        labels: language codes.
+        values: scores between 0 and 1, or their differences; None was not scored.
+        title: what it shows, for those who cannot see it.
+        difference: two colours around 0 instead of one.
+    """
+    import numpy as np
+
+    scale = 1.0
+    if difference:
+        scale = max((abs(value) for row in values for value in row if value is not None), default=0.0) or 1.0
+    size = len(labels)
+    figure, axes = _figure(3.6, 3.6)
+    if size <= MOST_CELLS_WITH_NUMBERS:
+        for row, line in enumerate(values):
+            for column, value in enumerate(line):
+                if value is not None:
+                    _heat_cell(axes, row, column, value, scale, difference, size)
+    else:
+        image = np.zeros((size, size, 4))
+        for row, line in enumerate(values):
+            for column, value in enumerate(line):
+                if value is not None:
+                    image[row, column] = (*_IMAGE[_hue(value, difference)], abs(value) / scale)
+        axes.imshow(image, interpolation="none")
+    axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
+    step = 1 if size <= 30 else 5
+    ticks, names = list(range(0, size, step)), [clean(label, 8) for label in labels[::step]]
+    axes.set_xticks(ticks, names, rotation=0 if size <= 12 else 90)
+    axes.set_yticks(ticks, names)
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel("passages")
+    axes.set_ylabel("queries")
+    return _svg(figure, title)
+
+
+@_styled
+def before_after_bars(
+    names: Sequence[str], notes: Sequence[str], pairs: Sequence[tuple[float, float]], title: str
+) -> str:
+    """Two bars a language, before and after, scores between 0 and 1."""
+    size = len(names)
+    figure, axes = _figure(5.0, 0.55 + 0.46 * size)
+    for place, (before, after) in enumerate(pairs):
+        axes.barh(place - 0.19, before, 0.34, color=BEFORE)
+        axes.barh(place + 0.19, after, 0.34, color=AFTER)
+        difference = signed(after - before).replace("-", "−")
+        axes.text(max(before, after) + 0.015, place, difference, va="center", weight="bold", color=INK)
+    axes.set(xlim=(0, 1.12), ylim=(size - 0.45, -0.55))
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
+    axes.set_yticks(range(size), [f"{clean(name, 24)}" for name in names])
+    for place, note in enumerate(notes):
+        if note:
+            axes.annotate(
+                clean(note, 24),
+                (0, place),
+                (-4, -8.5),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                color=FAINT,
+                size=7,
+            )
+    axes.xaxis.grid(True, color=FAINT, alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return _svg(figure, title)
+
+
+@_styled
+def intervals(names: Sequence[str], rows: Sequence[tuple[float, float, float]], title: str) -> str:
+    """A difference and its interval (low, difference, high) a line, with the line of no difference."""
+    size = len(names)
+    figure, axes = _figure(5.0, 0.55 + 0.27 * size)
+    axes.axvline(0, color=FAINT, linewidth=0.8)
+    for place, (low, middle, high) in enumerate(rows):
+        color = UP if low > 0 else DOWN if high < 0 else FAINT
+        axes.plot([low, high], [place, place], color=color, linewidth=2, solid_capstyle="round")
+        axes.plot([middle], [place], "o", color=color, markersize=5)
+    axes.set(ylim=(size - 0.4, -0.6))
+    axes.xaxis.set_major_formatter(lambda value, _: signed(value).replace(".0", "").replace("-", "−"))
+    axes.set_yticks(range(size), [clean(name, 24) for name in names])
+    axes.xaxis.grid(True, color=FAINT, alpha=0.25, linewidth=0.6)
+    return _svg(figure, title)
+
+
+@_styled
+def curve(steps: Sequence[float], values: Sequence[float], title: str) -> str:
+    """One quantity over the steps of training."""
+    figure, axes = _figure(2.6, 1.7)
+    axes.plot(steps, values, color=AFTER, linewidth=1.8)
+    axes.plot(steps[-1:], values[-1:], "o", color=AFTER, markersize=4)
+    low, high = min([0.0, *values]), max([0.0, *values])
+    axes.set_ylim(low, high * 1.08 or 1.0)
+    axes.locator_params(nbins=4)
+    axes.yaxis.grid(True, color=FAINT, alpha=0.25, linewidth=0.6)
+    axes.set_xlabel("step")
+    return _svg(figure, title)
+
+
+def _heat_cell(axes: Axes, row: int, column: int, value: float, scale: float, difference: bool, size: int) -> None:
+    from matplotlib.patches import Rectangle
+
+    share = min(abs(value) / scale, 1.0)
+    axes.add_patch(
+        Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, facecolor=_hue(value, difference), alpha=share, linewidth=0)
+    )
+    number = (signed(value) if difference else points(value)).replace("-", "−")
+    if size > 8:  # no room for decimals
+        number = f"{100 * value:+.0f}".replace("-", "−") if difference else f"{100 * value:.0f}"
+    color = ON_FILL if share > _DARK_FILL else INK
+    axes.text(column, row, number, ha="center", va="center", color=color, size=7.5 if size <= 8 else 80 / size)
+
+
+def _hue(value: float, difference: bool) -> str:
+    return (UP if value >= 0 else DOWN) if difference else AFTER
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of that many inches, without pyplot and its global state."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    for side in axes.spines.values():
+        side.set_visible(False)
+    return figure, axes
+
+
+def _svg(figure: Figure, title: str) -> str:
+    """The figure as an element for an HTML page: no ids that could meet another figure's, no fixed size."""
+    from html import escape
+
+    from matplotlib import rc_context
+
+    out = StringIO()
+    with rc_context({"svg.hashsalt": title}):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None})
+    head, body = re.search(r"<svg([^>]*)>(.*)", out.getvalue(), re.DOTALL).groups()  # type: ignore[union-attr]
+    box = re.search(r'viewBox="[^"]*"', head).group()  # type: ignore[union-attr]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL)
+    body = re.sub(r' id="[a-zA-Z.]+_\d+"', "", body)
+    body = re.sub(r"font-family: [^;\"]*;?", "", body)
+    for stand_in, variable in _VARIABLES.items():
+        body = body.replace(stand_in, variable)
+    return f'<svg {box} role="img" aria-label="{escape(clean(title), quote=True)}">{body.strip()}'

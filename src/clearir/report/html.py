@@ -1,0 +1,130 @@
+"""A report as one HTML page that needs nothing else: no script, no request, figures inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from clearir.evaluate.scores import MAIN_METRIC
+from clearir.report import charts
+from clearir.report.examples import Change, extremes
+from clearir.report.pools import pool_tables
+from clearir.report.run import Run
+from clearir.report.tables import DirectionTable, cell, direction_table
+from clearir.report.text import clean, language_name, p_value, percent, points, printable, signed, signed_percent
+
+EXAMPLES = 3
+LANGUAGES_WITH_EXAMPLES = 12
+_TERMS = {
+    "loss": "Loss",
+    "forward": "Forward: English finds English",
+    "reverse": "Reverse: passage finds target query",
+    "kl": "KL: the two agree",
+}
+
+
+def to_html(run: Run) -> str:
+    """The whole report as one page."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("clearir.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        points=points,
+        signed=lambda value: signed(value).replace("-", "−"),
+        percent=percent,
+        signed_percent=lambda value: signed_percent(value).replace("-", "−"),
+        p_value=p_value,
+        language=language_name,
+        clean=clean,
+    )
+    table = direction_table(run.before, run.after, run.languages)
+    return environment.get_template("report.html.j2").render(
+        run=run,
+        table=table,
+        bars=bars(run, table),
+        matrices=matrices(run),
+        curves=curves(run),
+        pools=pool_tables(run),
+        examples=examples(run),
+        sizes=sizes(run),
+        recipe=printable(run.recipe or ""),
+        facts=facts(run),
+        proof=None,
+    )
+
+
+def bars(run: Run, table: DirectionTable) -> str:
+    """Target queries on bridge passages, languages with most training rows first; empty where none was scored."""
+    kind = f"x->{table.bridge}"
+    rows = [row for row in table.rows if kind in row.cells]
+    if not rows:
+        return ""
+    amount = run.rows_by_language
+    return charts.before_after_bars(
+        [language_name(row.language) for row in rows],
+        [f"{amount[row.language]:,} rows" if row.language in amount else "" for row in rows],
+        [(row.cells[kind].before, row.cells[kind].after) for row in rows],
+        f"{table.metric} of queries in each language on {language_name(table.bridge)} passages, before and after",
+    )
+
+
+def matrices(run: Run, metric: str = MAIN_METRIC) -> list[tuple[str, str]]:
+    """Title and figure of all directions: before, after and the difference."""
+    labels = [run.before.bridge, *run.languages]
+    cells = [[cell(run.before, run.after, f"{query}->{passage}", metric) for passage in labels] for query in labels]
+    before = [[each.before if each else None for each in row] for row in cells]
+    after = [[each.after if each else None for each in row] for row in cells]
+    difference = [[each.difference if each else None for each in row] for row in cells]
+    return [
+        ("Before", charts.heat_map(labels, before, f"{metric} before")),
+        ("After", charts.heat_map(labels, after, f"{metric} after")),
+        ("Difference", charts.heat_map(labels, difference, f"{metric}, difference", difference=True)),
+    ]
+
+
+def curves(run: Run) -> list[tuple[str, str]]:
+    """Title and figure of every term of the loss that the training log has at least twice."""
+    found = []
+    for term, title in _TERMS.items():
+        entries = [entry for entry in run.training.log if entry.get(term) is not None] if run.training else []
+        if len(entries) > 1:
+            steps, values = [entry["step"] for entry in entries], [entry[term] for entry in entries]
+            found.append((title, charts.curve(steps, values, f"{title}, over the steps of training")))
+    return found
+
+
+def examples(run: Run) -> list[tuple[str, list[Change], list[Change]]]:
+    """Language, queries that gained most, queries that lost most, on bridge passages."""
+    found = [
+        (language, *extremes(run, f"{language}->{run.before.bridge}", EXAMPLES))
+        for language in run.languages[:LANGUAGES_WITH_EXAMPLES]
+    ]
+    return [(language, gained, lost) for language, gained, lost in found if gained or lost]
+
+
+def sizes(run: Run) -> dict[str, Any]:
+    """Parts of the data (train, dev, test) and a row of numbers a language."""
+    if run.data is None:
+        return {"parts": [], "rows": []}
+    parts: Sequence[str] = list(dict.fromkeys(part for one in run.data.languages.values() for part in one))
+    drawn = run.training.rows_by_language if run.training else {}
+    rows = [(code, [one.get(part, 0) for part in parts], drawn.get(code)) for code, one in run.data.languages.items()]
+    return {"parts": parts, "rows": rows}
+
+
+def facts(run: Run) -> list[tuple[str, str]]:
+    """What the scores tell about how they were made: settings and environment, a line a key."""
+    scores = run.after
+    return [
+        (key.replace("_", " "), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for part in (scores.settings, scores.environment)
+        for key, value in part.items()
+        if value is not None
+    ]
