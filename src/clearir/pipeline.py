@@ -27,6 +27,7 @@ from clearir.data.rows import Row, Rows
 from clearir.recipe import Recipe, dump_recipe
 
 if TYPE_CHECKING:
+    from clearir.evaluate.scores import Scores
     from clearir.evaluate.suites import Suite
     from clearir.report.run import Run
 
@@ -237,21 +238,20 @@ def _write_mined(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
 
 
 def _write_scores(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
+    from clearir.encode import prompts_of
     from clearir.evaluate.matrix import evaluate
     from clearir.evaluate.scores import texts_behind
 
     suite = test_suite(recipe)
-    before, after = (
-        evaluate(
-            _load(recipe, model),
-            suite,
-            prompts=_prompts(recipe, model),
-            cache=Path(recipe.output) / "cache",
-            pools=recipe.evaluate.pools,
-            name=name,
-        )
-        for model, name in zip(_models(recipe), (recipe.model, recipe.name), strict=True)
-    )
+
+    def scores_of(model: str, name: str) -> Scores:
+        network = _load(recipe, model)
+        prompts = prompts_of(network, recipe.prompts.query, recipe.prompts.passage)
+        cache = Path(recipe.output) / "cache"
+        return evaluate(network, suite, name=name, prompts=prompts, cache=cache, pools=recipe.evaluate.pools)
+
+    base, tuned = _models(recipe)
+    before, after = scores_of(base, recipe.model), scores_of(tuned, recipe.name)
     before.save(folder / "before.json")
     after.save(folder / "after.json")
     texts_behind([before, after], suite.queries, suite.passages).save(folder / "texts.json")
@@ -299,12 +299,6 @@ def _load(recipe: Recipe, model: str) -> Any:
     from clearir.encode import load_model
 
     return load_model(model, max_seq_length=recipe.train.max_seq_length, trust_remote_code=recipe.trust_remote_code)
-
-
-def _prompts(recipe: Recipe, model: str) -> Any:
-    from clearir.encode import prompts_of
-
-    return prompts_of(_load(recipe, model), recipe.prompts.query, recipe.prompts.passage)
 
 
 def _given_prompts(recipe: Recipe) -> dict[str, str] | None:

@@ -8,9 +8,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from clearir.console import clock, console
+from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores
 from clearir.report.run import Hit, Run
 from clearir.report.tables import Cell, DirectionTable, direction_table
 from clearir.report.text import language_name, points, signed
+
+#: what pools have beside the usual metrics; see `clearir.evaluate.matrix`
+POOL_METRICS = ("max@r", "complete@10", "bridge@10")
 
 
 def show_run(run: Run, folder: Path) -> None:
@@ -38,6 +42,46 @@ def show_run(run: Run, folder: Path) -> None:
     console.print(f"model:  {escape(str(folder / 'model'))}")
     for path in sorted(folder.glob("report.*"), reverse=True):
         console.print(f"report: {escape(str(path))}")
+
+
+def show_matrix(scores: Scores, metric: str = MAIN_METRIC) -> None:
+    """Query languages down, passage languages across; pools below."""
+    languages = scores.languages
+    shown = Table(title=escape(f"{scores.model} on {scores.suite}: {metric} x 100"), title_justify="left")
+    shown.add_column("query \\ passage")
+    for language in languages:
+        shown.add_column(language, justify="right")
+    for query in languages:
+        names = [f"{query}->{passage}" for passage in languages]
+        means = [points(scores.mean(name, metric)) if name in scores.directions else "" for name in names]
+        shown.add_row(query, *means)
+    console.print(shown)
+    for kind, mean in scores.summary(metric).items():
+        console.print(f"mean {kind}: {points(mean)}")
+    if scores.pools:
+        pooled = Table(title=f"pools: {metric} x 100", title_justify="left")
+        for name in ("pool", "passages", metric, *POOL_METRICS):
+            pooled.add_column(name, justify="left" if name == "pool" else "right")
+        for name, pool in scores.pools.items():
+            extra = [_pool_value(pool, one) for one in POOL_METRICS]
+            pooled.add_row(name, f"{pool.corpus_size:,}", points(pool.mean(metric)), *extra)
+        console.print(pooled)
+
+
+def _pool_value(pool: Direction, metric: str) -> str:
+    if metric not in pool.values:
+        return ""
+    return f"{pool.mean(metric):.1f}" if metric == "max@r" else points(pool.mean(metric))
+
+
+def show_suites(rows: list[dict[str, str]]) -> None:
+    """The suites that are built in."""
+    shown = Table()
+    for name in rows[0]:
+        shown.add_column(name, overflow="fold")
+    for row in rows:
+        shown.add_row(*(escape(value) for value in row.values()))
+    console.print(shown)
 
 
 def _directions(table: DirectionTable, run: Run) -> Table:

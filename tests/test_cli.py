@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = ("train", "mine", "evaluate", "compare", "suites", "report")
+
+
+def clearir(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "clearir", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("cli") / "rows.jsonl"
+    lines = [
+        {"query": f"query {i}", "passage": f"passage {i} text", "target_query": f"kysymys {i}", "language": "fi"}
+        for i in range(20)
+    ]
+    path.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command_shows_an_example(command):
+    shown = clearir(command, "--help")
+    assert shown.returncode == 0
+    assert f"Example: clearir {command}" in shown.stdout
+
+
+def test_help_does_not_wait_for_torch():
+    code = "import sys, clearir.cli; print([m for m in ('torch', 'datasets', 'matplotlib') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_the_command_and_the_module_are_the_same():
+    beside = Path(sys.executable).with_name("clearir")
+    both = [clearir("--version").stdout, subprocess.run([beside, "--version"], capture_output=True, text=True).stdout]
+    assert both[0] == both[1] != ""
+
+
+def test_mine_writes_rows_with_negatives(table, tiny_model_path, tmp_path):
+    from clearir.data.rows import Rows
+
+    arguments = ("mine", table, "--model", tiny_model_path, "--out", tmp_path / "mined.parquet", "--window", "1,10")
+    done = clearir(*arguments, "--negatives", 2, "--target-negatives", 1)
+    assert done.returncode == 0, done.stderr
+    assert Rows.from_parquet(tmp_path / "mined.parquet").num_negatives == (2, 1)
+    again = clearir(*arguments)
+    assert again.returncode == 2
+    assert "--overwrite" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "missing.yaml"), "missing.yaml: No such file"),
+        (("train",), "Missing argument"),
+        (("tarin",), "No such command"),
+        (("mine", "missing.csv", "--model", "m", "--out", "o.parquet"), "missing.csv"),
+        (("report", "nowhere"), "nowhere: no such folder"),
+        (("evaluate", "no-such-model-here", "--suite", "nothing"), "nothing"),
+    ],
+)
+def test_bad_input_is_one_message_and_status_2(tmp_path, arguments, words):
+    done = clearir(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_window_that_is_none_is_said(table, tmp_path):
+    done = clearir("mine", table, "--model", "m", "--out", tmp_path / "o.parquet", "--window", "ten")
+    assert done.returncode == 2
+    assert "write first and last rank" in done.stderr

@@ -1,0 +1,172 @@
+"""A whole run on a table of one's own, with a tiny model; the real one is `make demo`."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from clearir import pipeline
+from clearir.errors import InputError
+from clearir.recipe import Recipe, load_recipe
+from clearir.report.run import load_run
+
+WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron", "iris", "jade", "kelp", "lotus")
+
+
+def reverse(text: str) -> str:
+    return " ".join(word[::-1] for word in text.split())
+
+
+@pytest.fixture(scope="module")
+def recipe_path(tiny_model_path, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    draw = random.Random(0)
+    lines = []
+    for i in range(90):
+        query = " ".join(draw.sample(WORDS, 3))
+        lines.append(
+            {
+                "query": f"{query} {i}",
+                "passage": f"about {query} {i} and {' '.join(draw.sample(WORDS, 3))}",
+                "target_query": f"{reverse(query)} {i}",
+                "target_passage": f"tuoba {reverse(query)} {i}",
+                "language": ("de", "uk", "fi")[i % 3],
+                "passage_id": f"p{i}",
+                "query_id": f"q{i}",
+            }
+        )
+    lines.append(lines[0])  # the same row twice
+    (folder / "rows.jsonl").write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    recipe = {
+        "name": "tiny",
+        "model": str(tiny_model_path),
+        "output": str(folder / "out"),
+        "data": {"source": "table", "path": str(folder / "rows.jsonl"), "test": {"de": 8, "uk": 6, "fi": 4}},
+        "mine": {"negatives": 1, "target_negatives": 1, "window": [1, 10]},
+        "train": {"max_steps": 6, "batch_size": 6, "save_steps": 2, "log_steps": 2, "learning_rate": 0.001},
+        "loss": {"cached": False},
+        "searches": [{"language": "fi", "query": "rebma hcrib"}],
+    }
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def recipe(recipe_path) -> Recipe:
+    return load_recipe(recipe_path)
+
+
+@pytest.fixture(scope="module")
+def finished(recipe):
+    """The finished run and what it said."""
+    said: list[str] = []
+    run = pipeline.run(recipe, say=said.append)
+    return run, said
+
+
+def test_every_output_is_there(recipe, finished):
+    names = {path.name for path in Path(recipe.output).iterdir() if not path.name.startswith(".")}
+    assert names >= {"rows", "mined", "model", "scores", "data.json", "recipe.yaml", "searches.json", "report.md"}
+    assert load_recipe(Path(recipe.output) / "recipe.yaml") == recipe
+
+
+def test_the_run_knows_its_sizes(finished):
+    run, _ = finished
+    assert {language: sizes["test"] for language, sizes in run.data.languages.items()} == {"de": 8, "uk": 6, "fi": 4}
+    assert sum(sum(sizes.values()) for sizes in run.data.languages.values()) == 90
+    assert run.data.duplicates == 1
+    assert run.data.negatives == [1, 1]
+    assert run.training.steps == 6
+    assert sum(run.training.rows_by_language.values()) == 6 * 6
+
+
+def test_the_held_out_rows_were_not_trained_on(recipe, finished):
+    from clearir.data.rows import Rows
+
+    test = {row.passage for row in Rows.from_parquet(Path(recipe.output) / "rows" / "test.parquet")}
+    seen = Rows.from_parquet(Path(recipe.output) / "mined" / "train.parquet").rows
+    assert len(test) == 18
+    assert not test & {text for row in seen for text in (row.passage, *row.negatives)}
+
+
+def test_each_direction_is_scored_on_the_test_queries(finished):
+    run, _ = finished
+    for scores in (run.before, run.after):
+        assert len(scores.directions["en->en"].query_ids) == 18
+        assert len(scores.directions["fi->en"].query_ids) == 4
+        assert len(scores.directions["uk->uk"].query_ids) == 6
+    assert run.before.model_hash != run.after.model_hash
+
+
+def test_the_report_and_the_card_hold_the_scores(recipe, finished):
+    run, _ = finished
+    figure = f"{100 * run.after.mean('fi->en'):.1f}"
+    assert figure in (Path(recipe.output) / "report.md").read_text(encoding="utf-8")
+    card = (Path(recipe.output) / "model" / "README.md").read_text(encoding="utf-8")
+    assert figure in card
+    assert "max_steps: 6" in card
+
+
+def test_searches_show_both_models(recipe, finished):
+    (search,) = json.loads((Path(recipe.output) / "searches.json").read_text(encoding="utf-8"))
+    assert len(search["before"]) == len(search["after"]) == 3
+
+
+def test_a_second_run_does_nothing_again(recipe, finished):
+    stamp = (Path(recipe.output) / "model" / "model.safetensors").stat().st_mtime_ns
+    said: list[str] = []
+    again = pipeline.run(recipe, say=said.append)
+    assert [line for line in said if "written to" in line] == []
+    assert (Path(recipe.output) / "model" / "model.safetensors").stat().st_mtime_ns == stamp
+    assert again.after.summary() == finished[0].after.summary()
+
+
+def test_other_settings_need_a_word(recipe_path, recipe, finished, tmp_path):
+    copy = tmp_path / "out"
+    shutil.copytree(recipe.output, copy)
+    changed = load_recipe(recipe_path, [f"output={copy}", "train.learning_rate=0.002"])
+    with pytest.raises(InputError, match="--overwrite"):
+        pipeline.run(changed)
+    said: list[str] = []
+    pipeline.run(changed, overwrite=True, say=said.append)
+    assert [line.partition(":")[0] for line in said if "written to" in line] == ["model", "scores"]
+
+
+def test_a_killed_run_ends_with_the_same_scores(recipe_path, recipe, finished, tmp_path):
+    draw = random.Random(1)
+    command = [sys.executable, "-m", "clearir", "train", str(recipe_path), f"output={tmp_path / 'out'}"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    signals = [signal.SIGKILL, signal.SIGINT]
+    for number in signals:
+        process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        time.sleep(draw.uniform(3, 9))
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        assert b"Traceback" not in said
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    run = load_run(tmp_path / "out")
+    for name, direction in finished[0].after.directions.items():
+        assert run.after.directions[name].values == direction.values
+
+
+def test_a_table_without_translations_says_what_to_run(recipe_path, tmp_path):
+    (tmp_path / "english.jsonl").write_text(
+        "\n".join(json.dumps({"query": f"q {i}", "passage": f"text {i}"}) for i in range(20)), encoding="utf-8"
+    )
+    changed = load_recipe(
+        recipe_path, [f"data.path={tmp_path / 'english.jsonl'}", "data.test=0.1", f"output={tmp_path}/o"]
+    )
+    with pytest.raises(InputError, match="no target query"):
+        pipeline.run(changed)
