@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class Direction:
         Raises:
             InputError: the metric was not computed, or none of the queries is here.
         """
-        values = self._values(metric)
+        values = self.column(metric)
         if query_ids is not None:
             wanted = set(query_ids)
             values = [value for query, value in zip(self.query_ids, values, strict=True) if query in wanted]
@@ -66,12 +66,30 @@ class Direction:
             raise InputError(f"{self.name}: none of the given queries was scored in this direction")
         return sum(values) / len(values)
 
+    def select(self, query_ids: Collection[str]) -> Direction:
+        """The same direction with some of its queries alone."""
+        kept = set(query_ids)
+        rows = [n for n, query in enumerate(self.query_ids) if query in kept]
+        return replace(
+            self,
+            query_ids=[self.query_ids[n] for n in rows],
+            gold=[self.gold[n] for n in rows],
+            values={metric: [values[n] for n in rows] for metric, values in self.values.items()},
+            ranks=[self.ranks[n] for n in rows],
+            top=[self.top[n] for n in rows],
+        )
+
     @property
     def means(self) -> dict[str, float]:
         """Metric -> mean over all queries."""
         return {metric: self.mean(metric) for metric in self.values}
 
-    def _values(self, metric: str) -> list[float]:
+    def column(self, metric: str) -> list[float]:
+        """The values of a metric, one a query.
+
+        Raises:
+            InputError: it was not computed.
+        """
         if metric not in self.values:
             raise InputError(f"{self.name} has no metric {metric!r}; there are {', '.join(sorted(self.values))}")
         return self.values[metric]
@@ -120,6 +138,21 @@ class Scores:
     def mean(self, direction: str, metric: str = MAIN_METRIC, query_ids: Collection[str] | None = None) -> float:
         """Mean of one direction or pool; see `Direction.mean`."""
         return self.direction(direction).mean(metric, query_ids)
+
+    def common(self) -> Scores:
+        """The same scores over those queries alone that every direction has, so that directions can be compared.
+
+        Raises:
+            InputError: there is no such query.
+        """
+        shared = set.intersection(*(set(direction.query_ids) for direction in self.directions.values()))
+        if not shared:
+            raise InputError(f"{self.suite}: no query is in every direction; evaluate fewer languages")
+        return replace(
+            self,
+            directions={name: direction.select(shared) for name, direction in self.directions.items()},
+            pools={name: direction.select(shared) for name, direction in self.pools.items()},
+        )
 
     @property
     def languages(self) -> list[str]:
