@@ -8,10 +8,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from clearir.console import clock, console
+from clearir.evaluate.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison
 from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores
 from clearir.report.run import Hit, Run
 from clearir.report.tables import Cell, DirectionTable, direction_table
-from clearir.report.text import language_name, points, signed
+from clearir.report.text import language_name, p_value, percent, points, signed
 
 #: what pools have beside the usual metrics; see `clearir.evaluate.matrix`
 POOL_METRICS = ("max@r", "complete@10", "bridge@10")
@@ -72,6 +73,45 @@ def _pool_value(pool: Direction, metric: str) -> str:
     if metric not in pool.values:
         return ""
     return f"{pool.mean(metric):.1f}" if metric == "max@r" else points(pool.mean(metric))
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """Kinds of direction, directions and pools of each model against the baseline, and what that shows."""
+    colours = {BETTER: "green", WORSE: "red", NOT_SHOWN: "dim"}
+    for model, sentence in comparison.sentences.items():
+        title = f"{model} against {comparison.baseline} on {comparison.suite}: {comparison.metric} x 100"
+        shown = Table(title=escape(title), title_justify="left")
+        for name in (
+            "direction",
+            "queries",
+            "passages",
+            "baseline",
+            "model",
+            "difference",
+            "95 % interval",
+            "p (Holm)",
+        ):
+            shown.add_column(name, justify="left" if name == "direction" else "right")
+        shown.add_column("retention", justify="right")
+        shown.add_column("shown")
+        for part in (KINDS, DIRECTIONS, POOLED):
+            for row in comparison.part(model, part):
+                interval = "" if row.low is None or row.high is None else f"{signed(row.low)} to {signed(row.high)}"
+                shown.add_row(
+                    row.name,
+                    f"{row.queries:,}",
+                    f"{row.clusters:,}",
+                    points(row.baseline),
+                    points(row.mean),
+                    signed(row.difference),
+                    interval,
+                    p_value(row.p_holm),
+                    percent(row.retention),
+                    f"[{colours[row.verdict]}]{row.verdict}[/]",
+                )
+            shown.add_section()
+        console.print(shown)
+        console.print(escape(sentence))
 
 
 def show_suites(rows: list[dict[str, str]]) -> None:
