@@ -92,7 +92,7 @@ def task_of(suite: Suite, directions: Collection[str] | None = None) -> Any:
         name: parts for name, parts in relevant.items() if parts[2] and (directions is None or name in directions)
     }
 
-    class SuiteTask(base):  # type: ignore[misc]  # a class that is only known at run time
+    class SuiteTask(base):  # type: ignore[misc,valid-type]  # a class that is only known at run time
         metadata = facts(
             name=f"{suite.name.title().replace('-', '')}Retrieval",
             description=f"The suite {suite.name}.",
