@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from clearir.report.headline import headline
-from clearir.report.markdown import data_section, join, provenance, score_table, settings_section, table_note
+from clearir.report.markdown import (
+    data_section,
+    join,
+    proof_section,
+    provenance,
+    score_table,
+    settings_section,
+    table_note,
+)
 from clearir.report.run import Run
 from clearir.report.tables import direction_table
 from clearir.report.text import language_name, markdown
@@ -55,6 +63,7 @@ def model_card(run: Run) -> str:
         f"Before is {markdown(run.before.model)}, after is this model; on {markdown(run.before.suite)}.",
         score_table(table),
         table_note(table),
+        *proof_section(run),
         *(data_section(run.data) if run.data else []),
         *settings_section(run),
         provenance(run),

@@ -120,20 +120,14 @@ def before_after_bars(
         axes.text(max(before, after) + 0.015, place, difference, va="center", weight="bold", color=INK)
     axes.set(xlim=(0, 1.12), ylim=(size - 0.45, -0.55))
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
-    axes.set_yticks(range(size), [f"{clean(name, 24)}" for name in names])
-    for place, note in enumerate(notes):
-        if note:
-            axes.annotate(
-                clean(note, 24),
-                (0, place),
-                (-4, -8.5),
-                xycoords=("axes fraction", "data"),
-                textcoords="offset points",
-                ha="right",
-                va="center",
-                color=FAINT,
-                size=7,
-            )
+    # The tick's own label only keeps the room; name and note are set above each other beside the bars.
+    axes.set_yticks(
+        range(size), [max(clean(name, 24), clean(note, 24), key=len) for name, note in zip(names, notes, strict=True)]
+    )
+    axes.tick_params(axis="y", labelcolor="none")
+    for place, (name, note) in enumerate(zip(names, notes, strict=True)):
+        _beside(axes, place, clean(name, 24), 4.5 if note else 0, INK, 8.5)
+        _beside(axes, place, clean(note, 24), -5.5, FAINT, 7)
     axes.xaxis.grid(True, color=FAINT, alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
     return _svg(figure, title)
@@ -182,6 +176,21 @@ def _heat_cell(axes: Axes, row: int, column: int, value: float, scale: float, di
         number = f"{100 * value:+.0f}".replace("-", "−") if difference else f"{100 * value:.0f}"
     color = ON_FILL if share > _DARK_FILL else INK
     axes.text(column, row, number, ha="center", va="center", color=color, size=7.5 if size <= 8 else 80 / size)
+
+
+def _beside(axes: Axes, place: int, text: str, rise: float, color: str, size: float) -> None:
+    """Text to the left of the bars, ``rise`` points above their middle."""
+    axes.annotate(
+        text,
+        (0, place),
+        (-4, rise),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        color=color,
+        size=size,
+    )
 
 
 def _hue(value: float, difference: bool) -> str:

@@ -7,12 +7,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from clearir.evaluate.scores import MAIN_METRIC
-from clearir.report import charts
+from clearir.report import charts, proof
 from clearir.report.examples import Change, extremes
 from clearir.report.pools import pool_tables
 from clearir.report.run import Run
 from clearir.report.tables import DirectionTable, cell, direction_table
-from clearir.report.text import clean, language_name, p_value, percent, points, printable, signed, signed_percent
+from clearir.report.text import (
+    clean,
+    interval,
+    language_name,
+    p_value,
+    percent,
+    points,
+    printable,
+    signed,
+    signed_percent,
+)
 
 EXAMPLES = 3
 LANGUAGES_WITH_EXAMPLES = 12
@@ -41,6 +51,7 @@ def to_html(run: Run) -> str:
         percent=percent,
         signed_percent=lambda value: signed_percent(value).replace("-", "−"),
         p_value=p_value,
+        interval=lambda row: interval(row.low, row.high).replace("-", "−"),
         language=language_name,
         clean=clean,
     )
@@ -56,7 +67,9 @@ def to_html(run: Run) -> str:
         sizes=sizes(run),
         recipe=printable(run.recipe or ""),
         facts=facts(run),
-        proof=None,
+        proof=proof,
+        intervals=intervals(run),
+        shown=sum(row.verdict == "better" for _, row in proof.cross(run)),
     )
 
 
@@ -73,6 +86,16 @@ def bars(run: Run, table: DirectionTable) -> str:
         [(row.cells[kind].before, row.cells[kind].after) for row in rows],
         f"{table.metric} of queries in each language on {language_name(table.bridge)} passages, before and after",
     )
+
+
+def intervals(run: Run) -> str:
+    """The differences of `bars` with their 95 % intervals; empty where there are none."""
+    rows = [(language, row.low, row.difference, row.high) for language, row in proof.cross(run)]
+    known = [(language, (low, middle, high)) for language, low, middle, high in rows if low is not None is not high]
+    if not known:
+        return ""
+    title = "Difference and 95 % interval, in points"
+    return charts.intervals([language_name(language) for language, _ in known], [row for _, row in known], title)
 
 
 def matrices(run: Run, metric: str = MAIN_METRIC) -> list[tuple[str, str]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from clearir.report import proof
 from clearir.report.examples import Change, Found, most_changed
 from clearir.report.headline import headline
 from clearir.report.run import Data, Hit, Run, Training
 from clearir.report.tables import Cell, DirectionTable, direction_table
-from clearir.report.text import language_name, markdown, points, printable, signed
+from clearir.report.text import interval, language_name, markdown, p_value, points, printable, signed
 
 EXAMPLES = 5
 
@@ -24,6 +25,7 @@ def to_markdown(run: Run) -> str:
         "## Scores",
         score_table(table),
         table_note(table),
+        *proof_section(run),
         *_examples(run),
         *_searches(run),
         *(_training(run.training) if run.training else []),
@@ -63,6 +65,24 @@ def table_note(table: DirectionTable) -> str:
         f"{markdown(table.metric)} x 100. x->{code}: queries in the language of the row, passages in {bridge}."
         f" {code}->{code} is over those {bridge} queries that are also asked in the language of the row."
     )
+
+
+def proof_section(run: Run) -> list[str]:
+    """What is shown and what is not, as blocks: kinds of direction, then target queries on bridge passages."""
+    differences = proof.kinds(run) + [row for _, row in proof.cross(run)]
+    head = ["direction", "queries", "difference", "95 % interval", "p (Holm)", "shown"]
+    rows = [
+        [
+            markdown(row.name),
+            str(row.queries),
+            signed(row.difference),
+            interval(row.low, row.high),
+            p_value(row.p_holm),
+            row.verdict,
+        ]
+        for row in differences
+    ]
+    return ["## What is shown", markdown(run.verdict, 2000), grid(head, rows)]
 
 
 def data_section(data: Data) -> list[str]:

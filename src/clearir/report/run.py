@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from clearir.artifacts import read_json
 from clearir.errors import InputError
+from clearir.evaluate.compare import DIRECTIONS, Comparison, Difference, compare
 from clearir.evaluate.scores import Scores, Texts
 from clearir.report.tables import check_same_suite
 
@@ -102,6 +104,20 @@ class Run:
     data: Data | None = None
     recipe: str | None = None
     searches: tuple[Search, ...] = ()
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """After against before: differences, intervals and significance. Takes seconds for many directions."""
+        return compare(self.before, self.after)
+
+    @property
+    def verdict(self) -> str:
+        """What the scores show and do not show, in words."""
+        return next(iter(self.comparison.sentences.values()))
+
+    def difference(self, name: str, part: str = DIRECTIONS) -> Difference | None:
+        """The row of a direction (of a kind of direction or a pool, by ``part``) in the comparison."""
+        return next((row for row in self.comparison.rows if (row.part, row.name) == (part, name)), None)
 
     @property
     def settings(self) -> dict[str, Any]:

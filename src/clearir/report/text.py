@@ -16,6 +16,9 @@ _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 
@@ -38,6 +41,11 @@ def percent(value: float | None) -> str:
 def signed_percent(value: float | None) -> str:
     """A relative change as ``+12.3 %``."""
     return "–" if value is None else f"{_no_negative_zero(f'{100 * value:+.1f}')} %"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """A 95 % interval of a difference in points, ``+1.2 to +3.4``."""
+    return "–" if low is None or high is None else f"{signed(low)} to {signed(high)}"
 
 
 def p_value(value: float) -> str:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from clearir.artifacts import atomic_file
 from clearir.errors import InputError
+from clearir.report.csv_table import to_csv
 from clearir.report.html import to_html
+from clearir.report.latex import to_latex
 from clearir.report.markdown import to_markdown
 from clearir.report.run import Run
 
-FORMATS: dict[str, Callable[[Run], str]] = {"html": to_html, "md": to_markdown}
+FORMATS: dict[str, Callable[[Run], str]] = {"html": to_html, "md": to_markdown, "csv": to_csv, "tex": to_latex}
 
 
 def write_report(run: Run, folder: Path, formats: Sequence[str] = tuple(FORMATS)) -> list[Path]:
