@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, FAINT, UP, DOWN, BEFORE, AFTER, ON_FILL = (f"#00000{number}" for number in range(1, 8))
+INK, FAINT, UP, DOWN, BEFORE, AFTER, ON_HALF, ON_FULL = (f"#00000{number}" for number in range(1, 9))
 _VARIABLES = {
     INK: "var(--ink)",
     FAINT: "var(--faint)",
@@ -26,12 +26,15 @@ _VARIABLES = {
     DOWN: "var(--down)",
     BEFORE: "var(--before)",
     AFTER: "var(--after)",
-    ON_FILL: "var(--on-fill)",
+    ON_HALF: "var(--on-half)",
+    ON_FULL: "var(--on-full)",
 }
 # A picture of many cells is drawn as an image, whose colours cannot follow the theme: these are legible on both.
 _IMAGE = {UP: (0.16, 0.47, 0.75), DOWN: (0.85, 0.42, 0.08), AFTER: (0.08, 0.52, 0.47)}
 MOST_CELLS_WITH_NUMBERS = 20
-_DARK_FILL = 0.75  # from this share of the full colour on, text on it takes the colour of the page
+_HEIGHT, _ROW = 0.4, 0.42  # inches of a figure with a row a language: its margins, and a row
+# Shares of the full colour from which text on it is hard to read in the colour of text: first on a dark page, on any.
+_HALF, _FULL = 0.6, 0.78
 
 
 _STYLE: Any = {
@@ -112,7 +115,7 @@ def before_after_bars(
 ) -> str:
     """Two bars a language, before and after, scores between 0 and 1."""
     size = len(names)
-    figure, axes = _figure(5.0, 0.55 + 0.46 * size)
+    figure, axes = _figure(5.0, _HEIGHT + _ROW * size)
     for place, (before, after) in enumerate(pairs):
         axes.barh(place - 0.19, before, 0.34, color=BEFORE)
         axes.barh(place + 0.19, after, 0.34, color=AFTER)
@@ -134,16 +137,18 @@ def before_after_bars(
 
 
 @_styled
-def intervals(names: Sequence[str], rows: Sequence[tuple[float, float, float]], title: str) -> str:
-    """A difference and its interval (low, difference, high) a line, with the line of no difference."""
+def intervals(
+    names: Sequence[str], rows: Sequence[tuple[float, float, float]], verdicts: Sequence[str], title: str
+) -> str:
+    """A difference and its interval (low, difference, high) a line, in the colour of its verdict."""
     size = len(names)
-    figure, axes = _figure(5.0, 0.55 + 0.27 * size)
+    figure, axes = _figure(5.0, _HEIGHT + _ROW * size)
     axes.axvline(0, color=FAINT, linewidth=0.8)
-    for place, (low, middle, high) in enumerate(rows):
-        color = UP if low > 0 else DOWN if high < 0 else FAINT
+    for place, ((low, middle, high), verdict) in enumerate(zip(rows, verdicts, strict=True)):
+        color = {"better": UP, "worse": DOWN}.get(verdict, FAINT)
         axes.plot([low, high], [place, place], color=color, linewidth=2, solid_capstyle="round")
         axes.plot([middle], [place], "o", color=color, markersize=5)
-    axes.set(ylim=(size - 0.4, -0.6))
+    axes.set(ylim=(size - 0.45, -0.55))
     axes.xaxis.set_major_formatter(lambda value, _: signed(value).replace(".0", "").replace("-", "−"))
     axes.set_yticks(range(size), [clean(name, 24) for name in names])
     axes.xaxis.grid(True, color=FAINT, alpha=0.25, linewidth=0.6)
@@ -174,7 +179,7 @@ def _heat_cell(axes: Axes, row: int, column: int, value: float, scale: float, di
     number = (signed(value) if difference else points(value)).replace("-", "−")
     if size > 8:  # no room for decimals
         number = f"{100 * value:+.0f}".replace("-", "−") if difference else f"{100 * value:.0f}"
-    color = ON_FILL if share > _DARK_FILL else INK
+    color = ON_FULL if share > _FULL else ON_HALF if share > _HALF else INK
     axes.text(column, row, number, ha="center", va="center", color=color, size=7.5 if size <= 8 else 80 / size)
 
 

@@ -28,9 +28,9 @@ EXAMPLES = 3
 LANGUAGES_WITH_EXAMPLES = 12
 _TERMS = {
     "loss": "Loss",
-    "forward": "Forward: English finds English",
-    "reverse": "Reverse: passage finds target query",
-    "kl": "KL: the two agree",
+    "forward": "Forward: query → passage",
+    "reverse": "Reverse: passage → target query",
+    "kl": "KL: reverse against forward",
 }
 
 
@@ -90,12 +90,17 @@ def bars(run: Run, table: DirectionTable) -> str:
 
 def intervals(run: Run) -> str:
     """The differences of `bars` with their 95 % intervals; empty where there are none."""
-    rows = [(language, row.low, row.difference, row.high) for language, row in proof.cross(run)]
-    known = [(language, (low, middle, high)) for language, low, middle, high in rows if low is not None is not high]
-    if not known:
-        return ""
-    title = "Difference and 95 % interval, in points"
-    return charts.intervals([language_name(language) for language, _ in known], [row for _, row in known], title)
+    known = [(language, row) for language, row in proof.cross(run) if row.low is not None]
+    return (
+        charts.intervals(
+            [language_name(language) for language, _ in known],
+            [(row.low or 0.0, row.difference, row.high or 0.0) for _, row in known],
+            [row.verdict for _, row in known],
+            "Difference and 95 % interval, in points",
+        )
+        if known
+        else ""
+    )
 
 
 def matrices(run: Run, metric: str = MAIN_METRIC) -> list[tuple[str, str]]:
