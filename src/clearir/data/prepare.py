@@ -1,0 +1,332 @@
+"""From rows of any source to a data set that is ready to train on, in stages that resume.
+
+```python
+rows = Rows.collect(read("squad", "mlqa/dev", languages=["en"]))
+done = prepare(
+    rows,
+    Path("prepared"),
+    PrepareSettings(languages=["es"], model="BAAI/bge-m3"),
+    translator=load_translator("command", command="apertium -u eng-spa"),
+)
+datasets.load_dataset("prepared")
+```
+
+The stages: translate (where target queries are missing), filter, decontaminate, split, mine (the training part).
+Each is a function of its own (`translate_rows`, `filter_rows`, `decontaminate`, `split`, `mine`). Here each leaves its
+rows in a working folder; a run that was killed, or that has a new threshold, goes on from the last stage that is
+still right, with finished translations and embeddings out of their caches, and ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clearir.artifacts import MANIFEST, fingerprint, is_finished, path_fingerprint, read_json, run_stage
+from clearir.data.filters import FilterSettings, filter_rows
+from clearir.data.rows import Row, Rows
+from clearir.data.translate import Translator, translate_rows
+from clearir.errors import InputError
+from clearir.settings import MineSettings, PromptSettings, Settings, Share
+
+if TYPE_CHECKING:
+    from clearir.data.mine import Mined
+
+_SHARD = 100_000  # rows a file
+_Rows = tuple[Row, ...]
+_Facts = dict[str, Any]
+
+
+class PrepareSettings(Settings):
+    """What `prepare` does.
+
+    Attributes:
+        languages: to translate the queries of rows into that have no target query and name no language.
+        filter: see `FilterSettings`.
+        test: rows held out for evaluation: a share of each language's, or a number by language.
+        dev: rows held out to watch training with; likewise.
+        model: finds the negatives: Hub name, folder, or ``python:PACKAGE/folder``; None leaves mining out.
+        mine: see `MineSettings`.
+        prompts: put before queries and passages when mining.
+        max_seq_length: tokens of a text that the model reads when mining; None: its own limit.
+        trust_remote_code: run code that comes with the model.
+        seed: of all that is drawn.
+    """
+
+    languages: tuple[str, ...] = ()
+    filter: FilterSettings = FilterSettings()
+    test: Share | dict[str, int] = 0.0
+    dev: Share | dict[str, int] = 0.0
+    model: str | None = None
+    mine: MineSettings = MineSettings()
+    prompts: PromptSettings = PromptSettings()
+    max_seq_length: int | None = None
+    trust_remote_code: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared folder.
+
+    Attributes:
+        folder: Parquet files, card and manifest.
+        facts: what the stages did, as the manifest has it: ``splits`` (split -> language -> rows), ``read``,
+            ``left_out``, ``translated``, ``filtered`` (a list of reason, rows, examples), ``decontaminated`` and
+            ``mined`` (None: that stage had nothing to do).
+        new: False if it was there already.
+    """
+
+    folder: Path
+    facts: Mapping[str, Any]
+    new: bool
+
+
+def prepare(
+    rows: Sequence[Row],
+    output: Path,
+    settings: PrepareSettings | None = None,
+    *,
+    translator: Translator | None = None,
+    against: Mapping[str, Sequence[str]] | None = None,
+    left_out: Mapping[str, int] | None = None,
+    work: Path | None = None,
+    overwrite: bool = False,
+) -> Prepared:
+    """Make the folder ``output`` of ``rows``.
+
+    Args:
+        rows: of any source, with target queries or without.
+        output: gets ``data/SPLIT-*.parquet`` (which ``datasets.load_dataset(output)`` reads), ``README.md``,
+            ``scores.png`` and ``manifest.json``; it appears when all is done.
+        settings: of the stages.
+        translator: makes target queries; needed if some row has none.
+        against: evaluation sets, by name, each as its texts: training rows with one of them are dropped.
+        left_out: rows that the reader left out, by reason, for the card.
+        work: folder of the stages and of the caches; by default hidden beside the output. It may be deleted.
+        overwrite: replace an output that other rows or settings made.
+
+    Raises:
+        InputError: target queries are missing and there is no translator, nothing is left, or a stage cannot do what
+            is asked.
+    """
+    settings = settings or PrepareSettings()
+    rows, left_out, against = tuple(rows), dict(left_out or {}), against or {}
+    key: _Facts = {
+        "rows": _rows_fingerprint(rows),
+        "left_out": left_out,
+        "translator": None if translator is None else translator.identity,
+        "against": {name: fingerprint(list(texts)) for name, texts in against.items()},
+        "model": _model_fingerprint(settings.model),
+        "settings": settings.model_dump(mode="json"),
+    }
+    if new := not is_finished(output, key):
+        if output.exists() and any(output.iterdir()) and not overwrite:  # before the work, not after it
+            raise InputError(f"{output} holds something else; choose another output folder or add --overwrite")
+        line = _Line(rows, key["rows"], work or output.parent / f".{output.name}.work", settings)
+        line.translate(translator)
+        line.filter()
+        line.decontaminate(against)
+        line.split()
+        line.mine(key["model"])
+        facts = {"read": len(rows), "left_out": left_out, **line.facts}
+        run_stage(output, key, lambda folder: _write(folder, output.name, line.parts, facts), overwrite=overwrite)
+    return Prepared(output, read_json(output / MANIFEST)["result"], new)
+
+
+class _Line:
+    """Rows on their way through the stages; each stage leaves them, and what it did, in a folder of its own."""
+
+    def __init__(self, rows: _Rows, chain: str, work: Path, settings: PrepareSettings) -> None:
+        self.parts: dict[str, _Rows] = {"rows": rows}
+        self.facts: _Facts = {}
+        self._chain, self._work, self._settings = chain, work, settings
+
+    def translate(self, translator: Translator | None) -> None:
+        """Target queries for the rows that have none."""
+        rows = self.parts["rows"]
+        open_rows = sum(row.target_query is None for row in rows)
+        if not open_rows:
+            self.facts["translated"] = None
+            return
+        if translator is None:
+            raise InputError(
+                f"{open_rows} of {len(rows)} rows have no target query, and no translator is given; name one"
+                " (backend command, hf or openai) or read rows that have target queries"
+            )
+        asked = {"languages": self._settings.languages, "translator": translator.identity}
+
+        def make() -> tuple[dict[str, _Rows], _Facts]:
+            done = translate_rows(rows, translator, self._settings.languages, cache=self._work / "translations.sqlite3")
+            return {"rows": done.rows}, {"rows": done.translated, "by": translator.identity}
+
+        self._stage("translated", asked, make)
+
+    def filter(self) -> None:
+        """Drop the rows that fail a check."""
+        rows, translated = self.parts["rows"], self.facts["translated"] is not None
+        asked = {"filter": self._settings.filter.model_dump(mode="json"), "translated": translated}
+
+        def make() -> tuple[dict[str, _Rows], _Facts]:
+            done = filter_rows(rows, self._settings.filter, translated=translated)
+            if not done.rows:
+                reasons = ", ".join(f"{reason} ({dropped.count})" for reason, dropped in done.dropped.items())
+                raise InputError(f"the filter dropped all {len(rows)} rows: {reasons}; look at them or loosen it")
+            return {"rows": done.rows}, {"table": done.table()}
+
+        self._stage("filtered", asked, make)
+        self.facts["filtered"] = self.facts["filtered"]["table"]
+
+    def decontaminate(self, against: Mapping[str, Sequence[str]]) -> None:
+        """Drop rows that stand in an evaluation set."""
+        if not against:
+            self.facts["decontaminated"] = None
+            return
+        rows = self.parts["rows"]
+        asked = {"against": {name: fingerprint(list(texts)) for name, texts in against.items()}}
+
+        def make() -> tuple[dict[str, _Rows], _Facts]:
+            from clearir.data.split import decontaminate
+
+            left, dropped = decontaminate(rows, [text for texts in against.values() for text in texts])
+            if not left:
+                raise InputError(
+                    f"all {len(rows)} rows stand in {', '.join(against)}; take other rows, or leave decontaminate out"
+                )
+            return {"rows": left}, {"against": list(against), "dropped": dropped}
+
+        self._stage("decontaminated", asked, make)
+
+    def split(self) -> None:
+        """Hold rows out, by passage."""
+        rows, settings = self.parts["rows"], self._settings
+        asked = settings.model_dump(mode="json", include={"test", "dev", "seed"})
+
+        def make() -> tuple[dict[str, _Rows], _Facts]:
+            if not settings.test and not settings.dev:
+                return {"train": rows, "dev": (), "test": ()}, {}
+            from clearir.data.split import split
+
+            held = split(rows, test=settings.test, dev=settings.dev, seed=settings.seed)
+            return {"train": held.train, "dev": held.dev, "test": held.test}, {}
+
+        self._stage("split", asked, make)
+        del self.facts["split"]
+
+    def mine(self, model: str | None) -> None:
+        """Negatives for the training rows."""
+        settings = self._settings
+        if settings.model is None:
+            self.facts["mined"] = None
+            return
+        parts = self.parts
+        asked = {
+            "model": model,
+            **settings.model_dump(mode="json", include={"mine", "prompts", "max_seq_length", "seed"}),
+        }
+
+        def make() -> tuple[dict[str, _Rows], _Facts]:
+            from clearir.data.card import histogram
+
+            found = self._mine(parts["train"])
+            facts = {
+                "model": _shown(settings.model),
+                "window": settings.mine.window,
+                "mine_target": settings.mine.mine_target,
+                "negatives": [settings.mine.negatives, settings.mine.target_negatives],
+                "topped_up": [found.topped_up_passages, found.topped_up_queries],
+                "histograms": {name: histogram(scores) for name, scores in found.scores.items()},
+            }
+            return {**parts, "train": found.rows}, facts
+
+        self._stage("mined", asked, make)
+
+    def _mine(self, rows: _Rows) -> Mined:
+        from clearir.data.mine import mine
+        from clearir.encode import load_model
+
+        settings = self._settings
+        network = load_model(
+            str(settings.model),
+            max_seq_length=settings.max_seq_length,
+            trust_remote_code=settings.trust_remote_code,
+        )
+        return mine(
+            rows,
+            network,
+            **settings.mine.model_dump(),
+            seed=settings.seed,
+            cache=self._work / "embeddings",
+            prompts={kind: text for kind, text in settings.prompts.model_dump().items() if text is not None},
+        )
+
+    def _stage(self, name: str, asked: Mapping[str, Any], make: Callable[[], tuple[dict[str, _Rows], _Facts]]) -> None:
+        key = {"stage": name, "before": self._chain, **asked}
+
+        def write(folder: Path) -> _Facts:
+            parts, facts = make()
+            for part, rows in parts.items():
+                Rows(rows).to_parquet(folder / f"{part}.parquet")
+            return {"parts": list(parts), "facts": facts}
+
+        run_stage(self._work / name, key, write, overwrite=True)
+        result = read_json(self._work / name / MANIFEST)["result"]
+        self.parts = {part: Rows.from_parquet(self._work / name / f"{part}.parquet").rows for part in result["parts"]}
+        self.facts[name] = result["facts"]
+        self._chain = fingerprint(key)
+
+
+def _write(folder: Path, name: str, parts: Mapping[str, _Rows], facts: _Facts) -> _Facts:
+    """The output: Parquet, picture, card; returns the facts for the manifest."""
+    from clearir.data.card import PICTURE, data_card, draw_scores
+
+    (folder / "data").mkdir()
+    most = max((len(row.negatives) for row in parts["train"]), default=0)
+    most_target = max((len(row.target_negatives) for row in parts["train"]), default=0)
+    for split, rows in parts.items():
+        shards = [rows[start : start + _SHARD] for start in range(0, len(rows), _SHARD)]
+        for number, shard in enumerate(shards):
+            path = folder / "data" / f"{split}-{number:05}-of-{len(shards):05}.parquet"
+            _write_shard(shard, path, most, most_target)
+    every = [row for rows in parts.values() for row in rows]
+    facts["bridges"] = sorted({row.bridge for row in every})
+    facts["splits"] = {
+        split: dict(sorted(Counter(row.language or "" for row in rows).items())) for split, rows in parts.items()
+    }
+    if facts["mined"] is not None:
+        draw_scores(facts["mined"]["histograms"], folder / PICTURE)
+    (folder / "README.md").write_text(data_card(name, facts), encoding="utf-8")
+    return facts
+
+
+def _write_shard(rows: _Rows, path: Path, negatives: int, target_negatives: int) -> None:
+    """All files have all columns; `datasets` refuses splits whose columns differ."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    Rows(rows).to_parquet(path)
+    table = pq.read_table(path)
+    first = ["query", "passage", *(f"negative_{i + 1}" for i in range(negatives)), "target_query"]
+    first += [f"target_negative_{i + 1}" for i in range(target_negatives)]
+    order = [*first, *(name for name in table.column_names if name not in first)]
+    if order == table.column_names:
+        return
+    for name in set(order) - set(table.column_names):
+        table = table.append_column(name, pa.nulls(len(rows), pa.string()))
+    pq.write_table(table.select(order), path, compression="zstd")
+
+
+def _rows_fingerprint(rows: _Rows) -> str:
+    return fingerprint([astuple(row) for row in rows])
+
+
+def _model_fingerprint(model: str | None) -> str | None:
+    """The content of a local folder, the name of anything else."""
+    return path_fingerprint(Path(model)) if model is not None and Path(model).is_dir() else model
+
+
+def _shown(model: str | None) -> str:
+    return Path(model).resolve().name if model is not None and Path(model).is_dir() else str(model)

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from clearir.data import prepare as module
+from clearir.data.filters import FilterSettings
+from clearir.data.prepare import PrepareSettings, prepare
+from clearir.data.rows import Row, Rows
+from clearir.data.sources import read
+from clearir.data.translate import CommandTranslator
+from clearir.errors import InputError
+from clearir.settings import MineSettings
+
+KILL = Path(__file__).parents[1] / "faults" / "kill_prepare.py"
+NOUNS = ["bridge", "castle", "garden", "harbour", "library", "market", "museum", "palace", "station", "theatre"]
+ROWS = tuple(
+    Row(
+        f"Who built the old {noun} in {year}?",
+        f"The {noun} stands since {year}. Its {n} towers, its {noun} gate and clock are known to {n * 7} towns.",
+        passage_id=f"{noun}-{n}",
+        query_id=f"{noun}-{n}",
+    )
+    for n, (noun, year) in enumerate(((noun, year) for noun in NOUNS for year in (1610, 1720, 1830)), start=1)
+)
+
+
+def turned(**options):
+    """Turns the alphabet by 13 letters: a language of which we know every word."""
+    code = "import codecs, sys; sys.stdout.write(codecs.encode(sys.stdin.read(), 'rot13'))"
+    return CommandTranslator([sys.executable, "-S", "-c", code], **options)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, tiny_model_path):
+    """English-only rows, prepared for one language."""
+    folder = tmp_path_factory.mktemp("prepared") / "towns"
+    settings = PrepareSettings(
+        languages=["ca"],
+        test={"ca": 4},
+        dev={"ca": 3},
+        model=str(tiny_model_path),
+        mine=MineSettings(negatives=2, target_negatives=3, window=(1, 10)),
+    )
+    done = prepare(
+        [*ROWS, replace(ROWS[0], query_id="again")],
+        folder,
+        settings,
+        translator=turned(),
+        against={"exam": [ROWS[4].passage, ROWS[5].query.upper()]},
+        left_out={"no passage": 2},
+    )
+    return done
+
+
+def test_datasets_reads_it(made, tmp_path):
+    from datasets import load_dataset
+
+    data = load_dataset(str(made.folder), cache_dir=str(tmp_path))
+    assert {split: len(part) for split, part in data.items()} == {"train": 21, "dev": 3, "test": 4}
+    assert len({tuple(part.column_names) for part in data.values()}) == 1
+    one = data["train"][0]
+    assert [column for column in one if "negative" in column] == [
+        *("negative_1", "negative_2"),
+        *("target_negative_1", "target_negative_2", "target_negative_3"),
+    ]
+    assert all(text for column, text in one.items() if "negative" in column)
+    assert one["target_query"].startswith("Jub ohvyg gur byq")  # Who built the old
+    assert one["language"] == "ca"
+    assert data["test"][0]["negative_1"] is None
+
+
+def test_every_row_is_accounted_for(made):
+    facts = made.facts
+    # 31 rows, of which one is a copy and two stand in the exam
+    assert (facts["read"], facts["left_out"], facts["translated"]["rows"]) == (31, {"no passage": 2}, 31)
+    assert [(entry["reason"], entry["rows"]) for entry in facts["filtered"]] == [("duplicate", 1)]
+    assert facts["decontaminated"] == {
+        "against": ["exam"],
+        "dropped": {"passage equals an evaluation text": 1, "query equals an evaluation text": 1},
+    }
+    assert facts["splits"] == {"train": {"ca": 21}, "dev": {"ca": 3}, "test": {"ca": 4}}
+    assert 31 - 1 - 2 == 21 + 3 + 4
+
+
+def test_splits_share_no_passage_and_negatives_come_from_train_alone(made):
+    parts = {file.name.split("-")[0]: Rows.from_parquet(file) for file in (made.folder / "data").iterdir()}
+    passages = {split: {row.passage for row in rows} for split, rows in parts.items()}
+    assert sum(map(len, passages.values())) == len(set().union(*passages.values()))
+    for row in parts["train"]:
+        assert set(row.negatives) <= passages["train"] - {row.passage}
+
+
+def test_the_card_tells_what_was_done(made):
+    text = (made.folder / "README.md").read_text()
+    head = yaml.safe_load(text.split("---")[1])
+    assert head["language"] == ["ca", "en"]
+    assert [file["split"] for file in head["configs"][0]["data_files"]] == ["train", "dev", "test"]
+    for line in (
+        "| Catalan | 21 | 3 | 4 |",
+        "- Read: 31 rows.",
+        "- Left out when reading: 2, no passage.",
+        "| duplicate | 1 | Who built the old bridge in 1610? → Jub ohvyg gur byq oevqtr va 1610? |",
+        "evaluation set (exam): 2 rows.",
+        "![Scores of right answers and negatives](scores.png)",
+    ):
+        assert line in text
+    assert (made.folder / "scores.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_done_is_done(made, monkeypatch):
+    monkeypatch.setattr(module, "_Line", None)  # no stage may start
+    manifest = json.loads((made.folder / "manifest.json").read_text())
+    again = prepare(
+        [*ROWS, replace(ROWS[0], query_id="again")],
+        made.folder,
+        PrepareSettings(**manifest["settings"]["settings"]),
+        translator=turned(),
+        against={"exam": [ROWS[4].passage, ROWS[5].query.upper()]},
+        left_out={"no passage": 2},
+    )
+    assert (again.new, again.facts) == (False, made.facts)
+
+
+def count_calls(monkeypatch):
+    calls = Counter()
+    for name in ("translate_rows", "filter_rows"):
+        original = getattr(module, name)
+
+        def counted(*args, _name=name, _original=original, **kwargs):
+            calls[_name] += 1
+            return _original(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, counted)
+    return calls
+
+
+def test_a_new_threshold_does_not_translate_again(tmp_path, monkeypatch):
+    calls, output = count_calls(monkeypatch), tmp_path / "out"
+    first = PrepareSettings(languages=("ca",))
+    prepare(ROWS, output, first, translator=turned())
+    strict = PrepareSettings(languages=("ca",), filter=FilterSettings(length_ratio=(0.5, 1.0)))
+    with pytest.raises(InputError, match=r"holds something else; .* --overwrite"):
+        prepare(ROWS, output, strict, translator=turned())
+    assert calls == {"translate_rows": 1, "filter_rows": 1}
+    assert prepare(ROWS, output, strict, translator=turned(), overwrite=True).new
+    assert calls == {"translate_rows": 1, "filter_rows": 2}
+
+
+def test_new_rows_translate_only_what_is_new(tmp_path):
+    prepare(ROWS[:10], tmp_path / "out", PrepareSettings(languages=("ca",)), translator=turned())
+    broken = CommandTranslator(turned().command)  # the same translator: the same identity
+    asked = []
+    object.__setattr__(
+        broken,
+        "translate",
+        lambda texts, source, target: asked.extend(texts) or turned().translate(texts, source, target),
+    )
+    prepare(ROWS[:12], tmp_path / "out", PrepareSettings(languages=("ca",)), translator=broken, overwrite=True)
+    assert sorted(asked) == sorted(row.query for row in ROWS[10:12])
+
+
+def test_human_translations_keep_their_numbers_in_words(tmp_path):
+    human = [replace(row, target_query=f"Qui el va construir ({n})?", language="ca") for n, row in enumerate(ROWS)]
+    done = prepare(human, tmp_path / "out")
+    assert (done.facts["filtered"], done.facts["splits"]["train"]) == ([], {"ca": 30})
+    assert (done.facts["translated"], done.facts["mined"], done.facts["decontaminated"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        (ROWS, {}, "30 of 30 rows have no target query, and no translator is given"),
+        ([replace(ROWS[0], target_query=" ", language="ca")], {}, r"the filter dropped all 1 rows: empty \(1\)"),
+        (
+            [replace(ROWS[0], target_query="Qui?", language="ca")],
+            {"against": {"exam": [ROWS[0].query]}},
+            "all 1 rows stand in exam",
+        ),
+    ],
+)
+def test_what_cannot_be_prepared(rows, options, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        prepare(rows, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_many_rows_make_several_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_SHARD", 12)
+    human = [replace(row, target_query=f"Qui el va construir ({n})?", language="ca") for n, row in enumerate(ROWS)]
+    prepare(human, tmp_path / "out")
+    names = [file.name for file in sorted((tmp_path / "out" / "data").iterdir())]
+    assert names == [f"train-0000{n}-of-00003.parquet" for n in range(3)]
+
+
+def test_a_failure_half_way_goes_on_and_ends_the_same(tmp_path, monkeypatch):
+    """The output folder's name is the same, for the card has it."""
+    settings = PrepareSettings(languages=("ca",))
+    whole, broken = tmp_path / "a" / "out", tmp_path / "b" / "out"
+    prepare(ROWS, whole, settings, translator=turned(batch_size=5))
+    monkeypatch.setattr(module, "filter_rows", lambda *args, **kwargs: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        prepare(ROWS, broken, settings, translator=turned(batch_size=5))
+    monkeypatch.undo()
+    prepare(ROWS, broken, settings, translator=turned(batch_size=5))
+    files = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
+    assert [(broken / file).read_bytes() for file in files] == [(whole / file).read_bytes() for file in files]
+
+
+def test_kills_at_random_moments_leave_the_same_bytes():
+    done = subprocess.run(
+        [sys.executable, str(KILL), "--kills", "2", "--no-model"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 kills" in done.stdout
+
+
+def test_afriqa_train_without_what_stands_in_dev(tmp_path, shared_data):
+    folder = shared_data / "afriqa" / "gold_passages"
+    left_out = Counter()
+    train = Rows.collect(read("afriqa", folder, split="train", on_bad="skip", skipped=left_out))
+    dev = Rows.collect(read("afriqa", folder, split="dev", on_bad="skip"))
+    texts = [text for row in dev for text in (row.passage,)]
+    done = prepare(train.rows, tmp_path / "out", against={"afriqa dev": texts}, left_out=left_out)
+    assert 1800 < done.facts["read"] < 2100
+    kept = [row for file in (tmp_path / "out" / "data").iterdir() for row in Rows.from_parquet(file)]
+    assert not {row.passage for row in kept} & {row.passage for row in dev}
+    assert {row.bridge for row in kept if row.language == "fon"} == {"fr"}
+    assert sum(done.facts["decontaminated"]["dropped"].values()) > 0
