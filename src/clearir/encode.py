@@ -226,7 +226,7 @@ def encode(
         Shape (n, dim).
 
     Raises:
-        InputError: the cache holds a file that is no cache.
+        InputError: the cache holds a file that is no cache, or the model gives vectors that are not finite.
     """
     import numpy as np
 
@@ -245,7 +245,12 @@ def encode(
             for batch in _encode_batches(model, missing, prompt, batch_tokens, description):
                 _write(database, batch, keys)
                 vectors.update(batch)
-    return np.stack([vectors[text] for text in texts])
+    result = np.stack([vectors[text] for text in texts])
+    if not np.isfinite(result).all():
+        raise InputError(
+            "the model's vectors are not all finite numbers; its weights are broken, or overflow in half precision"
+        )
+    return result
 
 
 def _encode_batches(

@@ -47,6 +47,8 @@ class Difference:
         clusters: how many distinct passages they hang on.
         baseline: mean of the baseline.
         mean: mean of the other model.
+        difference: mean minus baseline.
+        retention: mean as a share of the baseline's; None where the baseline has nothing.
         low: lower end of the 95 % bootstrap interval of the difference; None with one cluster.
         high: upper end.
         p: two-sided, of the paired sign-flip test.
@@ -61,21 +63,13 @@ class Difference:
     clusters: int
     baseline: float
     mean: float
+    difference: float
+    retention: float | None
     low: float | None
     high: float | None
     p: float
     p_holm: float
     verdict: str
-
-    @property
-    def difference(self) -> float:
-        """Mean of the model minus mean of the baseline."""
-        return self.mean - self.baseline
-
-    @property
-    def retention(self) -> float | None:
-        """Mean of the model as a share of the baseline's; None where the baseline has nothing."""
-        return self.mean / self.baseline if self.baseline else None
 
 
 @dataclass(frozen=True)
@@ -211,14 +205,18 @@ def _compare(model: str, pairs: _Pairs, seed: int) -> dict[str, Any]:
     sums = np.bincount(places, pairs.weights * (pairs.after - pairs.before)).astype(np.float64)
     weights = np.bincount(places, pairs.weights).astype(np.float64)
     low, high = _interval(sums, weights, seed)
+    before = float((pairs.weights * pairs.before).sum())
+    after = float((pairs.weights * pairs.after).sum())
     return {
         "model": model,
         "part": pairs.part,
         "name": pairs.name,
         "queries": len(pairs.clusters),
         "clusters": len(labels),
-        "baseline": float((pairs.weights * pairs.before).sum()),
-        "mean": float((pairs.weights * pairs.after).sum()),
+        "baseline": before,
+        "mean": after,
+        "difference": after - before,
+        "retention": after / before if before else None,
         "low": low,
         "high": high,
         "p": _p(sums, seed),
@@ -287,7 +285,7 @@ def _with_holm(rows: list[dict[str, Any]], metric: str) -> list[Difference]:
 def _verdict(row: dict[str, Any], p_holm: float, metric: str) -> str:
     if p_holm >= LEVEL:
         return NOT_SHOWN
-    return BETTER if (row["mean"] > row["baseline"]) != (metric in LOWER_IS_BETTER) else WORSE
+    return BETTER if (row["difference"] > 0) != (metric in LOWER_IS_BETTER) else WORSE
 
 
 def _sentence(rows: list[Difference], model: str, baseline: str, bridge: str, metric: str) -> str:
