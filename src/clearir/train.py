@@ -187,10 +187,14 @@ def _trainer(
         dataloader_pin_memory=network.device.type != "cpu",
         **rare,
     )
-    network.model_card_data.generate_widget_examples = False  # the card is ours; see clearir.report.card
-    trainer = SentenceTransformerTrainer(
-        model=network, args=arguments, train_dataset=dataset, loss=make_loss(network, loss, n)
-    )
+
+    class Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
+        """Without the statistics for a model card: the card is ours, see `clearir.report.card`."""
+
+        def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+            pass
+
+    trainer = Trainer(model=network, args=arguments, train_dataset=dataset, loss=make_loss(network, loss, n))
     trainer.remove_callback(PrinterCallback)  # the library does not print
     return trainer
 
