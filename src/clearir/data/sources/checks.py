@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from clearir.data import languages
 from clearir.data.rows import Row
 from clearir.errors import InputError
+from clearir.progress import track
 
 T = TypeVar("T")
 OnBad = Literal["error", "skip"]
@@ -54,7 +56,7 @@ def usable(
     counts: Skipped = Counter()
     first: BadRowError | None = None
     good = 0
-    for place, record in records:
+    for place, record in track(records, f"Reading {Path(str(source)).name}"):
         try:
             if isinstance(record, BadRowError):
                 raise record
