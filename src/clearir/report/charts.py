@@ -16,6 +16,7 @@ from clearir.report.text import clean, points, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 INK, FAINT, UP, DOWN, BEFORE, AFTER, ON_HALF, ON_FULL = (f"#00000{number}" for number in range(1, 9))
@@ -68,40 +69,33 @@ def _styled(draw: Callable[P, str]) -> Callable[P, str]:
 
 @_styled
 def heat_map(
-    labels: Sequence[str], values: Sequence[Sequence[float | None]], title: str, *, difference: bool = False
+    queries: Sequence[str],
+    passages: Sequence[str],
+    values: Sequence[Sequence[float | None]],
+    title: str,
+    *,
+    difference: bool = False,
 ) -> str:
-    """A square of query languages (down) and passage languages (across).
+    """Query languages down, passage languages across.
 
     Args:
-        labels: language codes.
+        queries: language codes of the rows.
+        passages: language codes of the columns.
         values: scores between 0 and 1, or their differences; None was not scored.
         title: what it shows, for those who cannot see it.
         difference: two colours around 0 instead of one.
     """
-    import numpy as np
-
-    scale = 1.0
-    if difference:
-        scale = max((abs(value) for row in values for value in row if value is not None), default=0.0) or 1.0
-    size = len(labels)
-    figure, axes = _figure(3.6, 3.6)
-    if size <= MOST_CELLS_WITH_NUMBERS:
-        for row, line in enumerate(values):
-            for column, value in enumerate(line):
-                if value is not None:
-                    _heat_cell(axes, row, column, value, scale, difference, size)
-    else:
-        image = np.zeros((size, size, 4))
-        for row, line in enumerate(values):
-            for column, value in enumerate(line):
-                if value is not None:
-                    image[row, column] = (*_IMAGE[_hue(value, difference)], abs(value) / scale)
-        axes.imshow(image, interpolation="none")
-    axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
-    step = 1 if size <= 30 else 5
-    ticks, names = list(range(0, size, step)), [clean(label, 8) for label in labels[::step]]
-    axes.set_xticks(ticks, names, rotation=0 if size <= 12 else 90)
-    axes.set_yticks(ticks, names)
+    known = [abs(value) for row in values for value in row if value is not None]
+    scale = max(known, default=0.0) or 1.0 if difference else 1.0
+    height, width = len(queries), len(passages)
+    figure, axes = _figure(3.6, 0.5 + 3.1 * min(max(height / width, 0.2), 2.0))
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")
+    draw = _cells if max(height, width) <= MOST_CELLS_WITH_NUMBERS else _picture
+    draw(axes, values, scale, difference)
+    _ticks(axes.xaxis, passages)
+    _ticks(axes.yaxis, queries)
+    if width > 12:
+        axes.tick_params(axis="x", labelrotation=90)
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.set_xlabel("passages")
@@ -169,18 +163,48 @@ def curve(steps: Sequence[float], values: Sequence[float], title: str) -> str:
     return _svg(figure, title)
 
 
-def _heat_cell(axes: Axes, row: int, column: int, value: float, scale: float, difference: bool, size: int) -> None:
+def _cells(axes: Axes, values: Sequence[Sequence[float | None]], scale: float, difference: bool) -> None:
+    """A square and a number a cell."""
     from matplotlib.patches import Rectangle
 
-    share = min(abs(value) / scale, 1.0)
-    axes.add_patch(
-        Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, facecolor=_hue(value, difference), alpha=share, linewidth=0)
-    )
-    number = (signed(value) if difference else points(value)).replace("-", "−")
-    if size > 8:  # no room for decimals
-        number = f"{100 * value:+.0f}".replace("-", "−") if difference else f"{100 * value:.0f}"
-    color = ON_FULL if share > _FULL else ON_HALF if share > _HALF else INK
-    axes.text(column, row, number, ha="center", va="center", color=color, size=7.5 if size <= 8 else 80 / size)
+    most = max(len(values), *map(len, values))
+    size = 7.5 if most <= 8 else 80 / most
+    for row, line in enumerate(values):
+        for column, value in enumerate(line):
+            if value is None:
+                continue
+            share = min(abs(value) / scale, 1.0)
+            corner = (column - 0.48, row - 0.48)
+            axes.add_patch(Rectangle(corner, 0.96, 0.96, facecolor=_hue(value, difference), alpha=share, linewidth=0))
+            color = ON_FULL if share > _FULL else ON_HALF if share > _HALF else INK
+            axes.text(column, row, _number(value, difference, most), ha="center", va="center", color=color, size=size)
+
+
+def _number(value: float, difference: bool, most: int) -> str:
+    """Of a cell, without decimals where there is no room for them."""
+    number = signed(value) if difference else points(value)
+    if most > 8:
+        whole = round(100 * value)
+        number = f"{whole:+d}" if difference and whole else f"{whole}"
+    return number.replace("-", "−")
+
+
+def _picture(axes: Axes, values: Sequence[Sequence[float | None]], scale: float, difference: bool) -> None:
+    """A pixel a cell."""
+    import numpy as np
+
+    image = np.zeros((len(values), len(values[0]), 4))
+    for row, line in enumerate(values):
+        for column, value in enumerate(line):
+            if value is not None:
+                image[row, column] = (*_IMAGE[_hue(value, difference)], abs(value) / scale)
+    axes.imshow(image, interpolation="none")
+
+
+def _ticks(axis: Axis, labels: Sequence[str]) -> None:
+    """The labels, or every fifth of very many."""
+    step = 1 if len(labels) <= 30 else 5
+    axis.set_ticks(list(range(0, len(labels), step)), [clean(label, 8) for label in labels[::step]])
 
 
 def _beside(axes: Axes, place: int, text: str, rise: float, color: str, size: float) -> None:

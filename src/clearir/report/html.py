@@ -105,15 +105,18 @@ def intervals(run: Run) -> str:
 
 def matrices(run: Run, metric: str = MAIN_METRIC) -> list[tuple[str, str]]:
     """Title and figure of all directions: before, after and the difference."""
-    labels = [run.before.bridge, *run.languages]
-    cells = [[cell(run.before, run.after, f"{query}->{passage}", metric) for passage in labels] for query in labels]
+    scored = run.before.directions.values()
+    languages = [run.before.bridge, *run.languages]
+    down = [one for one in languages if any(one == direction.query_language for direction in scored)]
+    across = [one for one in languages if any(one == direction.passage_language for direction in scored)]
+    cells = [[cell(run.before, run.after, f"{query}->{passage}", metric) for passage in across] for query in down]
     before = [[each.before if each else None for each in row] for row in cells]
     after = [[each.after if each else None for each in row] for row in cells]
     difference = [[each.difference if each else None for each in row] for row in cells]
     return [
-        ("Before", charts.heat_map(labels, before, f"{metric} before")),
-        ("After", charts.heat_map(labels, after, f"{metric} after")),
-        ("Difference", charts.heat_map(labels, difference, f"{metric}, difference", difference=True)),
+        ("Before", charts.heat_map(down, across, before, f"{metric} before")),
+        ("After", charts.heat_map(down, across, after, f"{metric} after")),
+        ("Difference", charts.heat_map(down, across, difference, f"{metric}, difference", difference=True)),
     ]
 
 

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from clearir.evaluate.scores import Direction, Scores, Texts
+from clearir.report.examples import extremes, most_changed
+from clearir.report.run import Run
+
+
+@pytest.fixture
+def run(make_direction: Callable[..., Direction], make_scores: Callable[..., Scores]) -> Run:
+    """Ranks of five queries before and after; beyond 10 nDCG@10 is 0."""
+    before = make_scores([make_direction("de", "en", [20, 50, 1, 3, 1])])
+    after = make_scores([make_direction("de", "en", [1, 1, 11, 3, 2])])
+    texts = Texts({"de": {"q1": "eine Frage"}}, {"en": {"p1": "an answer"}})
+    return Run("x", before, after, ("before.json", "after.json"), texts)
+
+
+def test_those_that_gained_and_lost_most_come_first(run: Run) -> None:
+    gained, lost = extremes(run, "de->en")
+    # 0 and 1 both go from nothing to the top; 1 came from further down.
+    assert [change.query_id for change in gained] == ["q1", "q0"]
+    assert [change.query_id for change in lost] == ["q2", "q4"]
+    assert [change.ranks for change in lost] == [(1, 11), (1, 2)]
+    assert lost[0].difference == -1.0
+
+
+def test_only_so_many(run: Run) -> None:
+    gained, lost = extremes(run, "de->en", number=1)
+    assert [change.query_id for change in [*gained, *lost]] == ["q1", "q2"]
+
+
+def test_texts_are_looked_up_and_may_be_missing(run: Run) -> None:
+    first, second = extremes(run, "de->en")[0]
+    assert (first.query, first.gold.text) == ("eine Frage", "an answer")
+    assert (second.query, second.gold.text) == (None, None)
+    assert second.gold.identifier == "p0"
+
+
+def test_the_relevant_passage_is_marked(run: Run) -> None:
+    change = extremes(run, "de->en")[0][0]
+    assert [found.right for found in change.top[0]] == [False, False, False]
+    assert [found.right for found in change.top[1]] == [True, False, False]
+
+
+def test_another_relevant_passage_is_known_by_its_rank(
+    make_direction: Callable[..., Direction], make_scores: Callable[..., Scores]
+) -> None:
+    before, after = make_direction("de", "en", [20]), make_direction("de", "en", [2])
+    after.top[0][:] = ["p7", "p8", "p9"]
+    run = Run("x", make_scores([before]), make_scores([after]), ("", ""))
+    assert [found.right for found in extremes(run, "de->en")[0][0].top[1]] == [False, True, False]
+
+
+def test_queries_are_matched_by_id_not_by_place(
+    make_direction: Callable[..., Direction], make_scores: Callable[..., Scores]
+) -> None:
+    before = make_scores([make_direction("de", "en", [1, 2, 3], ["q0", "q1", "q2"])])
+    after = make_scores([make_direction("de", "en", [3, 2, 1], ["q2", "q1", "q0"])])
+    assert extremes(Run("x", before, after, ("", "")), "de->en") == ([], [])
+
+
+def test_a_direction_that_was_not_scored_has_none(run: Run) -> None:
+    assert extremes(run, "fi->en") == ([], [])
+    assert extremes(run, "de->en", metric="map@100") == ([], [])
+
+
+def test_one_query_a_language(run: Run) -> None:
+    gained, lost = most_changed(run)
+    assert [change.query_id for change in [*gained, *lost]] == ["q1", "q2"]
