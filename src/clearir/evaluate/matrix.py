@@ -67,7 +67,7 @@ def evaluate(
             that are not in the bridge language, ``bridge@10``.
 
     Raises:
-        InputError: an unknown metric, pool or language, or no direction has a query to score.
+        InputError: an unknown metric, pool or language, or no query has a relevant passage in the languages.
     """
     depth = max(measure.depth(metrics), measure.POOL_CUT if pools else TOP)
     unknown = sorted(set(pools) - set(POOLS))
@@ -80,8 +80,6 @@ def evaluate(
     passages = _encode_side(model, suite.passages, prompts.passage, cache, "Encoding passages")
     encoded = time.perf_counter()
     jobs = list(_jobs(suite, passages, pools))
-    if not jobs:
-        raise InputError(f"{suite.name}: no query has a relevant passage in these languages; add a language")
     found = [
         (job.corpus.pooled, _score(job, queries[job.query_language], suite.bridge, metrics, depth, model.device))
         for job in track(jobs, "Scoring directions")

@@ -200,7 +200,10 @@ def _check(suite: Suite) -> None:
                     "which has no text in any language"
                 )
     if not any(value > 0 for row in suite.qrels.values() for value in row.values()):
-        raise InputError(f"{suite.name}: no query has a relevant passage; check the file of relevance (qrels)")
+        raise InputError(
+            f"{suite.name}: no query has a relevant passage in {', '.join(suite.languages)}; "
+            "check the relevance (qrels), or take more languages"
+        )
     for kind, side in (("query", suite.queries), ("passage", suite.passages)):
         for language, texts in side.items():
             for identifier, text in texts.items():
