@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from clearir import pipeline
+from clearir.data.prepare import read_part
 from clearir.errors import InputError
 from clearir.recipe import Recipe, load_recipe
 from clearir.report.run import load_run
@@ -94,7 +95,7 @@ def test_the_run_knows_its_sizes(finished):
 def test_the_held_out_rows_were_not_trained_on(recipe, finished):
     from clearir.data.rows import Rows
 
-    test = {row.passage for row in Rows.from_parquet(Path(recipe.output) / "rows" / "test.parquet")}
+    test = {row.passage for row in read_part(Path(recipe.output) / "rows", "test")}
     seen = Rows.from_parquet(Path(recipe.output) / "mined" / "train.parquet").rows
     assert len(test) == 18
     assert not test & {text for row in seen for text in (row.passage, *row.negatives)}

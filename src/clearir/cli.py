@@ -34,7 +34,7 @@ def main() -> None:
         with listening(show_progress):
             app(standalone_mode=False)
     except ClearirError as error:
-        errors.print(f"[bold red]error:[/] {_plain(str(error))}")
+        errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
         sys.exit(2)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
@@ -123,12 +123,12 @@ def evaluate(
                 network, scored, name=model, prompts=prompts, cache=cache or _cache(), pools=_names(pools) or ()
             )
         except ClearirError as error:
-            errors.print(f"[bold red]error:[/] {_plain(str(error))}")
+            errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
             continue
         scores.save(path)
         done.append(scores)
         show_matrix(scores)
-        console.print(_plain(str(path)))
+        console.print(_plain(str(path)), soft_wrap=True)
     if done:
         texts_behind(done, scored.queries, scored.passages).save(out / "texts.json")
     if len(done) < len(models):
@@ -190,7 +190,7 @@ def report(
     run = load_run(runs[0]) if len(runs) == 1 else load_scores(*runs)
     folder = out or (runs[0] if len(runs) == 1 else Path())
     for path in write_report(run, folder, [one.strip() for one in formats.split(",")]):
-        console.print(_plain(str(path)))
+        console.print(_plain(str(path)), soft_wrap=True)
 
 
 @app.command()
@@ -220,13 +220,14 @@ def mine(
     from clearir.encode import load_model
 
     _refuse_existing(out, overwrite, "--out")
+    ranks = _pair(window)
     rows = Rows.collect(tables.read(table, language=language), str(table))
     mined = mine_rows(
         rows.rows,
         load_model(model),
         negatives=negatives,
         target_negatives=target_negatives,
-        window=_pair(window),
+        window=ranks,
         margin=margin,
         max_score=max_score,
         mine_target=mine_target,  # type: ignore[arg-type]
@@ -237,7 +238,7 @@ def mine(
         f"{len(rows):,} rows, {negatives} negative passages and {target_negatives} negative target queries each; "
         f"topped up at random: {mined.topped_up_passages:,} and {mined.topped_up_queries:,} rows"
     )
-    console.print(_plain(str(out)))
+    console.print(_plain(str(out)), soft_wrap=True)
 
 
 def _quiet() -> None:

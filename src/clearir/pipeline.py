@@ -5,7 +5,7 @@ Each stage writes one folder (or file) of the output, whole or not at all, and i
 ```
 <output>/recipe.yaml         the recipe, defaults and overrides included
 <output>/data.json           sizes of the data
-<output>/rows/               train, dev and test rows (Parquet)
+<output>/rows/               train, dev and test rows (Parquet), with a data card
 <output>/mined/              the rows that training sees, with hard negatives (Parquet)
 <output>/model/              the trained model, with training.json and its card
 <output>/scores/             before.json, after.json, texts.json
@@ -18,15 +18,18 @@ Each stage writes one folder (or file) of the output, whole or not at all, and i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearir.artifacts import MANIFEST, atomic_file, path_fingerprint, read_json, run_stage, write_json
-from clearir.data.rows import Row, Rows
+from clearir.artifacts import MANIFEST, atomic_file, read_json, run_stage, write_json
+from clearir.data.prepare import read_part
+from clearir.data.rows import Rows
+from clearir.errors import InputError
 from clearir.recipe import Recipe, dump_recipe
 
 if TYPE_CHECKING:
+    from clearir.data.prepare import Prepared
     from clearir.evaluate.scores import Scores
     from clearir.evaluate.suites import Suite
     from clearir.report.run import Run
@@ -68,20 +71,13 @@ def run(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None
 
 
 def prepare_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> None:
-    """Read the source and hold rows out: ``rows/``."""
-    from clearir.data.sources import debian
+    """Read the source, translate, filter and decontaminate as the recipe says, and hold rows out: ``rows/``."""
+    _prepare(recipe, Path(recipe.output) / "rows", None, overwrite, say)
 
-    out, data = Path(recipe.output), recipe.data
-    path: Any = data.path
-    if data.source == "debian" and path is None:
-        path = str(out / "debian")
-        debian.fetch(path, data.languages or [])
-    settings = {
-        "data": data.model_dump(mode="json") | {"path": None},
-        "source": _source_fingerprint(path),
-        "seed": recipe.seed,
-    }
-    _stage(out / "rows", settings, lambda folder: _write_rows(recipe, path, folder), "rows", overwrite, say)
+
+def prepare_data(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> Prepared:
+    """The same with hard negatives for every training row, as a data set of its own: ``prepared/``."""
+    return _prepare(recipe, Path(recipe.output) / "prepared", recipe.model, overwrite, say)
 
 
 def mine_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> None:
@@ -179,36 +175,82 @@ def test_suite(recipe: Recipe) -> Suite:
     """The held-out rows of a recipe as a suite."""
     from clearir.evaluate.suites import Suite
 
-    rows = Rows.from_parquet(Path(recipe.output) / "rows" / "test.parquet")
+    rows = read_part(Path(recipe.output) / "rows", "test")
     return Suite.from_rows(rows, recipe.name)
 
 
 # -- what the stages do -----------------------------------------------------------------------------------------
 
 
-def _write_rows(recipe: Recipe, path: Any, folder: Path) -> Mapping[str, Any]:
+def _prepare(recipe: Recipe, folder: Path, model: str | None, overwrite: bool, say: Say) -> Prepared:
+    from clearir.data.prepare import PrepareSettings, prepare
+    from clearir.data.translate import load_translator
+
+    skipped: Counter[str] = Counter()
+    rows = _read(recipe, skipped)
+    translator = None
+    if recipe.translate is not None:
+        translator = load_translator(recipe.translate.backend, **(recipe.translate.model_extra or {}))
+    done = prepare(
+        rows.rows,
+        folder,
+        PrepareSettings(
+            languages=recipe.translate.languages if recipe.translate else (),
+            filter=recipe.filter,
+            test=recipe.data.test,
+            dev=recipe.data.dev,
+            model=model,
+            mine=recipe.mine,
+            prompts=recipe.prompts,
+            max_seq_length=recipe.train.max_seq_length,
+            trust_remote_code=recipe.trust_remote_code,
+            seed=recipe.seed,
+        ),
+        translator=translator,
+        against={name: _texts_of(name) for name in recipe.decontaminate},
+        left_out=dict(skipped) | ({"duplicate": rows.duplicates} if rows.duplicates else {}),
+        overwrite=overwrite,
+    )
+    say(f"{folder.name}: {'written to' if done.new else 'already in'} {folder}")
+    return done
+
+
+def _read(recipe: Recipe, skipped: Counter[str]) -> Rows:
     from clearir.data import sources
-    from clearir.data.split import split
+    from clearir.data.sources import debian
 
     data = recipe.data
-    skipped: Counter[str] = Counter()
+    path: Any = data.path
+    if data.source == "debian" and path is None:
+        path = str(Path(recipe.output) / "debian")
+        debian.fetch(path, data.languages or [])
+    if path is None:
+        raise InputError("data.path is missing; add it to the recipe, or type data.path=FILE behind it")
     options = data.model_dump(exclude={"source", "path", "test", "dev"})
-    rows = Rows.collect(sources.read(data.source, path, skipped=skipped, **options), f"{data.source} {path}")
-    parts = split(rows.rows, test=data.test, dev=data.dev, seed=recipe.seed)
-    languages: dict[str, dict[str, int]] = {}
-    for name in PARTS:
-        members: Sequence[Row] = getattr(parts, name)
-        Rows(tuple(members)).to_parquet(folder / f"{name}.parquet")
-        for language, count in Rows(tuple(members)).languages.items():
-            languages.setdefault(language, dict.fromkeys(PARTS, 0))[name] = count
-    return {"languages": languages, "duplicates": rows.duplicates, "skipped": dict(skipped)}
+    return Rows.collect(sources.read(data.source, path, skipped=skipped, **options), f"{data.source} {path}")
+
+
+def _texts_of(name: str) -> list[str]:
+    """All texts of an evaluation set: a table, a folder, a suite, or ``NAME:FOLDER``."""
+    from clearir.data.sources import tables
+    from clearir.evaluate.registry import load_suite
+    from clearir.evaluate.suites import Suite
+
+    if Path(name).is_file():
+        suite = Suite.from_rows(tables.read(name), name)
+    else:
+        known, _, folder = name.partition(":")
+        suite = load_suite(known, folder or None)
+    return sorted(
+        {text for side in (suite.queries, suite.passages) for texts in side.values() for text in texts.values()}
+    )
 
 
 def _write_mined(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
     from clearir.data.mine import mine
     from clearir.train import draw_rows
 
-    drawn = draw_rows(_rows_of(recipe, "train"), recipe.train, recipe.seed)
+    drawn = draw_rows(read_part(Path(recipe.output) / "rows", "train"), recipe.train, recipe.seed)
     distinct = list(dict.fromkeys(drawn))
     wanted = recipe.mine
     if all(row.negatives or row.target_negatives for row in distinct):  # the table came with negatives of its own
@@ -229,12 +271,27 @@ def _write_mined(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
     table = Rows(tuple(with_negatives[row] for row in drawn))
     table.to_parquet(folder / "train.parquet")
     n, m = table.num_negatives
-    sizes = read_json(Path(recipe.output) / "rows" / MANIFEST)["result"]
+    _write_sizes(recipe, {"negatives": [n, m], "topped_up": topped_up})
+    return {"rows": len(drawn), "distinct": len(distinct), "topped_up": topped_up}
+
+
+def _write_sizes(recipe: Recipe, more: Mapping[str, Any]) -> None:
+    facts = read_json(Path(recipe.output) / "rows" / MANIFEST)["result"]
+    languages: dict[str, dict[str, int]] = {}
+    for part, counts in facts["splits"].items():
+        for language, count in counts.items():
+            languages.setdefault(language, dict.fromkeys(PARTS, 0))[part] = count
+    left_out = dict(facts["left_out"]) | {one["reason"]: one["rows"] for one in facts["filtered"]}
     write_json(
         Path(recipe.output) / "data.json",
-        {**sizes, "negatives": [n, m], "topped_up": topped_up, "source": recipe.data.source},
+        {
+            "languages": languages,
+            "duplicates": left_out.pop("duplicate", 0),
+            "skipped": left_out,
+            "source": recipe.data.source,
+            **more,
+        },
     )
-    return {"rows": len(drawn), "distinct": len(distinct), "topped_up": topped_up}
 
 
 def _write_scores(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
@@ -287,10 +344,6 @@ def _stage(
     say(f"{name}: {'written to' if done else 'already in'} {folder}")
 
 
-def _rows_of(recipe: Recipe, part: str) -> tuple[Row, ...]:
-    return Rows.from_parquet(Path(recipe.output) / "rows" / f"{part}.parquet").rows
-
-
 def _models(recipe: Recipe) -> tuple[str, str]:
     return recipe.model, str(Path(recipe.output).resolve() / "model")
 
@@ -308,8 +361,3 @@ def _given_prompts(recipe: Recipe) -> dict[str, str] | None:
 
 def _stage_fingerprint(folder: Path) -> str:
     return str(read_json(folder / MANIFEST)["fingerprint"])
-
-
-def _source_fingerprint(path: Any) -> Any:
-    paths = [path] if isinstance(path, str) else list(path or [])
-    return [path_fingerprint(Path(one)) if Path(one).exists() else one for one in paths]

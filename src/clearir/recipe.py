@@ -15,6 +15,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from clearir.data.filters import FilterSettings
 from clearir.errors import InputError
 from clearir.settings import (
     DataSettings,
@@ -25,6 +26,7 @@ from clearir.settings import (
     SearchExample,
     Settings,
     TrainSettings,
+    TranslateSettings,
 )
 
 
@@ -37,6 +39,11 @@ class Recipe(Settings):
         output: folder of everything that the run writes.
         seed: of all that is drawn.
         trust_remote_code: run code that comes with the model. Only for a model whose code you have read.
+        translate: how target queries are made where the rows have none: ``backend`` and its options, see
+            `clearir.data.translate`; ``languages`` to translate into.
+        filter: checks that rows have to pass; see `FilterSettings`. None: no checks.
+        decontaminate: evaluation sets whose texts are not to be trained on: a table, a folder, a suite's name, or
+            ``NAME:FOLDER`` for a suite's local copy.
         data: see `DataSettings`; and so on.
         searches: queries that the end of the run answers before and after.
     """
@@ -47,6 +54,9 @@ class Recipe(Settings):
     seed: int = 0
     trust_remote_code: bool = False
     data: DataSettings = DataSettings()
+    translate: TranslateSettings | None = None
+    filter: FilterSettings | None = None
+    decontaminate: tuple[str, ...] = ()
     mine: MineSettings = MineSettings()
     loss: LossSettings = LossSettings()
     train: TrainSettings = TrainSettings()

@@ -55,6 +55,20 @@ class DataSettings(Settings):
     dev: Share | dict[str, int] = 0.0
 
 
+class TranslateSettings(BaseModel):
+    """Who translates queries into what; keys beside these are the backend's own (command, model, base_url ...).
+
+    Attributes:
+        backend: command, hf or openai.
+        languages: that rows without a target query are translated into.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    backend: Literal["command", "hf", "openai"]
+    languages: tuple[str, ...] = ()
+
+
 class MineSettings(Settings):
     """Hard negatives; see `clearir.data.mine.mine`. The paper draws 5 and 5 from ranks 50 to 100."""
 

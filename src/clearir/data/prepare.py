@@ -45,7 +45,7 @@ class PrepareSettings(Settings):
 
     Attributes:
         languages: to translate the queries of rows into that have no target query and name no language.
-        filter: see `FilterSettings`.
+        filter: see `FilterSettings`; None leaves filtering out.
         test: rows held out for evaluation: a share of each language's, or a number by language.
         dev: rows held out to watch training with; likewise.
         model: finds the negatives: Hub name, folder, or ``python:PACKAGE/folder``; None leaves mining out.
@@ -57,7 +57,7 @@ class PrepareSettings(Settings):
     """
 
     languages: tuple[str, ...] = ()
-    filter: FilterSettings = FilterSettings()
+    filter: FilterSettings | None = FilterSettings()
     test: Share | dict[str, int] = 0.0
     dev: Share | dict[str, int] = 0.0
     model: str | None = None
@@ -137,6 +137,17 @@ def prepare(
     return Prepared(output, read_json(output / MANIFEST)["result"], new)
 
 
+def read_part(folder: Path, part: str) -> _Rows:
+    """The rows of a prepared folder's ``train``, ``dev`` or ``test``; none where it holds none out.
+
+    Raises:
+        InputError: it is no prepared folder.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise InputError(f"{folder}: not a prepared folder; make one with: clearir prepare RECIPE.yaml")
+    return tuple(row for path in sorted(folder.glob(f"data/{part}-*.parquet")) for row in Rows.from_parquet(path))
+
+
 class _Line:
     """Rows on their way through the stages; each stage leaves them, and what it did, in a folder of its own."""
 
@@ -167,11 +178,14 @@ class _Line:
 
     def filter(self) -> None:
         """Drop the rows that fail a check."""
-        rows, translated = self.parts["rows"], self.facts["translated"] is not None
-        asked = {"filter": self._settings.filter.model_dump(mode="json"), "translated": translated}
+        rows, translated, settings = self.parts["rows"], self.facts["translated"] is not None, self._settings.filter
+        if settings is None:
+            self.facts["filtered"] = []
+            return
+        asked = {"filter": settings.model_dump(mode="json"), "translated": translated}
 
         def make() -> tuple[dict[str, _Rows], _Facts]:
-            done = filter_rows(rows, self._settings.filter, translated=translated)
+            done = filter_rows(rows, settings, translated=translated)
             if not done.rows:
                 reasons = ", ".join(f"{reason} ({dropped.count})" for reason, dropped in done.dropped.items())
                 raise InputError(f"the filter dropped all {len(rows)} rows: {reasons}; look at them or loosen it")
