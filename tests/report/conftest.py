@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from clearir.evaluate.scores import Direction, Scores, Texts
+from clearir.report import Run, load_run
 
 ROWS = {"de": 1536, "es": 900, "vi": 610, "zh": 420, "ar": 300, "hi": 120}
 LANGUAGES = ["en", *ROWS]
@@ -164,6 +165,12 @@ def write_extras(folder: Path, hostile: bool = False) -> None:
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole run; read only."""
     return write_run(tmp_path_factory.mktemp("run") / "example")
+
+
+@pytest.fixture(scope="session")
+def full_run(run_folder: Path) -> Run:
+    """`run_folder`, loaded and compared once for all tests."""
+    return load_run(run_folder)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from clearir.evaluate.scores import Direction, Scores
+from clearir.report import load_run
+from clearir.report.html import to_html
+from clearir.report.run import Run
+
+SECTIONS = [
+    "headline",
+    "languages",
+    "proof",
+    "directions",
+    "pools",
+    "training",
+    "examples",
+    "searches",
+    "data",
+    "settings",
+]
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, the ids of sections, and the text outside of style sheets."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._style = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._style = tag == "style"
+
+    def handle_data(self, data: str) -> None:
+        if not self._style:
+            self.text += data
+
+    @property
+    def sections(self) -> list[str | None]:
+        return [attributes.get("id") for tag, attributes in self.tags if tag == "section"]
+
+    @property
+    def figures(self) -> list[str | None]:
+        return [attributes.get("aria-label") for tag, attributes in self.tags if tag == "svg"]
+
+
+@pytest.fixture(scope="module")
+def run(small_folder: Path) -> Run:
+    return load_run(small_folder)
+
+
+@pytest.fixture(scope="module")
+def html(run: Run) -> str:
+    return to_html(run)
+
+
+def test_every_section_and_figure_is_there(html: str) -> None:
+    page = Page(html)
+    assert page.sections == SECTIONS
+    assert len(page.figures) == 2 + 3 + 4  # bars and intervals, three matrices, four terms of the loss
+    assert all(page.figures)
+
+
+def test_the_page_needs_nothing_else(html: str) -> None:
+    page = Page(html)
+    assert not {"script", "link", "img", "iframe", "object", "base"} & {tag for tag, _ in page.tags}
+    addresses = [
+        value
+        for _, attributes in page.tags
+        for name, value in attributes.items()
+        if name in ("src", "href", "xlink:href", "action", "srcset") and value and not value.startswith(("#", "data:"))
+    ]
+    assert addresses == []
+    assert not re.search(r"url\((?!#)|@import", html)
+    assert "default-src 'none'" in html
+    assert len(html) < 2_000_000
+
+
+def test_headline_numbers_are_those_of_the_scores(run: Run, html: str) -> None:
+    before = (run.before.mean("de->en") + run.before.mean("ar->en")) / 2
+    after = (run.after.mean("de->en") + run.after.mean("ar->en")) / 2
+    text = " ".join(Page(html).text.split())
+    assert f"{100 * before:.1f} → {100 * after:.1f} ({100 * (after / before - 1):+.1f} %)" in text
+    retention = run.after.mean("en->en") / run.before.mean("en->en")
+    assert f"English retention {100 * retention:.1f} %" in text
+
+
+def test_files_and_command_are_named(html: str) -> None:
+    text = Page(html).text
+    assert "clearir compare scores/before.json scores/after.json" in text
+
+
+def test_user_text_is_shown_and_never_obeyed(hostile_folder: Path) -> None:
+    html = to_html(load_run(hostile_folder))
+    page = Page(html)
+    assert "<script" not in html.lower()
+    assert '<script>alert("x")</script>' in page.text
+    assert not re.search("[\u202a-\u202e\u2066-\u2069]", html)
+    assert not [attributes for _, attributes in page.tags if any(name.startswith("on") for name in attributes)]
+
+
+def test_hostile_codes_and_models_stay_text(run: Run) -> None:
+    code = 'x" onload="alert(1)"><script>'
+    evil = replace(run.before.directions["de->en"], query_language=code)
+    directions = {**run.before.directions, f"{code}->en": evil}
+    scores = [replace(one, directions=directions, model=code, suite=code) for one in (run.before, run.after)]
+    html = to_html(replace(run, before=scores[0], after=scores[1]))
+    page = Page(html)
+    assert "<script" not in html
+    assert not [attributes for _, attributes in page.tags if "onload" in attributes]
+
+
+def test_half_characters_do_not_stop_a_report(run: Run) -> None:
+    html = to_html(replace(run, name="a \ud800 b", recipe="name: \ud800\n"))
+    assert html.encode("utf-8")
+    assert "<title>a \ufffd b</title>" in html
+
+
+def test_text_has_its_language_and_direction(html: str) -> None:
+    spans = [attributes for tag, attributes in Page(html).tags if tag == "span" and "lang" in attributes]
+    assert {attributes["dir"] for attributes in spans} == {"auto"}
+    assert {"de", "ar", "en"} <= {attributes["lang"] for attributes in spans}
+
+
+def test_sections_without_data_are_left_out(run: Run) -> None:
+    bare = replace(
+        run,
+        texts=None,
+        training=None,
+        data=None,
+        recipe=None,
+        searches=(),
+        before=replace(run.before, pools={}),
+        after=replace(run.after, pools={}),
+    )
+    page = Page(to_html(bare))
+    assert page.sections == ["headline", "languages", "proof", "directions", "examples", "settings"]
+
+
+def test_english_alone_makes_a_page(
+    make_direction: Callable[..., Direction], make_scores: Callable[..., Scores]
+) -> None:
+    before, after = (make_scores([make_direction("en", "en", [1, rank])]) for rank in (2, 3))
+    page = Page(to_html(Run("x", before, after, ("a.json", "b.json"))))
+    assert page.sections == ["headline", "proof", "directions", "settings"]
+    assert "English retention" in page.text
+
+
+def test_queries_on_english_passages_alone_make_a_narrow_matrix(
+    make_direction: Callable[..., Direction], make_scores: Callable[..., Scores]
+) -> None:
+    before, after = (
+        make_scores([make_direction(one, "en", [1, rank]) for one in ("en", "de", "fi")]) for rank in (3, 2)
+    )
+    html = to_html(Run("x", before, after, ("a.json", "b.json")))
+    assert html.count("opacity") > 0
+    assert "en→x" not in Page(html).text
