@@ -1,4 +1,8 @@
-"""One process of a two-process step: python gather_worker.py MODEL TEXTS.json OUT.pt CACHED; the rank is in RANK."""
+"""One process of two-process steps: python gather_worker.py MODEL TEXTS.json OUT.pt; the rank is in RANK.
+
+Every way of `WAYS` is a step of a fresh DistributedDataParallel model; rank 0 writes the loss, the gradients and the
+number of forward passes of each. One pair of processes does them all, since starting one takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +18,50 @@ from torch.nn.parallel import DistributedDataParallel
 
 from clearir import CachedCLEARLoss, CLEARLoss
 
+WAYS = {
+    "plain": None,
+    "replay all": {"memory_budget": 0},
+    "keep some": {"memory_budget": 600_000},
+    "keep all but the last": {"memory_budget": 1 << 40},
+    "accumulate": {"memory_budget": 600_000},
+    "static graph": {"memory_budget": 1 << 40},
+}
 
-def main(model_path: str, texts: str, out: str, cached: str) -> None:
-    dist.init_process_group("gloo")
-    rank, world = dist.get_rank(), dist.get_world_size()
-    columns = json.loads(Path(texts).read_text())
-    share = len(columns[0]) // world
-    model = SentenceTransformer(model_path, device="cpu").double().eval()
-    features = [model.preprocess(column[rank * share : (rank + 1) * share]) for column in columns]
-    parallel = DistributedDataParallel(model, find_unused_parameters=True)  # as the Trainer does it
-    if cached == "cached":
-        loss = CachedCLEARLoss(model, gather_across_devices=True, mini_batch_size=2)
-    else:
+
+def step(way: str, model: SentenceTransformer, features: list[dict], world: int) -> dict[str, object]:
+    static = way == "static graph"
+    # As the Trainer does it, or with a static graph.
+    parallel = DistributedDataParallel(model, find_unused_parameters=not static, static_graph=static)
+    passes = []
+    model.register_forward_hook(lambda *_: passes.append(1))
+    if WAYS[way] is None:
         loss = CLEARLoss(model, gather_across_devices=True)
+    else:
+        loss = CachedCLEARLoss(model, gather_across_devices=True, mini_batch_size=2, **WAYS[way])
     loss.model = parallel
+    if way == "accumulate":
+        with parallel.no_sync():
+            loss(features, None).backward()
     value = loss(features, None)
     value.backward()
     mean = value.detach().clone()
     dist.all_reduce(mean)
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    return {"loss": mean / world, "gradients": gradients, "passes": len(passes)}
+
+
+def main(model_path: str, texts: str, out: str) -> None:
+    dist.init_process_group("gloo")
+    rank, world = dist.get_rank(), dist.get_world_size()
+    columns = json.loads(Path(texts).read_text())
+    share = len(columns[0]) // world
+    results = {}
+    for way in WAYS:
+        model = SentenceTransformer(model_path, device="cpu").double().eval()
+        features = [model.preprocess(column[rank * share : (rank + 1) * share]) for column in columns]
+        results[way] = step(way, model, features, world)
     if rank == 0:
-        gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-        torch.save({"loss": mean / world, **gradients}, out)
+        torch.save(results, out)
     dist.barrier()
     dist.destroy_process_group()
 

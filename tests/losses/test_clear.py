@@ -141,7 +141,10 @@ def test_packing_changes_neither_loss_nor_gradients(tiny_model, features, column
     assert_same(packed, column_wise, atol=1e-9)
 
 
-@pytest.mark.parametrize("settings", [{"mini_batch_size": 4}, {"mini_batch_num_tokens": 30}, {"mini_batch_size": 99}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"mini_batch_size": 4}, {"mini_batch_num_tokens": 30}, {"mini_batch_size": 99}, {"memory_budget": 0}],
+)
 @pytest.mark.parametrize("packing", [True, False])
 def test_cached_equals_plain_at_a_batch_that_does_not_divide(tiny_model, features, columns, settings, packing):
     model = tiny_model(torch.float64)
@@ -154,7 +157,7 @@ def test_cached_equals_plain_at_a_batch_that_does_not_divide(tiny_model, feature
 def test_cached_replays_dropout(tiny_model, features, columns):
     model = tiny_model(torch.float64, dropout=0.3).train()
     batch = features(model, columns(10, 1, 1))
-    loss = CachedCLEARLoss(model, mini_batch_size=4)
+    loss = CachedCLEARLoss(model, mini_batch_size=4, memory_budget=0)
     seen: list[torch.Tensor] = []
     hook = model.register_forward_hook(lambda _, __, out: seen.append(out["sentence_embedding"].detach()))
     torch.manual_seed(1)
@@ -166,7 +169,7 @@ def test_cached_replays_dropout(tiny_model, features, columns):
     # The chunks see the same masks in the plain loss, so the gradients are the same too.
     plain = CLEARLoss(model)
     torch.manual_seed(1)
-    cached = gradients(CachedCLEARLoss(model, mini_batch_size=32), batch)
+    cached = gradients(CachedCLEARLoss(model, mini_batch_size=32, memory_budget=0), batch)
     torch.manual_seed(1)
     assert_same(gradients(plain, batch), cached, atol=1e-9)
 
@@ -183,12 +186,13 @@ def test_scores_stay_float32_under_bfloat16_autocast(tiny_model, features, colum
     assert half["loss"].item() == pytest.approx(exact["loss"].item(), rel=0.05)
 
 
-def test_cached_equals_plain_under_bfloat16_autocast(tiny_model, features, columns):
+@pytest.mark.parametrize("budget", [0, None])
+def test_cached_equals_plain_under_bfloat16_autocast(tiny_model, features, columns, budget):
     model = tiny_model()
     batch = features(model, columns(10, 1, 1))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         plain = gradients(CLEARLoss(model), batch)
-        cached = gradients(CachedCLEARLoss(model, mini_batch_size=4), batch)
+        cached = gradients(CachedCLEARLoss(model, mini_batch_size=4, memory_budget=budget), batch)
     cosine = torch.nn.functional.cosine_similarity
     flat = [torch.cat([g.flatten() for name, g in one.items() if name != "loss"]) for one in (plain, cached)]
     assert plain["loss"].item() == pytest.approx(cached["loss"].item(), rel=1e-2)

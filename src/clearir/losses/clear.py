@@ -236,14 +236,19 @@ class CLEARLoss(nn.Module):
 class CachedCLEARLoss(CachedLossMixin, CLEARLoss):
     """`CLEARLoss` with gradient caching (GradCache, arXiv 2101.06983): large batches in the memory of a small one.
 
-    The batch is embedded in chunks without a graph; the loss over the whole batch gives the gradient of every
-    embedding; each chunk is embedded again, with its dropout replayed, and its gradients are sent through the model.
-    Same loss and same gradients as `CLEARLoss`, for any batch and mini-batch size.
+    The batch is embedded in chunks, which keep their graph as long as a memory budget allows; the others are embedded
+    without one. The loss over the whole batch gives the gradient of every embedding. The kept graphs are sent
+    backward first, which frees them; each other chunk is embedded again, with its dropout replayed, and its gradients
+    are sent through the model. Same loss and same gradients as `CLEARLoss`, for any batch, mini-batch and budget; the
+    time of one forward pass less where the batch fits in the budget.
 
     Args:
-        mini_batch_size: texts a forward pass. With packing: texts of the longest kind; shorter texts go more at a
-            time, at the same memory.
+        mini_batch_size: texts a forward pass at most. With packing: texts of the longest kind; shorter texts go more
+            at a time, at the same memory. On a CPU chunks stay below `clearir.losses.packing.TOKENS_A_CPU_CHUNK`.
         mini_batch_num_tokens: tokens a forward pass, instead of ``mini_batch_size``.
+        memory_budget: bytes that the kept graphs of one batch may hold together, apart from the model, its gradients
+            and the working memory of one chunk, whose own graph has to fit in any case. 0 keeps none. None: half of
+            the memory that is free on the model's device when a batch comes (CPU and CUDA; elsewhere none is kept).
         show_progress_bar: a bar over the chunks of each batch.
         model: and all others: see `CLEARLoss`.
         alpha: see `CLEARLoss`.
@@ -257,7 +262,7 @@ class CachedCLEARLoss(CachedLossMixin, CLEARLoss):
 
     Raises:
         ValueError: the model embeds its input with a StaticEmbedding (its inputs have no batch axis to cut; it needs
-            so little memory that `CLEARLoss` does it), or a size is below 1.
+            so little memory that `CLEARLoss` does it), a size is below 1 or the budget below 0.
     """
 
     def __init__(
@@ -274,6 +279,7 @@ class CachedCLEARLoss(CachedLossMixin, CLEARLoss):
         mini_batch_size: int = TEXTS_A_CHUNK,
         mini_batch_num_tokens: int | None = None,
         show_progress_bar: bool = False,
+        memory_budget: int | None = None,
     ) -> None:
         if has_static_embedding_input(model):
             raise ValueError(
@@ -282,6 +288,8 @@ class CachedCLEARLoss(CachedLossMixin, CLEARLoss):
             )
         if mini_batch_size < 1 or (mini_batch_num_tokens is not None and mini_batch_num_tokens < 1):
             raise ValueError("mini_batch_size and mini_batch_num_tokens must be at least 1")
+        if memory_budget is not None and memory_budget < 0:
+            raise ValueError(f"memory_budget={memory_budget} must be a number of bytes, 0 to keep no graph, or None")
         super().__init__(
             model,
             alpha,
@@ -296,12 +304,13 @@ class CachedCLEARLoss(CachedLossMixin, CLEARLoss):
         self.mini_batch_size = mini_batch_size
         self.mini_batch_num_tokens = mini_batch_num_tokens
         self.show_progress_bar = show_progress_bar
+        self.memory_budget = memory_budget
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
         """The loss of a batch; its backward pass is the cached one. ``labels`` are not used."""
         plan = plan_batch(sentence_features, self.packing)
         ranges = [pack.ranges(self.mini_batch_size, self.mini_batch_num_tokens) for pack in plan.packs]
-        chunks = embed_chunks(self, plan.packs, ranges)
+        chunks = embed_chunks(self, plan.packs, ranges, self.memory_budget)
         reps = [[chunk.embeddings for chunk in pack] for pack in chunks]
         if not torch.is_grad_enabled():
             return self.calculate_loss(reps, plan)
@@ -334,4 +343,5 @@ class CachedCLEARLoss(CachedLossMixin, CLEARLoss):
             **super().get_config_dict(),
             "mini_batch_size": self.mini_batch_size,
             "mini_batch_num_tokens": self.mini_batch_num_tokens,
+            "memory_budget": self.memory_budget,
         }

@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 Features = dict[str, Any]
 Range = tuple[int, int]
 
+# On a CPU larger chunks are no faster, hold more memory and pad more (docs/performance.md).
+TOKENS_A_CPU_CHUNK = 2048
+
 
 @dataclass(frozen=True)
 class Pack:
@@ -51,17 +54,22 @@ class Pack:
 
         Sorted texts are cut by computed tokens (texts x longest), with a budget of ``mini_batch_num_tokens`` or else
         of what ``mini_batch_size`` texts as long as the longest one would take, so that chunks of short texts hold
-        more of them and none takes more memory than the first.
+        more of them and none takes more memory than the first. On a CPU the latter budget is at most
+        `TOKENS_A_CPU_CHUNK`.
         """
         if self.lengths is None:
             return _minibatch_ranges(self.features, mini_batch_size, mini_batch_num_tokens)
-        budget = mini_batch_num_tokens or mini_batch_size * max(self.lengths[0], 1)
+        budget = mini_batch_num_tokens or self._default_budget(mini_batch_size * max(self.lengths[0], 1))
         ranges, begin = [], 0
         while begin < len(self.lengths):
             end = min(begin + max(1, budget // max(self.lengths[begin], 1)), len(self.lengths))
             ranges.append((begin, end))
             begin = end
         return ranges
+
+    def _default_budget(self, tokens: int) -> int:
+        on_cpu = self.features["attention_mask"].device.type == "cpu"
+        return min(tokens, TOKENS_A_CPU_CHUNK) if on_cpu else tokens
 
     def chunk(self, begin: int, end: int) -> Features:
         """The texts ``begin:end``, as wide as the longest of them. Always a new dict: modules write into it."""
