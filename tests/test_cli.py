@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("train", "mine", "evaluate", "compare", "suites", "report")
+COMMANDS = ("train", "prepare", "translate", "mine", "evaluate", "compare", "suites", "report")
 
 
 def clearir(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -74,8 +74,60 @@ def train(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite 
 
     settings = load_recipe(recipe, overrides or [])
     _quiet()
-    finished = pipeline.run(settings, overwrite=overwrite, say=lambda line: console.print(f"[dim]{_plain(line)}[/]"))
+    finished = pipeline.run(settings, overwrite=overwrite, say=_say)
     show_run(finished, Path(settings.output))
+
+
+@app.command()
+def prepare(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite = False) -> None:
+    """Make a data set for training as a recipe says: translate, filter, decontaminate, split, mine.
+
+    Writes a folder that `datasets.load_dataset` reads, with a data card. Each stage resumes where it was stopped.
+
+    Example: `clearir prepare recipes/english-only.yaml data.path=faq.jsonl output=runs/faq`
+    """
+    from clearir import pipeline
+    from clearir.data.filters import FilterSettings
+    from clearir.recipe import load_recipe
+    from clearir.tables import show_prepared
+
+    settings = load_recipe(recipe, overrides or [])
+    if settings.filter is None:
+        settings = settings.model_copy(update={"filter": FilterSettings()})
+    _quiet()
+    show_prepared(pipeline.prepare_data(settings, overwrite=overwrite, say=_say))
+
+
+@app.command()
+def translate(
+    table: Annotated[Path, typer.Argument(help="Rows: JSON lines, CSV, TSV or Parquet.")],
+    options: Annotated[
+        list[str] | None, typer.Argument(help="Of the backend: command=..., model=..., base_url=...")
+    ] = None,
+    to: Annotated[str, typer.Option(help="Target languages, with commas.")] = "",
+    backend: Annotated[str, typer.Option(help="command, hf or openai.")] = "command",
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")] = Path("translated.parquet"),
+    overwrite: Overwrite = False,
+) -> None:
+    """Translate the queries of rows that have no target query.
+
+    Example: `clearir translate faq.jsonl command="apertium -u eng-spa" --to es --out faq.es.parquet`
+    """
+    from clearir.data.rows import Rows
+    from clearir.data.sources import tables
+    from clearir.data.translate import load_translator, translate_rows
+    from clearir.recipe import parse_assignments
+
+    _refuse_existing(out, overwrite, "--out")
+    _quiet()
+    translator = load_translator(backend, **parse_assignments(options or []))
+    rows = Rows.collect(tables.read(table), str(table))
+    work = out.with_name(f".{out.name}.translations.sqlite3")
+    done = translate_rows(rows.rows, translator, _names(to) or [], cache=work)
+    Rows(done.rows).to_parquet(out)
+    work.unlink(missing_ok=True)
+    console.print(f"{done.translated:,} queries translated, {len(done.rows):,} rows")
+    console.print(_plain(str(out)), soft_wrap=True)
 
 
 @app.command()
@@ -239,6 +291,10 @@ def mine(
         f"topped up at random: {mined.topped_up_passages:,} and {mined.topped_up_queries:,} rows"
     )
     console.print(_plain(str(out)), soft_wrap=True)
+
+
+def _say(line: str) -> None:
+    console.print(f"[dim]{_plain(line)}[/]", soft_wrap=True)
 
 
 def _quiet() -> None:

@@ -108,6 +108,18 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
+def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """``["a.b=1", "c=x"]`` -> ``{"a": {"b": 1}, "c": "x"}``, the values read as YAML.
+
+    Raises:
+        InputError: one is not KEY=VALUE.
+    """
+    content: dict[str, Any] = {}
+    for assignment in assignments:
+        _override(content, assignment)
+    return content
+
+
 def _override(content: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:

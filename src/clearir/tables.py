@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from clearir.console import clock, console
+from clearir.data.prepare import Prepared
 from clearir.evaluate.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison
 from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores
 from clearir.report.run import Hit, Run
@@ -43,6 +44,30 @@ def show_run(run: Run, folder: Path) -> None:
     console.print(f"model:  {escape(str(folder / 'model'))}")
     for path in sorted(folder.glob("report.*"), reverse=True):
         console.print(f"report: {escape(str(path))}")
+
+
+def show_prepared(prepared: Prepared) -> None:
+    """Rows of each part and language, and what was dropped for which reason."""
+    facts = prepared.facts
+    parts = facts["splits"]
+    shown = Table(title="rows", title_justify="left")
+    for name in ("language", *parts):
+        shown.add_column(name, justify="left" if name == "language" else "right")
+    for language in sorted({language for counts in parts.values() for language in counts}):
+        shown.add_row(escape(language), *(f"{counts.get(language, 0):,}" for counts in parts.values()))
+    console.print(shown)
+    dropped = Table("dropped because", "rows", "for example", title="filter", title_justify="left")
+    for one in facts["filtered"]:
+        examples = "; ".join(f"{e['query']} / {e['target_query']}" for e in one["examples"])
+        dropped.add_row(escape(one["reason"]), f"{one['rows']:,}", escape(_short(examples)))
+    if dropped.row_count:
+        console.print(dropped)
+    if facts["decontaminated"]:
+        for reason, rows in facts["decontaminated"]["dropped"].items():
+            console.print(escape(f"decontaminated: {rows:,} rows ({reason})"))
+    if facts["mined"]:
+        console.print("topped up at random: {:,} rows (passages), {:,} (queries)".format(*facts["mined"]["topped_up"]))
+    console.print(escape(str(prepared.folder)), soft_wrap=True)
 
 
 def show_matrix(scores: Scores, metric: str = MAIN_METRIC) -> None:
