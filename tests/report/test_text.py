@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import html
+import re
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from clearir.report import text
 
@@ -46,6 +52,7 @@ def test_clean_keeps_what_scripts_need() -> None:
         ("a|b", r"a\|b"),
         ("<b>&", "&lt;b>&amp;"),
         ("*x* _y_ `z`", r"\*x\* \_y\_ \`z\`"),
+        ("~~x~~", r"\~\~x\~\~"),
         ("![i](x)", r"!\[i\](x)"),
         ("1. one", r"1\. one"),
         ("# head", r"\# head"),
@@ -57,6 +64,22 @@ def test_clean_keeps_what_scripts_need() -> None:
 )
 def test_markdown_shows_text_as_it_stands(given: str, expected: str) -> None:
     assert text.markdown(given) == expected
+
+
+MARKS = st.text(st.sampled_from("aab  *_`~[]()<>!|#&\\\n.1-"), min_size=12, max_size=40)
+
+
+@settings(max_examples=400, deadline=None)
+@given(MARKS | st.text(max_size=20))
+def test_any_text_comes_out_of_markdown_as_it_went_in(given: str) -> None:
+    reader = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    rendered = reader.render(f"| head |\n| --- |\n| x {text.markdown(given)} |\n\n{text.markdown(given)} x\n")
+    assert set(re.findall(r"<(\w+)", rendered)) <= {"table", "thead", "tbody", "tr", "th", "td", "p"}
+    shown = [html.unescape(one) for one in re.findall(r"<(?:td|p)>(.*?)</(?:td|p)>", rendered, re.DOTALL)]
+    wanted = [
+        " ".join(one.replace("\u200b", "").split()) for one in (f"x {text.clean(given)}", f"{text.clean(given)} x")
+    ]
+    assert [" ".join(one.replace("\u200b", "").split()) for one in shown] == wanted
 
 
 def test_latex_prints_text_as_it_stands() -> None:
