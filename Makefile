@@ -29,7 +29,7 @@ demo: $(VENV)/.demo  ## train one model for German, Ukrainian and Finnish and sh
 	$(BIN)/clearir train recipes/demo.yaml
 
 test: $(VENV)/.dev  ## the whole test suite, offline
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.dev  ## ruff: lint and format check
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -85,6 +85,8 @@ class LossSettings(Settings):
 
     Attributes:
         cached: `CachedCLEARLoss`: any batch size in the memory of ``mini_batch_size`` texts.
+        memory_budget: bytes that the cached loss may keep graphs in; None: half of what is free. Two runs are equal to
+            the last bit only if they keep the same graphs, so give a number where that matters.
     """
 
     alpha: Share = 0.4
@@ -95,6 +97,7 @@ class LossSettings(Settings):
     cached: bool = True
     mini_batch_size: Positive = 32
     mini_batch_num_tokens: Positive | None = None
+    memory_budget: Count | None = None
 
     @model_validator(mode="after")
     def _leaves_weight(self) -> LossSettings:

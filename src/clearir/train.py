@@ -224,6 +224,7 @@ def make_loss(network: SentenceTransformer, settings: LossSettings, num_negative
         **common,
         mini_batch_size=settings.mini_batch_size,
         mini_batch_num_tokens=settings.mini_batch_num_tokens,
+        memory_budget=settings.memory_budget,
     )
 
 
