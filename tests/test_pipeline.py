@@ -16,10 +16,12 @@ import pytest
 import yaml
 
 from clearir import pipeline
+from clearir.console import console
 from clearir.data.prepare import read_part
 from clearir.errors import InputError
 from clearir.recipe import Recipe, load_recipe
 from clearir.report.run import load_run
+from clearir.tables import show_run
 
 WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron", "iris", "jade", "kelp", "lotus")
 
@@ -171,3 +173,40 @@ def test_a_table_without_translations_says_what_to_run(recipe_path, tmp_path):
     )
     with pytest.raises(InputError, match="no target query"):
         pipeline.run(changed)
+
+
+def test_the_terminal_shows_table_retention_searches_and_paths(recipe, finished):
+    run, _ = finished
+    with console.capture() as captured:
+        show_run(run, Path(recipe.output))
+    shown = captured.get()
+    print(shown)
+    for language in ("German", "Ukrainian", "Finnish"):
+        assert language in shown
+    before, after = (100 * scores.mean("en->en") for scores in (run.before, run.after))
+    assert f"en->en over all its queries: {before:.1f} -> {after:.1f}" in shown
+    assert f"retention {after / before:.1%}" in shown
+    assert "Finnish: rebma hcrib" in shown
+    assert str(Path(recipe.output) / "model") in shown.replace("\n", "")
+    assert "no difference" in shown or "better" in shown or "worse" in shown
+
+
+def test_prepare_makes_a_data_set_with_negatives(recipe_path, tmp_path):
+    from datasets import load_dataset
+
+    prepared = pipeline.prepare_data(load_recipe(recipe_path, [f"output={tmp_path / 'out'}"]))
+    loaded = load_dataset(str(prepared.folder), cache_dir=str(tmp_path / "cache"))
+    assert {name: len(rows) for name, rows in loaded.items()} == {"train": 72, "test": 18}
+    assert all(loaded["train"]["negative_1"])
+    assert all(loaded["train"]["target_negative_1"])
+
+
+def test_evaluation_texts_are_kept_out_of_training(recipe_path, tmp_path):
+    lines = (recipe_path.parent / "rows.jsonl").read_text(encoding="utf-8").splitlines()[:10]
+    (tmp_path / "evaluation.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    overrides = [f"output={tmp_path / 'out'}", f"decontaminate=[{tmp_path / 'evaluation.jsonl'}]"]
+    pipeline.prepare_rows(load_recipe(recipe_path, overrides))
+    kept = {row.passage for part in pipeline.PARTS for row in read_part(tmp_path / "out" / "rows", part)}
+    dropped = {json.loads(line)["passage"] for line in lines}
+    assert len(dropped) == 10
+    assert not dropped & kept

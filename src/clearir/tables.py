@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from clearir.console import clock, console
 from clearir.data.prepare import Prepared
-from clearir.evaluate.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison
+from clearir.evaluate.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison, compare
 from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores
 from clearir.report.run import Hit, Run
 from clearir.report.tables import Cell, DirectionTable, direction_table
@@ -20,7 +21,7 @@ POOL_METRICS = ("max@r", "complete@10", "bridge@10")
 
 
 def show_run(run: Run, folder: Path) -> None:
-    """The table of directions, the retention, the searches and where everything lies."""
+    """The table of directions, the retention, what is shown by it, the searches and where everything lies."""
     table = direction_table(run.before, run.after, run.languages)
     console.print()
     console.print(_directions(table, run))
@@ -38,12 +39,14 @@ def show_run(run: Run, folder: Path) -> None:
         )
     if run.training:
         console.print(f"training: {run.training.steps} steps in {clock(run.training.seconds)}")
+    for sentence in compare(run.before, run.after).sentences.values():
+        console.print(escape(sentence))
     for search in run.searches:
         console.print(_search(search.language, search.query, search.before, search.after))
     console.print()
-    console.print(f"model:  {escape(str(folder / 'model'))}")
+    console.print(f"model:  {escape(str(folder / 'model'))}", soft_wrap=True)
     for path in sorted(folder.glob("report.*"), reverse=True):
-        console.print(f"report: {escape(str(path))}")
+        console.print(f"report: {escape(str(path))}", soft_wrap=True)
 
 
 def show_prepared(prepared: Prepared) -> None:
@@ -150,19 +153,19 @@ def show_suites(rows: list[dict[str, str]]) -> None:
 
 
 def _directions(table: DirectionTable, run: Run) -> Table:
-    shown = Table(title=f"{table.metric} x 100, before -> after", title_justify="left")
-    shown.add_column("language")
-    shown.add_column("training rows", justify="right")
-    shown.add_column("test queries", justify="right")
+    """Fits into 80 columns: two lines a language, the difference below the scores."""
+    shown = Table(title=f"{table.metric} x 100 over n queries, before -> after", title_justify="left", box=box.SIMPLE, padding=(0, 1))
+    shown.add_column("language", no_wrap=True)
+    shown.add_column("n", justify="right")
     for kind in table.kinds:
-        shown.add_column(kind, justify="right")
+        shown.add_column(kind, justify="right", no_wrap=True)
     rows = run.training.rows_by_language if run.training else {}
     for row in table.rows:
-        cells = [_cell(row.cells.get(kind)) for kind in table.kinds]
-        name = f"{language_name(row.language)} ({row.language})"
-        shown.add_row(escape(name), f"{rows.get(row.language, 0):,}", f"{row.queries:,}", *cells)
+        name = escape(language_name(row.language))
+        trained = f"\n[dim]{rows[row.language]:,} rows[/]" if row.language in rows else ""
+        shown.add_row(name + trained, f"{row.queries:,}", *(_cell(row.cells.get(kind)) for kind in table.kinds))
     shown.add_section()
-    shown.add_row("mean", "", "", *(_cell(table.mean.get(kind)) for kind in table.kinds))
+    shown.add_row("mean", "", *(_cell(table.mean.get(kind)) for kind in table.kinds))
     return shown
 
 
@@ -170,7 +173,7 @@ def _cell(cell: Cell | None) -> str:
     if cell is None:
         return ""
     colour = "green" if cell.difference > 0 else "red"
-    return f"{points(cell.before)} -> {points(cell.after)} [{colour}]{signed(cell.difference):>5}[/]"
+    return f"{points(cell.before)} -> {points(cell.after)}\n[{colour}]{signed(cell.difference)}[/]"
 
 
 def _search(language: str, query: str, before: list[Hit], after: list[Hit]) -> Table:
