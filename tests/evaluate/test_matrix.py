@@ -93,6 +93,18 @@ def test_equal_scores_go_by_id_from_the_end_as_in_trec_eval(echo: Any) -> None:
     assert direction.values["mrr@10"] == [1 / 2]
 
 
+def test_equal_scores_in_a_pool_go_by_language_and_id_from_the_end(echo: Any) -> None:
+    suite = Suite(
+        "ties",
+        {"de": {"q": "a [1 0]"}},
+        {"en": {"d": "x [1 0]", "e": "z [1 0]"}, "de": {"d": "y [1 0]"}},
+        {"q": {"d": 1}},
+    )
+    pool = evaluate(echo, suite, pools=("all",)).pools["de->all"]
+    assert pool.top == [["en:e", "en:d", "de:d"]]
+    assert pool.values["max@r"] == [3]
+
+
 def test_graded_relevance(echo: Any) -> None:
     suite = Suite(
         "grades",

@@ -151,7 +151,7 @@ def read_xor_tydi(path: Path | None, languages: Asked, split: str | None) -> tup
 
 def read_debian(path: Path | None, languages: Asked, split: str | None) -> Iterable[Row]:
     """Debian's descriptions, out of the folder that `clearir.data.sources.debian.fetch` made."""
-    folder = _local(path, "debian", "with: clearir fetch debian")
+    folder = _local(path, "debian", "with clearir.data.sources.debian.fetch")
     targets = None if languages is None else [code for code in map(codes.normalise, languages) if code != "en"]
     return debian.read(folder, targets or None, on_bad="skip")
 

@@ -122,25 +122,30 @@ class _Corpus:
     name: str
     ids: list[str]
     languages: list[str]  # of each passage
-    vectors: NDArray[np.float32]
+    parts: list[NDArray[np.float32]]
     pooled: bool
 
     @classmethod
     def of(cls, language: str, side: _Side) -> _Corpus:
-        return cls(language, side.ids, [language] * len(side.ids), side.vectors, pooled=False)
+        return cls(language, side.ids, [language] * len(side.ids), [side.vectors], pooled=False)
 
     @classmethod
     def pool(cls, name: str, passages: dict[str, _Side]) -> _Corpus:
-        import numpy as np
-
         order = sorted(passages, reverse=True)
         return cls(
             name,
             [_pooled(language, identifier) for language in order for identifier in passages[language].ids],
             [language for language in order for _ in passages[language].ids],
-            np.concatenate([passages[language].vectors for language in order]),
+            [passages[language].vectors for language in order],
             pooled=True,
         )
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """All vectors. Put together anew each time, so that only one pool is held twice."""
+        import numpy as np
+
+        return self.parts[0] if len(self.parts) == 1 else np.concatenate(self.parts)
 
 
 @dataclass(frozen=True)
