@@ -32,7 +32,7 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Browse:
             *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
             *("--enable-logging=stderr", f"--user-data-dir={profile}", *switches, page.as_uri()),
         ]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        return subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
 
     return run
 

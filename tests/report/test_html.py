@@ -10,7 +10,7 @@ import pytest
 
 from clearir.evaluate.scores import Direction, Scores
 from clearir.report import load_run
-from clearir.report.html import to_html
+from clearir.report.html import in_words, to_html
 from clearir.report.run import Run
 
 SECTIONS = [
@@ -118,6 +118,11 @@ def test_hostile_codes_and_models_stay_text(run: Run) -> None:
     page = Page(html)
     assert "<script" not in html
     assert not [attributes for _, attributes in page.tags if "onload" in attributes]
+
+
+def test_values_are_written_as_people_do() -> None:
+    assert in_words({"encoding": 26.02428, "prompts": {"query": ""}, "pools": [], "none": None}) == "encoding 26.02"
+    assert in_words(["en", "de"]) == "en, de"
 
 
 def test_half_characters_do_not_stop_a_report(run: Run) -> None:

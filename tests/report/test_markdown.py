@@ -60,13 +60,15 @@ def test_a_grid_sets_numbers_to_the_right() -> None:
     assert grid(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
 
 
-def test_data_tells_what_was_dropped() -> None:
-    data = Data({"de": {"train": 5, "test": 2}}, 1, {"no | text": 3}, [5, 4], [0, 2], "table")
-    _, sizes, notes = data_section(data)
-    assert sizes.splitlines()[-1] == "| German (de) | 5 | 2 |"
+def test_data_tells_what_was_dropped(small_folder: Path) -> None:
+    languages = {"fi": {"train": 5, "test": 2}, "de": {"train": 7}}
+    data = Data(languages, 1, {"no | text": 3}, [5, 4], [0, 2], "table")
+    _, sizes, notes = data_section(replace(load_run(small_folder), data=data))
+    assert sizes.splitlines()[-2:] == ["| German (de) | 7 | 0 |", "| Finnish (fi) | 5 | 2 |"]
     assert notes == (
-        "Source: table. Hard negatives a row: 5 passages, 4 target queries."
-        r" Taken from outside the rank window: 0, 2. Duplicates dropped: 1. Skipped, no \| text: 3."
+        "Source: table. Hard negatives a row: passages 5, target queries 4."
+        " Of them outside the rank window: passages 0, target queries 2."
+        r" Duplicates dropped: 1. Skipped, no \| text: 3."
     )
 
 

@@ -64,7 +64,7 @@ def model_card(run: Run) -> str:
         score_table(table),
         table_note(table),
         *proof_section(run),
-        *(data_section(run.data) if run.data else []),
+        *data_section(run),
         *settings_section(run),
         provenance(run),
         "## Limits",

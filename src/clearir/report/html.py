@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from clearir.evaluate.scores import MAIN_METRIC
 from clearir.report import charts, proof
 from clearir.report.examples import Change, extremes
+from clearir.report.markdown import passages_and_queries
 from clearir.report.pools import pool_tables
 from clearir.report.run import Run
 from clearir.report.tables import DirectionTable, cell, direction_table
@@ -67,6 +67,7 @@ def to_html(run: Run) -> str:
         sizes=sizes(run),
         recipe=printable(run.recipe or ""),
         facts=facts(run),
+        passages_and_queries=passages_and_queries,
         proof=proof,
         intervals=intervals(run),
         shown=sum(row.verdict == "better" for _, row in proof.cross(run)),
@@ -145,17 +146,25 @@ def sizes(run: Run) -> dict[str, Any]:
     if run.data is None:
         return {"parts": [], "rows": []}
     parts: Sequence[str] = list(dict.fromkeys(part for one in run.data.languages.values() for part in one))
+    ordered = [(code, run.data.languages[code]) for code in run.rows_by_language]
     drawn = run.training.rows_by_language if run.training else {}
-    rows = [(code, [one.get(part, 0) for part in parts], drawn.get(code)) for code, one in run.data.languages.items()]
+    rows = [(code, [one.get(part, 0) for part in parts], drawn.get(code)) for code, one in ordered]
     return {"parts": parts, "rows": rows}
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
     """What the scores tell about how they were made: settings and environment, a line a key."""
-    scores = run.after
-    return [
-        (key.replace("_", " "), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-        for part in (scores.settings, scores.environment)
-        for key, value in part.items()
-        if value is not None
-    ]
+    parts = (run.after.settings, run.after.environment)
+    found = [(key.replace("_", " "), in_words(value)) for part in parts for key, value in part.items()]
+    return [(key, words) for key, words in found if words]
+
+
+def in_words(value: Any) -> str:
+    """A JSON value as people write it; nothing for what says nothing."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {words}" for key, one in value.items() if (words := in_words(one)))
+    if isinstance(value, list):
+        return ", ".join(map(in_words, value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)

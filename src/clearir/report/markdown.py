@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from clearir.report import proof
 from clearir.report.examples import Change, Found, most_changed
 from clearir.report.headline import headline
-from clearir.report.run import Data, Hit, Run, Training
+from clearir.report.run import Hit, Run, Training
 from clearir.report.tables import Cell, DirectionTable, direction_table
 from clearir.report.text import interval, language_name, markdown, p_value, points, printable, signed
 
@@ -29,7 +29,7 @@ def to_markdown(run: Run) -> str:
         *_examples(run),
         *_searches(run),
         *(_training(run.training) if run.training else []),
-        *(data_section(run.data) if run.data else []),
+        *data_section(run),
         *settings_section(run),
         "## Where the numbers come from",
         provenance(run),
@@ -85,24 +85,36 @@ def proof_section(run: Run) -> list[str]:
     return ["## What is shown", markdown(run.verdict, 2000), grid(head, rows)]
 
 
-def data_section(data: Data) -> list[str]:
-    """Sizes of the data, as blocks."""
+def data_section(run: Run) -> list[str]:
+    """Sizes of the data, as blocks; none where the run does not tell."""
+    data = run.data
+    if data is None:
+        return []
     parts = list(dict.fromkeys(part for sizes in data.languages.values() for part in sizes))
     rows = [
-        [f"{markdown(language_name(language))} ({markdown(language)})", *(str(sizes.get(part, 0)) for part in parts)]
-        for language, sizes in data.languages.items()
+        [
+            f"{markdown(language_name(language))} ({markdown(language)})",
+            *(str(data.languages[language].get(part, 0)) for part in parts),
+        ]
+        for language in run.rows_by_language
     ]
     notes = []
     if data.source:
         notes.append(f"Source: {markdown(data.source)}.")
-    if data.negatives:
-        passages, queries = [*data.negatives, 0][:2]
-        notes.append(f"Hard negatives a row: {passages} passages, {queries} target queries.")
-    if data.topped_up and any(data.topped_up):
-        notes.append(f"Taken from outside the rank window: {', '.join(map(str, data.topped_up))}.")
+    for name, numbers in (
+        ("Hard negatives a row", data.negatives),
+        ("Of them outside the rank window", data.topped_up),
+    ):
+        if numbers and any(numbers):
+            notes.append(f"{name}: {passages_and_queries(numbers)}.")
     notes.append(f"Duplicates dropped: {data.duplicates}.")
     notes += [f"Skipped, {markdown(reason)}: {number}." for reason, number in data.skipped.items()]
     return ["## Data", grid(["language", *map(markdown, parts)], rows), " ".join(notes)]
+
+
+def passages_and_queries(numbers: Sequence[int]) -> str:
+    """Two numbers of hard negatives in words."""
+    return ", ".join(f"{name} {number}" for name, number in zip(("passages", "target queries"), numbers, strict=False))
 
 
 def settings_section(run: Run) -> list[str]:

@@ -128,10 +128,12 @@ class Run:
 
     @property
     def rows_by_language(self) -> dict[str, int]:
-        """Language -> rows there are to train on (as drawn, where only the training tells); empty if nothing does."""
+        """Language -> rows there are to train on, most first; as drawn, where only the training tells."""
         if self.data and self.data.languages:
-            return {language: sizes.get("train", 0) for language, sizes in self.data.languages.items()}
-        return self.training.rows_by_language if self.training else {}
+            rows = {language: sizes.get("train", 0) for language, sizes in self.data.languages.items()}
+        else:
+            rows = self.training.rows_by_language if self.training else {}
+        return dict(sorted(rows.items(), key=lambda item: (-item[1], item[0])))
 
     @property
     def languages(self) -> list[str]:

@@ -70,7 +70,10 @@ def printable(text: str) -> str:
 def clean(text: str, limit: int = 300) -> str:
     """User text as `printable`, on one line and of at most ``limit`` characters."""
     line = " ".join(printable(text).split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+    if len(line) <= limit:
+        return line
+    whole_words = line[:limit].rpartition(" ")[0]  # a script without spaces is cut where it must be
+    return (whole_words if len(whole_words) > limit * 0.8 else line[: limit - 1]).rstrip() + "…"
 
 
 def markdown(text: str, limit: int = 300) -> str:
