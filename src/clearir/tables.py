@@ -10,7 +10,7 @@ from rich.table import Table
 
 from clearir.console import clock, console
 from clearir.data.prepare import Prepared
-from clearir.evaluate.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison, compare
+from clearir.evaluate.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison
 from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores
 from clearir.report.run import Hit, Run
 from clearir.report.tables import Cell, DirectionTable, direction_table
@@ -39,7 +39,7 @@ def show_run(run: Run, folder: Path) -> None:
         )
     if run.training:
         console.print(f"training: {run.training.steps} steps in {clock(run.training.seconds)}")
-    for sentence in compare(run.before, run.after).sentences.values():
+    for sentence in run.comparison.sentences.values():
         console.print(escape(sentence))
     for search in run.searches:
         console.print(_search(search.language, search.query, search.before, search.after))

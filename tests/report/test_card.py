@@ -32,7 +32,6 @@ def test_what_is_no_hub_name_is_no_base_model(small_folder: Path, model: str) ->
 
 def test_a_folder_is_no_hub_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.chdir(tmp_path)
     assert hub_name("runs/demo") == "runs/demo"
     (tmp_path / "runs" / "demo").mkdir(parents=True)
     assert hub_name("runs/demo") is None

@@ -60,6 +60,11 @@ Description-md5: m8
 Description-en: transitional package for cup
  Remove it.
 
+Package: task-tea-desktop
+Description-md5: m11
+Description-en: tea on the desktop
+ This task localises the tea.
+
 Package: saucer
 Description-md5: m9
 Description-en: nothing more to say

@@ -161,10 +161,15 @@ def _same(one: str, other: str) -> bool:
 
 
 def _packages(file: Path, wrong: list[BadRowError]) -> list[_Package]:
-    """Packages of the English file, the first of a name where several releases have it. Not those without content."""
+    """Packages of the English file, the first of a name where several releases have it. Not those without content.
+
+    Nor the installer's tasks: hundreds of texts of one sentence ("localises the desktop in ...") that any short query in
+    a foreign language resembles.
+    """
     packages: dict[str, _Package] = {}
     for package in _read(file, wrong):
-        if _key(package.text.long) and not re.search(r"\b(transitional|dummy)\b", package.text.short, re.IGNORECASE):
+        empty = not _key(package.text.long) or re.search(r"\b(transitional|dummy)\b", package.text.short, re.IGNORECASE)
+        if not empty and not package.name.startswith("task-"):
             packages.setdefault(package.name, package)
     return list(packages.values())
 
