@@ -154,7 +154,12 @@ def show_suites(rows: list[dict[str, str]]) -> None:
 
 def _directions(table: DirectionTable, run: Run) -> Table:
     """Fits into 80 columns: two lines a language, the difference below the scores."""
-    shown = Table(title=f"{table.metric} x 100 over n queries, before -> after", title_justify="left", box=box.SIMPLE, padding=(0, 1))
+    shown = Table(
+        title=f"{table.metric} x 100 over n queries, before -> after",
+        title_justify="left",
+        box=box.SIMPLE,
+        padding=(0, 1),
+    )
     shown.add_column("language", no_wrap=True)
     shown.add_column("n", justify="right")
     for kind in table.kinds:
