@@ -11,6 +11,7 @@ import typer
 from clearir.console import console, errors, show_progress
 from clearir.errors import ClearirError
 from clearir.progress import listening
+from clearir.search import commands as search_commands
 
 app = typer.Typer(
     name="clearir",
@@ -141,6 +142,7 @@ def evaluate(
     ] = None,
     languages: Annotated[str | None, typer.Option(help="Those to score, with commas; default: all.")] = None,
     split: Annotated[str | None, typer.Option(help="Part of the suite, where it has several (dev, test).")] = None,
+    mteb: Annotated[str | None, typer.Option(help="Run this task of MTEB with MTEB's own code instead.")] = None,
     pools: Annotated[str, typer.Option(help="Also rank passages of several languages together: pair, all.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for the scores.")] = Path("scores"),
     query_prompt: Annotated[str | None, typer.Option(help="Before every query; default: the model's own.")] = None,
@@ -158,10 +160,17 @@ def evaluate(
     """
     from clearir.encode import load_model, prompts_of
     from clearir.evaluate import matrix
+    from clearir.evaluate.mteb_task import run_mteb
     from clearir.evaluate.scores import texts_behind
-    from clearir.tables import show_matrix
+    from clearir.tables import show_matrix, show_mteb
 
     _quiet()
+    if mteb is not None:
+        for model in models:
+            network = load_model(model, max_seq_length=max_seq_length, trust_remote_code=trust_remote_code)
+            prompts = prompts_of(network, query_prompt, passage_prompt)
+            show_mteb(f"{model} on {mteb}", run_mteb(network, mteb, prompts=prompts))
+        return
     scored = _suite(suite, data, _names(languages), split)
     paths = [out / f"{_slug(model)}.json" for model in models]
     for path in paths:
@@ -291,6 +300,9 @@ def mine(
         f"topped up at random: {mined.topped_up_passages:,} and {mined.topped_up_queries:,} rows"
     )
     console.print(_plain(str(out)), soft_wrap=True)
+
+
+search_commands.register(app)
 
 
 def _say(line: str) -> None:

@@ -103,6 +103,18 @@ def _pool_value(pool: Direction, metric: str) -> str:
     return f"{pool.mean(metric):.1f}" if metric == "max@r" else points(pool.mean(metric))
 
 
+def show_mteb(title: str, scores: dict[str, dict[str, dict[str, float]]]) -> None:
+    """What MTEB's own evaluator found: a subset a row."""
+    shown = Table(title=escape(title), title_justify="left")
+    for name in ("split", "subset", "main score", "ndcg_at_10", "recall_at_10"):
+        shown.add_column(name, justify="left" if name in ("split", "subset") else "right")
+    for split, subsets in scores.items():
+        for subset, values in subsets.items():
+            cells = [points(values.get(name)) for name in ("main_score", "ndcg_at_10", "recall_at_10")]
+            shown.add_row(escape(split), escape(subset), *cells)
+    console.print(shown)
+
+
 def show_comparison(comparison: Comparison) -> None:
     """Kinds of direction, directions and pools of each model against the baseline, and what that shows."""
     colours = {BETTER: "green", WORSE: "red", NOT_SHOWN: "dim"}
