@@ -7,7 +7,19 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("train", "prepare", "translate", "mine", "evaluate", "compare", "suites", "report")
+COMMANDS = (
+    "train",
+    "prepare",
+    "translate",
+    "mine",
+    "evaluate",
+    "compare",
+    "suites",
+    "report",
+    "index",
+    "search",
+    "serve",
+)
 
 
 def clearir(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,213 @@
+"""The commands of the command line that index and search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clearir.console import console, errors
+from clearir.errors import InputError
+
+if TYPE_CHECKING:
+    from clearir.search.query import Compared, Hit
+
+Folder = Annotated[str, typer.Argument(help="Folder or URI of an index (clearir index).", metavar="DIR")]
+ModelOption = Annotated[str | None, typer.Option(help="Where the model lies now, if it was moved.")]
+TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with a model.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands on the command line."""
+    for command in (index, search, serve):
+        app.command()(command)
+
+
+def index(
+    model: Annotated[str, typer.Argument(help="Hub name or folder.")],
+    corpus: Annotated[str, typer.Argument(help="Passages: .txt (one a line), JSON lines, CSV, TSV, Parquet.")],
+    options: Annotated[
+        list[str] | None, typer.Argument(help="columns.text=body, language=fi; or those of the --source.")
+    ] = None,
+    out: Annotated[str, typer.Option(help="Folder to write, or a URI (s3://bucket/index).")] = "index",
+    source: Annotated[
+        str | None, typer.Option(help="Read passages as training does: table, squad, debian, beir ...")
+    ] = None,
+    query_prompt: Annotated[str | None, typer.Option(help="Before every query; default: the model's own.")] = None,
+    passage_prompt: Annotated[str | None, typer.Option(help="Before every passage.")] = None,
+    max_seq_length: Annotated[int | None, typer.Option(help="Tokens of a text that are read.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder of finished embeddings.")] = None,
+    trust_remote_code: TrustRemoteCode = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index of something else.")] = False,
+) -> None:
+    """Encode a corpus and make an index of it, for `clearir search` and `clearir serve`.
+
+    Passages have a text, and perhaps title, id and language; all other columns are kept as fields to filter by.
+    A stopped run goes on where it was.
+
+    Example: `clearir index runs/demo/model passages.jsonl --out index`
+    """
+    from clearir.cli import _cache, _plain, _quiet, _say
+    from clearir.recipe import parse_assignments
+    from clearir.search.corpus import read_corpus
+    from clearir.search.index import build_index
+    from clearir.search.terminal import describe
+
+    _quiet()
+    passages = read_corpus(corpus, source, **parse_assignments(options or []))
+    for reason, count in passages.left_out.items():
+        _say(f"left out: {count:,} ({reason})")
+    info, new = build_index(
+        passages,
+        model,
+        out,
+        cache=cache or _cache(),
+        query_prompt=query_prompt,
+        passage_prompt=passage_prompt,
+        max_seq_length=max_seq_length,
+        trust_remote_code=trust_remote_code,
+        overwrite=overwrite,
+    )
+    for line in describe(info):
+        console.print(_plain(line), soft_wrap=True)
+    console.print(_plain(f"{'written to' if new else 'already in'} {out}"), soft_wrap=True)
+    console.print(_plain(f"search it: clearir search {out}"), soft_wrap=True)
+
+
+def search(
+    folder: Folder,
+    query: Annotated[str | None, typer.Argument(help="In any language; without one, type them one by one.")] = None,
+    k: Annotated[int, typer.Option("--k", "-k", help="How many passages.")] = 10,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse with a search for the query's words.")] = False,
+    compare: Annotated[str | None, typer.Option(help="An index of the base model, to show beside.")] = None,
+    filters: Annotated[
+        list[str] | None, typer.Option("--filter", help="FIELD=VALUE, also < <= > >=; several may be given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a query, for programs.")] = False,
+    model: ModelOption = None,
+    trust_remote_code: TrustRemoteCode = False,
+) -> None:
+    """Search an index in any language.
+
+    Without a query, asks for one after the other; with --json, reads them from standard input, one a line.
+
+    Example: `clearir search index "kuinka salaan levyn" --hybrid --filter language=en`
+    """
+    import json
+
+    from clearir.cli import _plain, _quiet
+    from clearir.search.asked import whole
+    from clearir.search.query import to_json
+    from clearir.search.terminal import compared_table, describe, hits_table
+
+    _quiet()
+    answer = _answerer(folder, compare, k, hybrid, filters or [], model, trust_remote_code)
+
+    def show(text: str) -> None:
+        text = whole(text)
+        result = answer(text)
+        if as_json:
+            typer.echo(json.dumps(to_json(text, result), ensure_ascii=False))
+        elif isinstance(result, list):
+            console.print(hits_table(text, result))
+        else:
+            console.print(compared_table(text, result))
+
+    if query is not None:
+        show(query)
+        return
+    if not as_json:
+        from clearir.search.index import load_info
+
+        for line in describe(load_info(folder)):
+            console.print(f"[dim]{_plain(line)}[/]", soft_wrap=True)
+    for text in _typed(quiet=as_json):
+        try:
+            show(text)
+        except InputError as error:
+            if as_json:
+                raise
+            errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
+
+
+def serve(
+    folder: Folder,
+    base: Annotated[str | None, typer.Option(help="An index of the base model, to show beside.")] = None,
+    examples: Annotated[
+        Path | None, typer.Option(help="Queries that the page offers: records with language and query.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at; others than loopback need a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8321,
+    rate: Annotated[float, typer.Option(min=0, help="Queries a second of one client; 0: no limit.")] = 10,
+    model: ModelOption = None,
+    trust_remote_code: TrustRemoteCode = False,
+) -> None:
+    """Serve a page to search with, and the same as JSON.
+
+    Only this machine can ask, unless --host says otherwise. A token is taken from CLEARIR_TOKEN.
+
+    Example: `clearir serve index --base index-base --examples runs/demo/searches.json`
+    """
+    from clearir.cli import _quiet
+    from clearir.search.limits import Limits
+    from clearir.search.serve import read_examples
+    from clearir.search.serve import serve as serve_index
+
+    _quiet()
+    serve_index(
+        folder,
+        base=base,
+        examples=read_examples(examples) if examples else (),
+        host=host,
+        port=port,
+        limits=Limits(rate=rate),
+        model=model,
+        trust_remote_code=trust_remote_code,
+        ready=lambda address: console.print(f"{address} (end with Ctrl-C)", soft_wrap=True),
+    )
+
+
+def _answerer(
+    folder: str,
+    base: str | None,
+    k: int,
+    hybrid: bool,
+    filters: list[str],
+    model: str | None,
+    trust_remote_code: bool,
+) -> Callable[[str], list[Hit] | Compared]:
+    """A function that answers a query, all that takes time done."""
+    from clearir.search.query import Searcher, check_same_corpus
+    from clearir.search.query import compare as compare_hits
+
+    searcher = Searcher.open(folder, model=model, trust_remote_code=trust_remote_code)
+    if base is None:
+        searcher.warm_up()
+        return lambda query: searcher.search(query, k, hybrid=hybrid, filters=filters)
+    before = Searcher.open(base, trust_remote_code=trust_remote_code)
+    check_same_corpus(before.info, searcher.info)
+    for one in (before, searcher):
+        one.warm_up()
+    return lambda query: compare_hits(before, searcher, query, k, hybrid=hybrid, filters=filters)
+
+
+def _typed(*, quiet: bool) -> Iterator[str]:
+    """What is typed, line after line, until the end of the input."""
+    import contextlib
+    import sys
+
+    if sys.stdin.isatty() and not quiet:
+        with contextlib.suppress(ImportError):  # not everywhere; it gives the prompt a history
+            import readline  # noqa: F401
+        console.print("[dim]type a query in any language; an empty line ends[/]")
+    while True:
+        try:
+            line = input("" if quiet or not sys.stdin.isatty() else "query> ").strip()
+        except (EOFError, KeyboardInterrupt):
+            return
+        if line:
+            yield line
+        elif sys.stdin.isatty():
+            return

@@ -1,0 +1,167 @@
+"""The page that people see: what of the results goes where. How it looks is in ``templates/`` and ``static/``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import PurePath
+from typing import Any
+
+from clearir.report.text import clean, language_name, printable
+from clearir.search.asked import Asked
+from clearir.search.index import IndexInfo
+from clearir.search.limits import Limits
+from clearir.search.query import DEPTH, Compared, Hit, Moved, Searcher, snippet
+
+K_CHOICES = (5, 10, 20, 50)
+_FACET_VALUES = 20
+_FIELDS_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Facet:
+    """A field with few values, each with its number of passages."""
+
+    name: str
+    values: list[tuple[str, str, int]]  # filter, label, passages
+
+
+@dataclass(frozen=True)
+class Row:
+    """A hit as it is shown."""
+
+    hit: Hit
+    title: str
+    snippet: str
+    rest: str  # the whole text, where the snippet is a part of it
+    fields: list[tuple[str, str]]
+    move: str = ""  # up, down, same or new
+    words: str = ""  # the same in words
+
+
+class Page:
+    """Writes pages about one index, or two of the same corpus."""
+
+    def __init__(
+        self, searcher: Searcher, base: Searcher | None, examples: Sequence[tuple[str, str]], limits: Limits
+    ) -> None:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+
+        environment = Environment(
+            loader=PackageLoader("clearir.search"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters.update(language=language_name, clean=clean, short=short_name)
+        self._template = environment.get_template("page.html.j2")
+        self._fixed: dict[str, Any] = {
+            "info": searcher.info,
+            "base": None if base is None else base.info,
+            "examples": examples,
+            "limits": limits,
+            "k_choices": [k for k in K_CHOICES if k <= limits.k],
+            "facets": _facets(searcher),
+            "depth": DEPTH,
+        }
+
+    def start(self, asked: Asked) -> str:
+        """The page before a query."""
+        return self._render(asked)
+
+    def results(self, asked: Asked, result: Sequence[Hit] | Compared, seconds: float) -> str:
+        """The page with what was found, after so many seconds."""
+        query = asked.queries[0]
+        if isinstance(result, Compared):
+            sides = {
+                "base": [_moved_row(moved, query, tuned=False) for moved in result.base],
+                "tuned": [_moved_row(moved, query, tuned=True) for moved in result.tuned],
+            }
+            summary = summarise(result)
+        else:
+            sides, summary = {"hits": [_row(hit, query) for hit in result]}, ""
+        return self._render(asked, sides=sides, summary=summary, milliseconds=round(1000 * seconds))
+
+    def problem(self, asked: Asked, reason: str) -> str:
+        """The page with what was wrong."""
+        return self._render(asked, problem=printable(reason))
+
+    def login(self, reason: str) -> str:
+        """The page that asks for the token; nothing of the index is on it."""
+        return self._template.render(login=reason)
+
+    def public_info(self, info: IndexInfo) -> dict[str, Any]:
+        """What may be told of an index: no paths of this machine."""
+        return asdict(info) | {"model": short_name(info.model), "corpus": short_name(info.corpus)}
+
+    def _render(self, asked: Asked, **shown: Any) -> str:
+        offered = {text for facet in self._fixed["facets"] for text, _, _ in facet.values}
+        form = {
+            "query": printable(asked.queries[0]) if asked.queries else "",
+            "k": str(asked.k),
+            "hybrid": asked.hybrid,
+            "chosen": asked.filters,
+            "typed": [one for one in asked.filters if one not in offered],
+        }
+        nothing = {"sides": None, "summary": "", "milliseconds": 0, "problem": "", "login": ""}
+        return self._template.render(**self._fixed, **form, **{**nothing, **shown})
+
+
+def summarise(compared: Compared) -> str:
+    """What moved, in a sentence or two."""
+    if not compared.tuned:
+        return ""
+    shown = {moved.hit.id for moved in compared.base}
+    new = sum(moved.hit.id not in shown for moved in compared.tuned)
+    count = len(compared.tuned)
+    first = compared.tuned[0].other
+    if new == 0 and all(moved.other == moved.hit.rank for moved in compared.tuned):
+        return f"Both models give the same {count}, in the same order."
+    where = "beyond the first hundred" if first is None else "first, too" if first == 1 else f"at place {first}"
+    many = "None" if new == 0 else "All" if new == count else str(new)
+    return (
+        f"{many} of the tuned model’s {count} {'is' if new == 1 else 'are'} new to the first {count}. "
+        f"Its best passage was {where} with the base model."
+    )
+
+
+def short_name(path: str) -> str:
+    """The last two parts of a path or name: enough to know it by."""
+    parts = [part for part in PurePath(path.removeprefix("python:")).parts if part not in ("/", ".", "..")]
+    return clean("/".join(parts[-2:]) or path, 80)
+
+
+def _row(hit: Hit, query: str) -> Row:
+    text = printable(hit.text)
+    shown = snippet(text, query, 260)
+    return Row(
+        hit=hit,
+        title=clean(hit.title, 200) or clean(hit.id, 200),
+        snippet=shown,
+        rest="" if shown == clean(text, len(text) + 1) else text,
+        fields=[(clean(name, 40), clean(str(value), 60)) for name, value in list(hit.fields.items())[:_FIELDS_SHOWN]],
+    )
+
+
+def _moved_row(moved: Moved, query: str, *, tuned: bool) -> Row:
+    row = _row(moved.hit, query)
+    verb = "was" if tuned else "now"
+    if moved.other is None:
+        move, words = ("new", "new") if tuned else ("gone", "gone")
+    elif moved.other == moved.hit.rank:
+        move, words = "same", "same place"
+    else:
+        better = (moved.other > moved.hit.rank) == tuned
+        move, words = "up" if better else "down", f"{verb} {moved.other}"
+    return Row(**{**row.__dict__, "move": move, "words": words})
+
+
+def _facets(searcher: Searcher) -> list[Facet]:
+    facets = []
+    for name, counts in searcher.values(_FACET_VALUES).items():
+        if len(counts) > 1:
+            label = language_name if name == "language" else str
+            values = [(f"{name}={value}", clean(label(value), 60), count) for value, count in counts.items()]
+            facets.append(Facet(name, values))
+    return facets

@@ -1,0 +1,284 @@
+"""Searching an index: by meaning, with words beside it, and with two models against each other.
+
+```python
+searcher = Searcher.open("index")
+searcher.search("kuinka salaan levyn", k=10, hybrid=True, filters=["language=en"])
+```
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clearir.errors import InputError
+from clearir.report.text import clean
+from clearir.search import filters as conditions
+from clearir.search import store
+from clearir.search.asked import whole
+from clearir.search.corpus import Value
+from clearir.search.index import IndexInfo, load_info
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from sentence_transformers import SentenceTransformer
+
+MAX_K = 1000
+#: constant of reciprocal rank fusion (Cormack et al., SIGIR 2009)
+RRF_K = 60
+#: ranks that are fused, and those in which `compare` looks for a passage of the other model
+DEPTH = 100
+_REMEMBERED = 1024
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A passage that was found.
+
+    Attributes:
+        rank: from 1.
+        score: cosine of query and passage, in any mode.
+        id: of the passage.
+        title: of the passage, perhaps empty.
+        text: of the passage.
+        language: of the passage, where it is known.
+        fields: its other fields.
+        words: its rank by words, in a hybrid search.
+    """
+
+    rank: int
+    score: float
+    id: str
+    title: str
+    text: str
+    language: str | None
+    fields: Mapping[str, Value]
+    words: int | None = None
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A hit of one model, and where the other model has the same passage.
+
+    Attributes:
+        hit: of the one model.
+        other: its rank with the other one; None where that is beyond `DEPTH`.
+    """
+
+    hit: Hit
+    other: int | None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The first hits of two models for the same query."""
+
+    base: list[Moved]
+    tuned: list[Moved]
+
+
+class Searcher:
+    """An index and the model that made it. Can be used from several threads."""
+
+    def __init__(self, info: IndexInfo, table: Any, model: SentenceTransformer) -> None:
+        self.info = info
+        self._table = table
+        self._model = model
+        self._lock = threading.Lock()  # a tokenizer serves one thread at a time, and two batches at once gain nothing
+        self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._names = {field.column: field.name for field in info.fields}
+
+    @classmethod
+    def open(
+        cls,
+        location: str | Path,
+        *,
+        model: str | None = None,
+        device: str | None = None,
+        trust_remote_code: bool = False,
+    ) -> Searcher:
+        """Open an index and load its model.
+
+        Args:
+            location: folder or URI that `build_index` wrote.
+            model: where the model lies now; by default where it lay when the corpus was indexed.
+            device: as torch names it.
+            trust_remote_code: run code that comes with the model. It is never taken from the index.
+
+        Raises:
+            InputError: no finished index, or another model than the one that made it.
+            MissingExtraError: LanceDB is not installed.
+        """
+        from clearir.encode import load_model, model_fingerprint
+
+        info = load_info(location)
+        name = model or info.model
+        network = load_model(
+            name, device=device, trust_remote_code=trust_remote_code, max_seq_length=info.max_seq_length
+        )
+        if model_fingerprint(network) != info.model_hash:
+            raise InputError(
+                f"{location}: its passages were encoded by another model than the one in {name}; index the corpus "
+                "again, or say with --model where the model of this index lies"
+            )
+        return cls(info, store.connect(location).open_table(store.PASSAGES), network)
+
+    def encode(self, queries: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Vectors of queries, of unit length. The last thousand are remembered."""
+        from clearir.encode import encode
+
+        with self._lock:
+            new = [query for query in dict.fromkeys(queries) if query not in self._vectors]
+            found = dict(zip(new, encode(self._model, new, prompt=self.info.query_prompt), strict=True))
+            found.update({query: self._vectors[query] for query in queries if query in self._vectors})
+            self._vectors.update(found)
+            for query in queries:
+                self._vectors.move_to_end(query)
+            while len(self._vectors) > _REMEMBERED:
+                self._vectors.popitem(last=False)
+        return [found[query] for query in queries]
+
+    def warm_up(self) -> None:
+        """Answer one query, so that the next does not wait for what is loaded at the first."""
+        self.search("warm-up", 1)
+
+    def search(self, query: str, k: int = 10, *, hybrid: bool = False, filters: Sequence[str] = ()) -> list[Hit]:
+        """The k best passages for a query.
+
+        Args:
+            query: in any language.
+            k: how many.
+            hybrid: fuse with a search for the query's words, by reciprocal rank.
+            filters: conditions on fields; see `clearir.search.filters`.
+
+        Raises:
+            InputError: an empty query, a filter that cannot be used, or ``k`` out of range.
+        """
+        return self.search_many([query], k, hybrid=hybrid, filters=filters)[0]
+
+    def search_many(
+        self, queries: Sequence[str], k: int = 10, *, hybrid: bool = False, filters: Sequence[str] = ()
+    ) -> list[list[Hit]]:
+        """The k best passages for each of several queries, which are encoded together."""
+        if not 1 <= k <= MAX_K:
+            raise InputError(f"k is {k}; give a number from 1 to {MAX_K}")
+        for query in queries:
+            if not query.strip():
+                raise InputError("the query is empty; type what to look for")
+        where = conditions.condition(filters, self.info.all_fields)
+        cleaned = [whole(query).strip() for query in queries]
+        return [
+            self._fused(query, vector, k, where) if hybrid else self._by_meaning(vector, k, where)
+            for query, vector in zip(cleaned, self.encode(cleaned), strict=True)
+        ]
+
+    def values(self, most: int) -> dict[str, dict[str, int]]:
+        """How many passages have which value, of each field with at most ``most`` values; the commonest first."""
+        found = {"language": dict(self.info.languages)} if len(self.info.languages) <= most else {}
+        for field in self.info.fields:
+            if field.kind in ("text", "boolean"):
+                counts = store.value_counts(self._table, field.column, most)
+                if counts is not None:
+                    found[field.name] = counts
+        return found
+
+    def _by_meaning(self, vector: NDArray[np.float32], k: int, where: Any) -> list[Hit]:
+        columns = ["id", "title", "text", "language", *self._names]
+        rows = store.nearest(self._table, vector, k, columns, probes=self.info.probes, where=where)
+        return [self._hit(rank, row) for rank, row in enumerate(rows, start=1)]
+
+    def _fused(self, query: str, vector: NDArray[np.float32], k: int, where: Any) -> list[Hit]:
+        depth = max(k, DEPTH)
+        hits = {hit.id: hit for hit in self._by_meaning(vector, depth, where)}
+        columns = ["id", "title", "text", "language", "vector", *self._names]
+        matches = store.matching(self._table, query, depth, columns, where=where)
+        for rank, row in enumerate(matches, start=1):
+            row["_score"] = float(vector.dot(row.pop("vector")))
+            hits[row["id"]] = replace(hits.get(row["id"]) or self._hit(0, row), words=rank)
+        order = fuse([hit.id for hit in hits.values() if hit.rank], [row["id"] for row in matches])
+        return [replace(hits[identity], rank=rank) for rank, identity in enumerate(order[:k], start=1)]
+
+    def _hit(self, rank: int, row: dict[str, Any]) -> Hit:
+        return Hit(
+            rank=rank,
+            score=row["_score"],
+            id=row["id"],
+            title=row["title"],
+            text=row["text"],
+            language=row["language"],
+            fields={name: row[column] for column, name in self._names.items() if row[column] is not None},
+        )
+
+
+def fuse(*rankings: Sequence[str]) -> list[str]:
+    """Reciprocal rank fusion: an id's score is the sum of 1 / (60 + rank) over the rankings that have it."""
+    scores: dict[str, float] = {}
+    for ranking in rankings:
+        for rank, identity in enumerate(ranking, start=1):
+            scores[identity] = scores.get(identity, 0.0) + 1 / (RRF_K + rank)
+    return sorted(scores, key=lambda identity: -scores[identity])  # stable: the first ranking decides ties
+
+
+def compare(
+    base: Searcher, tuned: Searcher, query: str, k: int = 10, *, hybrid: bool = False, filters: Sequence[str] = ()
+) -> Compared:
+    """The first k hits of two models, each with its rank in the other one's first `DEPTH`.
+
+    Raises:
+        InputError: as `Searcher.search` does.
+    """
+    if not 1 <= k <= MAX_K:
+        raise InputError(f"k is {k}; give a number from 1 to {MAX_K}")
+    depth = max(k, DEPTH)
+    before = base.search(query, depth, hybrid=hybrid, filters=filters)
+    after = tuned.search(query, depth, hybrid=hybrid, filters=filters)
+    return Compared(_moved(before, after, k), _moved(after, before, k))
+
+
+def to_json(query: str, result: Sequence[Hit] | Compared) -> dict[str, Any]:
+    """What was found, for programs: ``{"query", "hits"}``, or ``{"query", "base", "tuned"}`` where two are compared."""
+    if isinstance(result, Compared):
+        sides = {"base": result.base, "tuned": result.tuned}
+        return {"query": query} | {
+            name: [_hit_json(one.hit) | {"other": one.other} for one in side] for name, side in sides.items()
+        }
+    return {"query": query, "hits": [_hit_json(hit) for hit in result]}
+
+
+def _hit_json(hit: Hit) -> dict[str, Any]:
+    return asdict(hit) | {"score": round(hit.score, 4)}
+
+
+def snippet(text: str, query: str, limit: int = 220) -> str:
+    """The part of a passage to show: from its beginning, or from a little before the first word of the query in it."""
+    line = clean(text, len(text) + 1)
+    words = [re.escape(word) for word in re.findall(r"\w{4,}", query)]
+    match = re.search(rf"\b(?:{'|'.join(words)})", line, re.IGNORECASE) if words else None
+    if match is None or match.end() < limit:
+        return clean(line, limit)
+    start = line.rfind(" ", 0, match.start() - limit // 3) + 1
+    return "… " + clean(line[start:], limit - 2)
+
+
+def check_same_corpus(base: IndexInfo, tuned: IndexInfo) -> None:
+    """Refuse to compare indexes of different corpora.
+
+    Raises:
+        InputError: they differ in number of passages or in fields.
+    """
+    if base.passages != tuned.passages or set(base.fields) != set(tuned.fields):
+        raise InputError(
+            f"the indexes are not of the same corpus: {base.passages:,} passages of {base.corpus} and "
+            f"{tuned.passages:,} of {tuned.corpus}; index the same corpus with both models"
+        )
+
+
+def _moved(hits: Sequence[Hit], others: Sequence[Hit], k: int) -> list[Moved]:
+    ranks = {hit.id: hit.rank for hit in others}
+    return [Moved(hit, ranks.get(hit.id)) for hit in hits[:k]]

@@ -1,0 +1,113 @@
+"""Run the web server on a socket of this machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from clearir.data import languages
+from clearir.data.sources import files
+from clearir.data.sources.checks import BadRowError
+from clearir.errors import InputError
+from clearir.extras import require
+from clearir.search.limits import Limits
+from clearir.search.query import Searcher, check_same_corpus
+
+TOKEN_VARIABLE = "CLEARIR_TOKEN"  # noqa: S105 - the name of a variable
+_AT_ONCE = 200  # connections; more get 503
+
+
+def serve(
+    location: str,
+    *,
+    base: str | None = None,
+    examples: Sequence[tuple[str, str]] = (),
+    host: str = "127.0.0.1",
+    port: int = 8321,
+    limits: Limits | None = None,
+    model: str | None = None,
+    trust_remote_code: bool = False,
+    ready: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Answer requests until the process is stopped.
+
+    Args:
+        location: folder or URI of an index.
+        base: of the index of the base model, over the same corpus.
+        examples: pairs of language and query that the page offers.
+        host: address to listen at; on any but a loopback address the token in ``CLEARIR_TOKEN`` is needed.
+        port: 0 takes any free one.
+        limits: of requests.
+        model: see `clearir.search.query.Searcher.open`; likewise what follows.
+        trust_remote_code: run code that comes with a model.
+        ready: gets the address of the page when requests can come.
+
+    Raises:
+        InputError: an index cannot be used, the port is taken, or a token is needed.
+        MissingExtraError: the extras ``search`` and ``ui`` are not installed.
+    """
+    uvicorn = require("uvicorn", "ui")
+    require("starlette", "ui")
+    from clearir.search.api import LOOPBACK_NAMES, Service, make_app
+
+    token = os.environ.get(TOKEN_VARIABLE) or None
+    loopback = host in LOOPBACK_NAMES
+    if not loopback and token is None:
+        raise InputError(
+            f"--host {host} lets other machines ask; set a token for them first: export {TOKEN_VARIABLE}=..."
+        )
+    with _listen(host, port) as listening:
+        searcher = Searcher.open(location, model=model, trust_remote_code=trust_remote_code)
+        searcher.warm_up()
+        before = None
+        if base is not None:
+            before = Searcher.open(base, trust_remote_code=trust_remote_code)
+            check_same_corpus(before.info, searcher.info)
+            before.warm_up()
+        hosts = LOOPBACK_NAMES if loopback else None
+        app = make_app(Service(searcher, before, examples, limits or Limits(), token, hosts))
+        # No proxy headers: whoever is on this machine could give himself another address at every request.
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=_AT_ONCE,
+            lifespan="off",
+        )
+        name = f"[{host}]" if ":" in host else host
+        ready(f"http://{name}:{listening.getsockname()[1]}/")
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def read_examples(path: Path) -> list[tuple[str, str]]:
+    """Pairs of language and query out of a file of records (``{"language": "fi", "query": "..."}``).
+
+    Raises:
+        InputError: the file cannot be read, or a record has no language or query; the message names the place.
+    """
+    found: list[tuple[str, str]] = []
+    for file in files.find(path):
+        for place, record in files.records(file):
+            if isinstance(record, BadRowError):
+                raise record
+            language, query = record.get("language"), record.get("query")
+            if not isinstance(language, str) or not isinstance(query, str) or not query.strip():
+                raise InputError(f'{place}: an example is {{"language": "fi", "query": "..."}}')
+            found.append((languages.normalise(language), query.strip()))
+    return found
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen()  # who comes before the model is loaded waits
+    except OSError as error:
+        raise InputError(f"{host}, port {port}: {error}; choose another --host or --port") from error
+    return listening

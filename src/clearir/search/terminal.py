@@ -1,0 +1,77 @@
+"""What a search shows in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from clearir.report.text import clean
+from clearir.search.index import IndexInfo
+from clearir.search.query import DEPTH, Compared, Hit, Moved, snippet
+
+
+def describe(info: IndexInfo) -> list[str]:
+    """An index in a few lines."""
+    languages = ", ".join(f"{count:,} {code}" for code, count in info.languages.items())
+    lines = [
+        f"{info.passages:,} passages of {info.corpus}" + (f" ({languages})" if languages else ""),
+        f"model: {info.model}, {info.dimensions} dimensions",
+    ]
+    if info.recall is None:
+        lines.append("exact: every vector is compared")
+    else:
+        lines.append(f"approximate: {info.probes} of {info.partitions} partitions, recall@10 {info.recall:.3f}")
+    if info.fields:
+        lines.append("fields: " + ", ".join(f"{field.name} ({field.kind})" for field in info.fields))
+    return lines
+
+
+def hits_table(query: str, hits: Sequence[Hit]) -> Table:
+    """Rank, score, language, passage."""
+    shown = Table(box=None, padding=(0, 1), expand=True)
+    shown.add_column("", justify="right", style="dim")
+    shown.add_column("score", justify="right")
+    shown.add_column("language")
+    shown.add_column("passage", ratio=1)
+    for hit in hits:
+        shown.add_row(str(hit.rank), f"{hit.score:.3f}", escape(hit.language or ""), _passage(hit, query))
+    if not hits:
+        shown.add_row("", "", "", "[dim]nothing passes the filters[/]")
+    return shown
+
+
+def compared_table(query: str, compared: Compared) -> Table:
+    """Base and tuned beside each other; what moved, and from where, stands before each hit."""
+    shown = Table(padding=(0, 1), expand=True, show_lines=True)
+    shown.add_column("base", ratio=1)
+    shown.add_column("tuned", ratio=1)
+    for row in range(max(len(compared.base), len(compared.tuned))):
+        left = _moved(compared.base[row], query, tuned=False) if row < len(compared.base) else ""
+        right = _moved(compared.tuned[row], query, tuned=True) if row < len(compared.tuned) else ""
+        shown.add_row(left, right)
+    return shown
+
+
+def movement(moved: Moved, *, tuned: bool) -> str:
+    """In words where a hit was (of the tuned model) or went (of the base)."""
+    if moved.other is None:
+        return f"was beyond {DEPTH}" if tuned else f"now beyond {DEPTH}"
+    if moved.other == moved.hit.rank:
+        return "same place"
+    return f"was {moved.other}" if tuned else f"now {moved.other}"
+
+
+def _moved(moved: Moved, query: str, *, tuned: bool) -> str:
+    other = DEPTH + 1 if moved.other is None else moved.other
+    better = (other > moved.hit.rank) if tuned else (other < moved.hit.rank)
+    colour = "dim" if other == moved.hit.rank else "green" if better else "red"
+    language = f" {escape(moved.hit.language)}" if moved.hit.language else ""
+    head = f"{moved.hit.rank}  {moved.hit.score:.3f}{language}  [{colour}]{movement(moved, tuned=tuned)}[/]"
+    return f"{head}\n{_passage(moved.hit, query)}"
+
+
+def _passage(hit: Hit, query: str) -> str:
+    title = f"[bold]{escape(clean(hit.title, 100))}[/] " if hit.title else ""
+    return f"{title}[dim]{escape(clean(hit.id, 60))}[/]\n{escape(snippet(hit.text, query))}"

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clearir import cli
+
+pytest.importorskip("lancedb", reason="the extra search is not installed")
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def clearir(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """A function that runs a command in this process and gives status, output and messages."""
+
+    def run(*arguments: object, typed: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["clearir", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("corpus") / "c.jsonl"
+    records = [{"body": f"passage {i}", "kind": "odd" if i % 2 else "even"} for i in range(10)]
+    path.write_text("\n".join(json.dumps(record) for record in records), encoding="utf-8")
+    return path
+
+
+def test_index_and_search_and_filter(clearir, lines, tiny_model_path, tmp_path):
+    options = ("--out", tmp_path / "i", "--cache", tmp_path / "c")
+    status, shown, messages = clearir("index", tiny_model_path, lines, "columns.text=body", "language=fi", *options)
+    assert status == 0, messages
+    assert f"10 passages of {lines} (10 fi)" in shown
+    assert f"search it: clearir search {tmp_path / 'i'}" in shown
+
+    status, found, messages = clearir("search", tmp_path / "i", "passage 3", "-k", 2, "--json", "--filter", "kind=odd")
+    assert status == 0, messages
+    [answer] = map(json.loads, found.splitlines())
+    assert answer["query"] == "passage 3"
+    assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
+    assert {hit["fields"]["kind"] for hit in answer["hits"]} == {"odd"}
+
+
+def test_queries_typed_one_by_one(clearir, index_path):
+    _, found, _ = clearir("search", index_path, "-k", 1, "--json", typed="гра в шахи\n\nedit text\n")
+    assert [json.loads(line)["query"] for line in found.splitlines()] == ["гра в шахи", "edit text"]
+    _, shown, _ = clearir("search", index_path, "--hybrid", typed="edit text\n")
+    assert "6 passages of by hand" in shown
+    assert "text editor" in shown
+
+
+def test_a_wrong_query_does_not_end_the_typing(clearir, index_path, monkeypatch):
+    monkeypatch.setattr("clearir.search.query.MAX_K", 5)
+    status, shown, messages = clearir("search", index_path, "-k", 6, typed="one\ntwo\n")
+    assert (status, messages.count("k is 6")) == (0, 2)
+    assert "6 passages of by hand" in shown
+
+
+def test_two_models_beside_each_other(clearir, index_path, other_index_path):
+    status, shown, messages = clearir("search", index_path, "play chess", "--compare", other_index_path, "-k", 2)
+    assert status == 0, messages
+    assert "base" in shown
+    assert "tuned" in shown
+    _, found, _ = clearir("search", index_path, "x", "--compare", other_index_path, "--json")
+    assert sorted(json.loads(found)) == ["base", "query", "tuned"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("search", "nowhere", "q"), "nowhere: no such folder"),
+        (("search", "INDEX", "q", "--filter", "sektion=x"), "did you mean 'section'?"),
+        (("search", "INDEX", "q", "-k", "0"), "k is 0"),
+        (("search", "INDEX", " "), "the query is empty"),
+        (("index", "m", "missing.jsonl"), "missing.jsonl: no such file"),
+        (("index", "m", "missing.jsonl", "--source", "tabel"), "did you mean 'table'?"),
+        (("index", "m", "c.jsonl", "--source", "table", "colour=red"), "no option 'colour'"),
+        (("index", "m", "c.jsonl", "columns=3"), "columns.text=body"),
+        (("index", "m", "c.jsonl", "split=dev"), "name a source of rows with --source"),
+    ],
+)
+def test_bad_input_is_one_message(clearir, index_path, arguments, words):
+    status, _, messages = clearir(*(index_path if one == "INDEX" else one for one in arguments))
+    assert status == 2
+    assert words in messages.replace("\n", " ")

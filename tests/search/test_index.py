@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clearir.errors import InputError
+from clearir.search import store
+from clearir.search.corpus import Corpus, Passage, read_corpus
+from clearir.search.index import IndexInfo, build_index, load_info, write_index
+from clearir.search.store import Field
+
+pytest.importorskip("lancedb", reason="the extra search is not installed")
+
+INFO = IndexInfo("by hand", 0, {}, (), "model", "hash", 8)
+
+
+def unit(rows: int, dimensions: int = 8) -> np.ndarray:
+    vectors = np.random.default_rng(rows).standard_normal((rows, dimensions), dtype=np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def numbered(count: int) -> Corpus:
+    return Corpus("numbers", tuple(Passage(str(i), f"text {i}") for i in range(count)))
+
+
+def test_an_index_tells_what_it_is_of(index_path, tiny_model_path):
+    info = load_info(index_path)
+    assert (info.corpus, info.passages, info.languages) == ("by hand", 6, {"en": 4, "fi": 1, "uk": 1})
+    assert [field.name for field in info.fields] == ["section", "size", "free", "o'hara"]
+    assert (info.model, info.dimensions, info.max_seq_length) == (str(tiny_model_path.resolve()), 16, 64)
+    assert (info.probes, info.recall) == (None, None)
+
+
+def test_prompts_and_length_are_kept(corpus, tiny_model_path, tmp_path):
+    options = {"query_prompt": "query: ", "passage_prompt": "passage: ", "max_seq_length": 9}
+    info, new = build_index(corpus, str(tiny_model_path), tmp_path / "index", cache=tmp_path / "cache", **options)
+    assert new
+    assert info == load_info(tmp_path / "index")
+    assert (info.query_prompt, info.passage_prompt, info.max_seq_length) == ("query: ", "passage: ", 9)
+
+
+def test_the_same_again_is_there_already(corpus, index_path, tiny_model_path, tmp_path):
+    before = (index_path / "manifest.json").stat().st_mtime_ns
+    info, new = build_index(corpus, str(tiny_model_path), index_path, cache=tmp_path)
+    assert not new
+    assert info == load_info(index_path)
+    assert (index_path / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_an_index_of_something_else_is_kept_unless_told(tmp_path):
+    write_index(numbered(3), INFO, lambda part: unit(len(part)), tmp_path / "i")
+    with pytest.raises(InputError, match="--overwrite"):
+        write_index(numbered(4), INFO, lambda part: unit(len(part)), tmp_path / "i")
+    write_index(numbered(4), INFO, lambda part: unit(len(part)), tmp_path / "i", overwrite=True)
+    assert store.connect(tmp_path / "i").open_table("passages").count_rows() == 4
+
+
+def test_many_passages_get_an_approximate_index(tmp_path):
+    made, _ = write_index(numbered(300), INFO, lambda part: unit(len(part)), tmp_path / "i", exact_below=200)
+    assert (made.probes, made.partitions, made.recall) == (1, 1, 1.0)
+    made, _ = write_index(numbered(300), INFO, lambda part: unit(len(part)), tmp_path / "j", exact_below=300)
+    assert made.probes is None
+
+
+def test_a_failure_leaves_nothing(tmp_path):
+    def fail(part):
+        raise InputError("no vectors")
+
+    with pytest.raises(InputError, match="no vectors"):
+        write_index(numbered(3), INFO, fail, tmp_path / "i")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("make", ["nothing", "empty", "file"])
+def test_what_is_no_index(tmp_path, make):
+    if make == "empty":
+        (tmp_path / "i").mkdir()
+    elif make == "file":
+        (tmp_path / "i").write_text("x")
+    with pytest.raises(InputError, match="make one with: clearir index"):
+        load_info(tmp_path / "i")
+
+
+def test_an_index_of_another_version(tmp_path):
+    write_index(numbered(3), INFO, lambda part: unit(len(part)), tmp_path / "i")
+    database = store.connect(tmp_path / "i")
+    store.clear(database)
+    store.write_manifest(database, {"info": {"format": 0}})
+    with pytest.raises(InputError, match="an index of format 0"):
+        load_info(tmp_path / "i")
+
+
+# -- object storage, where no folder can be renamed
+
+
+def test_a_uri_is_written_and_read(tmp_path):
+    uri = (tmp_path / "bucket").as_uri()
+    fields = (Field("n", "n", "integer"),)
+    corpus = Corpus("c", (Passage("1", "a", fields={"n": 1}), Passage("2", "b")))
+    made, new = write_index(corpus, replace(INFO, fields=fields), lambda part: unit(len(part)), uri)
+    assert new
+    assert load_info(uri) == made
+    assert not write_index(corpus, replace(INFO, fields=fields), lambda part: unit(len(part)), uri)[1]
+
+
+def test_a_uri_without_its_manifest_is_not_finished_and_is_made_again(tmp_path):
+    uri = (tmp_path / "bucket").as_uri()
+
+    def stop_at_the_second(part):
+        if part[0].id != "0":
+            raise KeyboardInterrupt
+        return unit(len(part))
+
+    with pytest.raises(KeyboardInterrupt):
+        write_index(numbered(4), INFO, stop_at_the_second, uri, chunk=2)
+    with pytest.raises(InputError, match="no finished index"):
+        load_info(uri)
+    write_index(numbered(4), INFO, lambda part: unit(len(part)), uri, chunk=2)
+    assert store.connect(uri).open_table("passages").count_rows() == 4
+    with pytest.raises(InputError, match="another index"):
+        write_index(numbered(5), INFO, lambda part: unit(len(part)), uri)
+
+
+# -- killed in the middle
+
+
+def test_killing_an_indexing_loses_nothing(tiny_model_path, tmp_path):
+    """Killed while it encodes: nothing under the final name; again: what was encoded is not encoded again."""
+    corpus = tmp_path / "c.txt"
+    corpus.write_text("".join(f"passage number {i} of the corpus\n" for i in range(3000)), encoding="utf-8")
+    out, cache = tmp_path / "index", tmp_path / "cache"
+    command = [sys.executable, "-m", "clearir", "index", str(tiny_model_path), str(corpus)]
+    command += ["--out", str(out), "--cache", str(cache)]
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while cached(cache) < 200:
+        assert run.poll() is None, "it ended before it could be killed"
+        time.sleep(0.002)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    encoded = cached(cache)
+    assert 200 <= encoded < 3000
+    assert not out.exists()
+
+    again, new = build_index(read_corpus(corpus), str(tiny_model_path), out, cache=cache)
+    assert new
+    assert again.passages == 3000
+    assert cached(cache) == 3000  # nothing twice, nothing lost
+    whole = tmp_path / "whole"
+    build_index(read_corpus(corpus), str(tiny_model_path), whole, cache=tmp_path / "other")
+    one, other = (store.connect(p).open_table("passages").to_arrow() for p in (out, whole))
+    assert one.drop_columns("vector") == other.drop_columns("vector")
+    both = [np.stack(table["vector"].to_numpy(zero_copy_only=False)) for table in (one, other)]
+    np.testing.assert_allclose(both[0], both[1], atol=1e-6)
+
+
+def cached(folder: Path) -> int:
+    import sqlite3
+
+    files = list(folder.glob("*.sqlite"))
+    if not files:
+        return 0
+    try:
+        with sqlite3.connect(f"{files[0].as_uri()}?mode=ro", uri=True) as database:
+            return int(database.execute("SELECT count(*) FROM vectors").fetchone()[0])
+    except sqlite3.OperationalError:  # the table is not there yet
+        return 0

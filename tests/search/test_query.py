@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clearir.errors import InputError
+from clearir.search.index import load_info
+from clearir.search.query import Compared, Hit, Moved, Searcher, check_same_corpus, compare, fuse, snippet, to_json
+
+pytest.importorskip("lancedb", reason="the extra search is not installed")
+
+
+@pytest.fixture(scope="module")
+def searcher(index_path) -> Searcher:
+    return Searcher.open(index_path)
+
+
+@pytest.fixture(scope="module")
+def base(other_index_path) -> Searcher:
+    return Searcher.open(other_index_path)
+
+
+def test_hits_are_ranked_by_the_cosine_of_the_model(searcher, corpus, tiny_model):
+    query = "play chess"
+    model = tiny_model()
+    texts = [one.content for one in corpus.passages]
+    vectors = model.encode([query, *texts], normalize_embeddings=True)
+    cosines = vectors[1:] @ vectors[0]
+    hits = searcher.search(query, 6)
+    assert [hit.id for hit in hits] == [corpus.passages[i].id for i in np.argsort(-cosines)]
+    assert [hit.rank for hit in hits] == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_allclose([hit.score for hit in hits], np.sort(cosines)[::-1], atol=1e-5)
+
+
+def test_a_hit_has_all_of_its_passage(searcher):
+    hit = next(hit for hit in searcher.search("encrypt a disk", 6) if hit.id == "luks")
+    assert (hit.title, hit.text, hit.language) == ("disk encryption", "encrypt a disk", "en")
+    assert hit.fields == {"section": "admin", "size": 5, "free": True}
+    assert hit.words is None
+
+
+def test_k(searcher):
+    assert len(searcher.search("chess", 2)) == 2
+    assert len(searcher.search("chess", 100)) == 6
+    for k in (0, -1, 1001):
+        with pytest.raises(InputError, match="from 1 to 1000"):
+            searcher.search("chess", k)
+
+
+@pytest.mark.parametrize("query", ["", "  \n"])
+def test_an_empty_query(searcher, query):
+    with pytest.raises(InputError, match="the query is empty"):
+        searcher.search(query)
+
+
+def test_half_a_character_is_no_crash(searcher):
+    assert len(searcher.search("chess \ud800", hybrid=True)) == 6
+
+
+@pytest.mark.parametrize(
+    ("filters", "ids"),
+    [
+        (["section=games"], {"chess", "shakki", "chess-uk"}),
+        (["section=games", "language=fi"], {"shakki"}),
+        (["language=fi", "language=uk"], {"shakki", "chess-uk"}),
+        (["size>=7"], {"gimp", "vim"}),
+        (["size>2", "size<7"], {"chess", "luks"}),
+        (["size>4.5", "size<6"], {"luks"}),
+        (["free=true"], {"luks"}),
+        (["o'hara=it's"], {"vim"}),
+        (["id=gimp"], {"gimp"}),
+        (["section=' OR 1=1 --"], set()),
+    ],
+)
+@pytest.mark.parametrize("hybrid", [False, True])
+def test_filters(searcher, filters, ids, hybrid):
+    assert {hit.id for hit in searcher.search("chess", filters=filters, hybrid=hybrid)} == ids
+
+
+def test_fusion_is_the_sum_of_reciprocal_ranks():
+    # a: 1/61 + 1/63, b: 1/62, c: 1/63 + 1/61, d: 1/62; ties stay in the order of the first ranking
+    assert 1 / 61 + 1 / 63 > 2 / 63 > 1 / 62
+    assert fuse(["a", "b", "c"], ["c", "d", "a"]) == ["a", "c", "b", "d"]
+    assert fuse(["a", "b"], []) == ["a", "b"]
+
+
+def test_a_word_of_the_query_brings_a_passage_up(searcher):
+    hits = searcher.search("шахи", 6, hybrid=True)
+    assert hits[0].id == "chess-uk"
+    assert hits[0].words == 1
+    cosines = {hit.id: hit.score for hit in searcher.search("шахи", 6)}
+    assert all(hit.score == pytest.approx(cosines[hit.id], abs=1e-5) for hit in hits)
+
+
+def test_queries_together_are_as_one_by_one(searcher):
+    many = searcher.search_many(["play chess", "edit text"], 3)
+    assert [[hit.id for hit in hits] for hits in many] == [
+        [hit.id for hit in searcher.search(query, 3)] for query in ("play chess", "edit text")
+    ]
+
+
+def test_several_threads_at_once(searcher):
+    alone = {f"query {i}": [hit.id for hit in searcher.search(f"query {i}")] for i in range(20)}
+    again = Searcher(searcher.info, searcher._table, searcher._model)
+    with ThreadPoolExecutor(8) as pool:
+        found = dict(pool.map(lambda query: (query, [hit.id for hit in again.search(query)]), list(alone) * 3))
+    assert found == alone
+
+
+def test_the_query_is_encoded_as_the_index_says(searcher, tiny_model):
+    with_prompt = Searcher(replace(searcher.info, query_prompt="query: "), searcher._table, searcher._model)
+    expected = tiny_model().encode(["query: chess"], normalize_embeddings=True)[0]
+    np.testing.assert_allclose(with_prompt.encode(["chess"])[0], expected, atol=1e-6)
+
+
+def test_remembered_vectors_are_the_same_and_bounded(searcher, monkeypatch):
+    monkeypatch.setattr("clearir.search.query._REMEMBERED", 2)
+    fresh = Searcher(searcher.info, searcher._table, searcher._model)
+    first = fresh.encode(["a", "b", "c"])
+    assert list(fresh._vectors) == ["b", "c"]
+    np.testing.assert_allclose(fresh.encode(["c", "a"]), [first[2], first[0]], atol=1e-6)
+
+
+def test_another_model_is_refused(index_path, tiny_model, tmp_path):
+    import torch
+
+    model = tiny_model()
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    model.save_pretrained(str(tmp_path / "other"), create_model_card=False)
+    with pytest.raises(InputError, match="encoded by another model"):
+        Searcher.open(index_path, model=str(tmp_path / "other"))
+
+
+def test_the_model_may_have_moved(index_path, tiny_model_path, tmp_path):
+    (tmp_path / "moved").symlink_to(tiny_model_path)
+    assert Searcher.open(index_path, model=str(tmp_path / "moved")).search("chess")
+
+
+# -- two models
+
+
+def test_moves_are_ranks_of_the_other_model(base, searcher):
+    found = compare(base, searcher, "play chess", 3)
+    before = {hit.id: hit.rank for hit in base.search("play chess", 6)}
+    after = {hit.id: hit.rank for hit in searcher.search("play chess", 6)}
+    assert [moved.other for moved in found.tuned] == [before[moved.hit.id] for moved in found.tuned]
+    assert [moved.other for moved in found.base] == [after[moved.hit.id] for moved in found.base]
+    assert len(found.base) == len(found.tuned) == 3
+    assert before != after  # or this test would show nothing
+
+
+def test_a_passage_that_the_other_has_nowhere(base, searcher, monkeypatch):
+    monkeypatch.setattr("clearir.search.query.DEPTH", 1)
+    found = compare(base, searcher, "play chess", 1)
+    ids = [one[0].hit.id for one in (found.base, found.tuned)]
+    assert [one[0].other for one in (found.base, found.tuned)] == ([1, 1] if ids[0] == ids[1] else [None, None])
+
+
+def test_different_corpora_are_not_compared(index_path):
+    info = load_info(index_path)
+    check_same_corpus(info, replace(info, corpus="elsewhere"))
+    with pytest.raises(InputError, match="not of the same corpus"):
+        check_same_corpus(replace(info, passages=7), info)
+
+
+def test_json():
+    hit = Hit(1, 0.123456, "a", "t", "x", None, {"n": 1})
+    plain = {"rank": 1, "score": 0.1235, "id": "a", "title": "t", "text": "x", "language": None, "fields": {"n": 1}}
+    assert to_json("q", [hit]) == {"query": "q", "hits": [{**plain, "words": None}]}
+    assert to_json("q", Compared([Moved(hit, 3)], [])) == {
+        "query": "q",
+        "base": [{**plain, "words": None, "other": 3}],
+        "tuned": [],
+    }
+
+
+# -- snippets
+
+
+def test_a_short_text_is_shown_whole():
+    assert snippet("one\ntwo", "one", 20) == "one two"
+
+
+def test_a_long_text_is_cut():
+    assert snippet("word " * 50, "other", 20) == "word word word word…"
+
+
+def test_the_part_with_a_word_of_the_query_is_shown():
+    text = "first " * 50 + "then comes Encryption of disks " + "last " * 50
+    shown = snippet(text, "encryption (disks)", 60)
+    assert shown.startswith("… first")
+    assert "Encryption of disks" in shown
+    assert len(shown) <= 60

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clearir.search import store
+from clearir.search.corpus import Passage
+from clearir.search.store import Field
+
+pytest.importorskip("lancedb", reason="the extra search is not installed")
+
+
+def unit(rows: int, dimensions: int = 32, seed: int = 0) -> np.ndarray:
+    vectors = np.random.default_rng(seed).standard_normal((rows, dimensions), dtype=np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def write(folder: Path, passages: list[Passage], vectors: np.ndarray, chunk: int = 1000):
+    given = iter(range(0, len(passages), chunk))
+
+    def vectors_of(part):
+        start = next(given)
+        return vectors[start : start + len(part)]
+
+    return store.write_passages(store.connect(folder), passages, store.fields_of(passages), vectors_of, chunk=chunk)
+
+
+def test_fields_have_the_kind_of_their_values_and_a_column_of_their_own():
+    passages = [
+        Passage("1", "a", fields={"year": 2020, "price": 1, "mixed": 1, "on": True, "text": "x", "größe": "L"}),
+        Passage("2", "b", fields={"price": 0.5, "mixed": "one", "gr__e": "XL", "1st.": "y", "_distance": "z"}),
+    ]
+    assert store.fields_of(passages) == (
+        Field("year", "year", "integer"),
+        Field("price", "price", "number"),
+        Field("mixed", "mixed", "text"),
+        Field("on", "on", "boolean"),
+        Field("text", "text_2", "text"),
+        Field("größe", "gr__e", "text"),
+        Field("gr__e", "gr__e_2", "text"),
+        Field("1st.", "field_1st_", "text"),
+        Field("_distance", "field_distance", "text"),
+    )
+
+
+def test_rows_come_back_nearest_first_whatever_the_chunks(tmp_path):
+    passages = [Passage(str(i), f"text {i}") for i in range(25)]
+    vectors = unit(25)
+    table = write(tmp_path, passages, vectors, chunk=10)
+    query = unit(1, seed=1)[0]
+    rows = store.nearest(table, query, 5, ["id", "text"])
+    order = np.argsort(-(vectors @ query))[:5]
+    assert [row["id"] for row in rows] == [str(i) for i in order]
+    np.testing.assert_allclose([row["_score"] for row in rows], (vectors @ query)[order], atol=1e-6)
+    assert rows[0]["text"] == f"text {order[0]}"
+
+
+def test_values_of_mixed_kinds_are_kept_as_text(tmp_path):
+    passages = [Passage("1", "a", fields={"n": 1, "m": 1}), Passage("2", "b", fields={"n": "two", "m": 0.5})]
+    table = write(tmp_path, passages, unit(2))
+    rows = table.search().select(["id", "n", "m"]).to_list()
+    assert [(row["n"], row["m"]) for row in rows] == [("1", 1.0), ("two", 0.5)]
+
+
+def test_words_are_found_in_any_script_and_in_title_and_text(tmp_path):
+    texts = ["гра в шахи", "東京都に住んでいる", "ภาษาไทยง่ายมาก", "cryptsetup: LUKS disks", "nothing"]
+    passages = [Passage(str(i), text, title="Überschrift" if i == 4 else "") for i, text in enumerate(texts)]
+    table = write(tmp_path, passages, unit(5))
+    store.index_texts(table)
+    for query, right in {"шахи": "0", "東京": "1", "ง่าย": "2", "luks": "3", "uberschrift": "4"}.items():
+        assert [row["id"] for row in store.matching(table, query, 3, ["id"])] == [right]
+
+
+@pytest.mark.parametrize(
+    "query", ['"', "AND OR NOT", "title:шахи", "a*b?", "((", "\\", "'; DROP TABLE passages", "\x00", " "]
+)
+def test_a_query_for_words_has_no_syntax(tmp_path, query):
+    table = write(tmp_path, [Passage("1", "chess")], unit(1))
+    store.index_texts(table)
+    assert store.matching(table, query, 3, ["id"]) == []
+
+
+def test_recall_of_the_approximate_index_on_vectors_without_structure(tmp_path):
+    vectors = unit(20_000)
+    table = write(tmp_path, [Passage(str(i), "x") for i in range(20_000)], vectors, chunk=20_000)
+    made = store.index_vectors(table, 32)
+    assert made.recall >= 0.99
+    queries = unit(50, seed=1)
+    truth = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
+    found = [[int(row["id"]) for row in store.nearest(table, q, 10, ["id"], probes=made.probes)] for q in queries]
+    assert np.mean([len(set(one) & set(right)) / 10 for one, right in zip(found, truth, strict=True)]) >= 0.98
+
+
+def test_where_there_is_structure_few_partitions_are_probed(tmp_path, monkeypatch):
+    """300 groups far apart: the neighbours of a vector are in its group."""
+    centres = unit(300)
+    vectors = np.repeat(centres, 100, axis=0) + 0.2 * unit(30_000, seed=1)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    table = write(tmp_path, [Passage(str(i), "x") for i in range(30_000)], vectors.astype(np.float32), chunk=30_000)
+    monkeypatch.setattr(store, "ROWS_A_PARTITION", 1000)
+    made = store.index_vectors(table, 32)
+    assert made.partitions == 30
+    assert made.probes < 30
+    assert made.recall >= 0.99
+
+
+def test_nothing_finished_is_none(tmp_path):
+    database = store.connect(tmp_path)
+    assert store.read_manifest(database) is None
+    store.write_manifest(database, {"a": "ä"})
+    assert store.read_manifest(database) == {"a": "ä"}
