@@ -63,7 +63,7 @@ def cached(model, budget, **settings) -> CachedCLEARLoss:
 @pytest.fixture
 def plain(model, batch, monkeypatch):
     """The plain loss over the same chunks, so that dropout draws the same masks."""
-    monkeypatch.setattr("clearir.losses.clear.TEXTS_A_CHUNK", 2)
+    monkeypatch.setattr("clearir.losses.base.TEXTS_A_CHUNK", 2)
     return lambda wrap=lambda loss: loss: gradients(model, once(wrap(CLEARLoss(model)), batch))
 
 

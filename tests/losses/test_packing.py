@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from clearir.losses.packing import Pack, plan_batch, text_ids
+from clearir.losses.packing import TOKENS_A_CPU_CHUNK, Pack, plan_batch, text_ids
 
 
 def row(*ids: int, width: int, left: bool = False) -> tuple[list[int], list[int]]:
@@ -35,7 +35,26 @@ def test_chunks_are_as_wide_as_their_longest_text():
     assert pack.chunk(1, 3)["input_ids"].tolist() == [[5, 6], [7, 8]]
     assert pack.chunk(3, 4)["attention_mask"].tolist() == [[1]]
     assert pack.computed_tokens(pack.ranges(1, None)) == 4 + 4 + 1
-    assert pack.ranges(1, 8) == [(0, 2), (2, 4)]
+
+
+def pack_of(*lengths: int) -> Pack:
+    return plan_batch([column(*((number,) * length for number, length in enumerate(lengths, start=1)))]).packs[0]
+
+
+def test_a_chunk_is_cut_where_its_padding_passes_a_sixteenth_of_the_budget():
+    # A budget of 32 tokens allows 2 of padding: 8, 7, 7 holds 2; a 6 more would make it 4.
+    assert pack_of(8, 7, 7, 6).ranges(1, 32) == [(0, 3), (3, 4)]
+    # 8, 6 holds 2, with 6 again 4.
+    assert pack_of(8, 6, 6, 6, 6).ranges(1, 32) == [(0, 2), (2, 5)]
+    # The budget of tokens holds all the same: four of 8.
+    assert pack_of(8, 8, 8, 8, 8).ranges(1, 32) == [(0, 4), (4, 5)]
+
+
+def test_on_a_cpu_chunks_stay_small_unless_tokens_are_asked_for():
+    pack = pack_of(*[TOKENS_A_CPU_CHUNK // 2] * 4)
+    assert pack.ranges(32, None) == [(0, 2), (2, 4)]
+    assert pack.ranges(1, None) == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert pack.ranges(32, 2 * TOKENS_A_CPU_CHUNK) == [(0, 4)]
 
 
 def test_a_text_longer_than_the_budget_goes_alone():

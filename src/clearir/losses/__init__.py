@@ -1,10 +1,11 @@
-"""The CLEAR losses: terms on score matrices, packing of columns, and the modules a Trainer takes.
+"""The CLEAR losses and their rivals: terms on score matrices, packing of columns, and the modules a Trainer takes.
 
 Nothing here imports the rest of clearir: the loss can be taken alone.
 """
 
 from __future__ import annotations
 
+from clearir.losses.base import CachedObjectiveLoss, ObjectiveLoss
 from clearir.losses.clear import CachedCLEARLoss, CLEARLoss
 
-__all__ = ["CLEARLoss", "CachedCLEARLoss"]
+__all__ = ["CLEARLoss", "CachedCLEARLoss", "CachedObjectiveLoss", "ObjectiveLoss"]

@@ -10,49 +10,16 @@ trainer = SentenceTransformerTrainer(model=model, train_dataset=dataset, loss=CL
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.losses.gradcache import CachedLossMixin, has_static_embedding_input
-from sentence_transformers.util import (
-    all_gather,
-    all_gather_with_grad,
-    cos_sim,
-    get_rank,
-    similarity_fct_name,
-)
-from torch import Tensor, nn
+from sentence_transformers.util import cos_sim
 
-from clearir.losses.cached import cached_backward, embed_chunks
-from clearir.losses.columns import Columns, split_columns
-from clearir.losses.packing import Features, Plan, plan_batch
-from clearir.losses.terms import (
-    SimilarityFunction,
-    info_nce,
-    other_correct_answers,
-    paired_kl,
-    scaled_scores,
-)
-
-CITATION = """
-@inproceedings{lee2026clear,
-    title = {CLEAR: Cross-Lingual Enhancement in Retrieval via Reverse-training},
-    author = {Lee and Kim and Hong and Jang and Oh and Lim},
-    booktitle = {Proceedings of the Annual Meeting of the Association for Computational Linguistics},
-    year = {2026},
-    pages = {347--362},
-    eprint = {2604.05821},
-    archivePrefix = {arXiv}
-}
-"""
-
-# Texts a forward pass where nothing else is said: as many as the longest one allows in the memory of this many.
-TEXTS_A_CHUNK = 32
+from clearir.losses.base import TEXTS_A_CHUNK, CachedObjectiveLoss, ObjectiveLoss
+from clearir.losses.terms import SimilarityFunction
 
 
-class CLEARLoss(nn.Module):
+class CLEARLoss(ObjectiveLoss):
     """CLEAR: forward contrast, reverse training over the bridge, and a KL term that draws the two together.
 
     With L2-normalised embeddings, scale ``s`` and in-batch plus hard negatives (CLEAR, section 3):
@@ -130,110 +97,38 @@ class CLEARLoss(nn.Module):
         gather_across_devices: bool = False,
         packing: bool = True,
     ) -> None:
-        super().__init__()
         if alpha < 0 or beta < 0 or alpha + beta > 1:
             raise ValueError(f"alpha={alpha} and beta={beta} must be at least 0 and at most 1 together")
-        self.model = model
+        ObjectiveLoss.__init__(
+            self,
+            model,
+            clear_weights(alpha, beta),
+            scale,
+            similarity_fct,
+            num_negatives,
+            mask_false_negatives,
+            gather_across_devices,
+            packing,
+        )
         self.alpha = alpha
         self.beta = beta
-        self.scale = scale
-        self.similarity_fct = similarity_fct
-        self.num_negatives = num_negatives
-        self.mask_false_negatives = mask_false_negatives
-        self.gather_across_devices = gather_across_devices
-        self.packing = packing
-        #: the last batch's terms, detached and unweighted, for logging
-        self.terms: dict[str, Tensor] = {}
 
-    def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
-        """The loss of a batch; ``labels`` are not used."""
-        plan = plan_batch(sentence_features, self.packing)
-        embeddings = []
-        for pack in plan.packs:
-            # A batch left in columns goes through the model whole, as the sentence-transformers losses do it.
-            ranges = [(0, len(pack))] if pack.lengths is None else pack.ranges(TEXTS_A_CHUNK, None)
-            chunks = [self.model(pack.chunk(*one))["sentence_embedding"] for one in ranges]
-            embeddings.append(torch.cat(chunks))
-        return self._loss(plan.columns(embeddings), plan.text_ids)
-
-    def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor | None = None) -> Tensor:
-        """The loss from embeddings alone. Without texts no false negative can be told, so none is masked.
-
-        Args:
-            embeddings: one ``(batch, dim)`` a column.
-            labels: not used.
-
-        Returns:
-            a scalar.
-        """
-        return self._loss(embeddings, None)
-
-    def _loss(self, embeddings: list[Tensor], text_ids: Tensor | None) -> Tensor:
-        columns, ids, rows = self._prepare(embeddings, text_ids)
-        terms = self._terms(columns, ids, rows)
-        self.terms = {name: term.detach() for name, term in terms.items()}
-        return self._weigh(terms)
-
-    def _prepare(
-        self, embeddings: list[Tensor], text_ids: Tensor | None
-    ) -> tuple[Columns[Tensor], Columns[Tensor] | None, Tensor]:
-        """Columns by name, gathered from all processes if asked, and this process's rows among them."""
-        rows = torch.arange(len(embeddings[0]), device=embeddings[0].device)
-        ids = None
-        if text_ids is not None and self.mask_false_negatives:
-            ids = text_ids.to(embeddings[0].device)
-        if self.gather_across_devices:
-            embeddings = [all_gather_with_grad(column) for column in embeddings]
-            rows = rows + get_rank() * len(rows)
-            ids = None if ids is None else all_gather(ids.T.contiguous()).T
-        columns = split_columns(embeddings, self.num_negatives)
-        return columns, None if ids is None else split_columns(list(ids), self.num_negatives), rows
-
-    def _terms(self, columns: Columns[Tensor], ids: Columns[Tensor] | None, rows: Tensor) -> dict[str, Tensor]:
-        """The unweighted terms, means over ``rows``."""
-        forward = scaled_scores(columns.query[rows], torch.cat(columns.passages), self.similarity_fct, self.scale)
-        reverse = scaled_scores(columns.passage[rows], torch.cat(columns.targets), self.similarity_fct, self.scale)
-        forward_correct = reverse_correct = None
-        if ids is not None:
-            forward_correct = other_correct_answers(ids.query, ids.passage, torch.cat(ids.passages), rows)
-            reverse_correct = other_correct_answers(ids.passage, ids.target_query, torch.cat(ids.targets), rows)
-        terms = {
-            "forward": info_nce(forward, rows, forward_correct).mean(),
-            "reverse": info_nce(reverse, rows, reverse_correct).mean(),
-        }
-        if self.beta > 0:
-            equal = len(columns.negatives) == len(columns.target_negatives)
-            paired = forward.shape[1] if equal else len(columns.query)
-            correct = None
-            if forward_correct is not None and reverse_correct is not None:
-                correct = forward_correct[:, :paired] | reverse_correct[:, :paired]
-            terms["kl"] = paired_kl(reverse[:, :paired], forward[:, :paired], correct).mean()
-        return terms
-
-    def _weigh(self, terms: dict[str, Tensor]) -> Tensor:
-        weights = {"forward": 1 - self.alpha - self.beta, "reverse": self.alpha, "kl": self.beta}
-        return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each term; the KL term is there only where it counts."""
+        return clear_weights(self.alpha, self.beta)
 
     def get_config_dict(self) -> dict[str, Any]:
         """Settings, for the model card."""
-        return {
-            "alpha": self.alpha,
-            "beta": self.beta,
-            "scale": self.scale,
-            "similarity_fct": similarity_fct_name(self.similarity_fct),
-            "num_negatives": self.num_negatives,
-            "mask_false_negatives": self.mask_false_negatives,
-            "gather_across_devices": self.gather_across_devices,
-            "packing": self.packing,
-        }
-
-    @property
-    def citation(self) -> str:
-        """BibTeX."""
-        return CITATION
+        return {"alpha": self.alpha, "beta": self.beta, **self._common_config()}
 
 
-class CachedCLEARLoss(CachedLossMixin, CLEARLoss):
+def clear_weights(alpha: float, beta: float) -> dict[str, float]:
+    """The terms of CLEAR (section 3): ``(1 - alpha - beta) * forward + alpha * reverse + beta * kl``."""
+    return {"forward": 1 - alpha - beta, "reverse": alpha} | ({"kl": beta} if beta > 0 else {})
+
+
+class CachedCLEARLoss(CachedObjectiveLoss, CLEARLoss):
     """`CLEARLoss` with gradient caching (GradCache, arXiv 2101.06983): large batches in the memory of a small one.
 
     The batch is embedded in chunks, which keep their graph as long as a memory budget allows; the others are embedded
@@ -281,16 +176,9 @@ class CachedCLEARLoss(CachedLossMixin, CLEARLoss):
         show_progress_bar: bool = False,
         memory_budget: int | None = None,
     ) -> None:
-        if has_static_embedding_input(model):
-            raise ValueError(
-                "CachedCLEARLoss cannot cut the inputs of a StaticEmbedding model into mini-batches; use CLEARLoss, "
-                "whose memory is small for such a model"
-            )
-        if mini_batch_size < 1 or (mini_batch_num_tokens is not None and mini_batch_num_tokens < 1):
-            raise ValueError("mini_batch_size and mini_batch_num_tokens must be at least 1")
-        if memory_budget is not None and memory_budget < 0:
-            raise ValueError(f"memory_budget={memory_budget} must be a number of bytes, 0 to keep no graph, or None")
-        super().__init__(
+        self._check_cache(model, mini_batch_size, mini_batch_num_tokens, memory_budget)
+        CLEARLoss.__init__(
+            self,
             model,
             alpha,
             beta,
@@ -301,47 +189,4 @@ class CachedCLEARLoss(CachedLossMixin, CLEARLoss):
             gather_across_devices,
             packing,
         )
-        self.mini_batch_size = mini_batch_size
-        self.mini_batch_num_tokens = mini_batch_num_tokens
-        self.show_progress_bar = show_progress_bar
-        self.memory_budget = memory_budget
-
-    def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
-        """The loss of a batch; its backward pass is the cached one. ``labels`` are not used."""
-        plan = plan_batch(sentence_features, self.packing)
-        ranges = [pack.ranges(self.mini_batch_size, self.mini_batch_num_tokens) for pack in plan.packs]
-        chunks = embed_chunks(self, plan.packs, ranges, self.memory_budget)
-        reps = [[chunk.embeddings for chunk in pack] for pack in chunks]
-        if not torch.is_grad_enabled():
-            return self.calculate_loss(reps, plan)
-        loss = self.calculate_loss(reps, plan, with_backward=True)
-        return cached_backward(self, loss, plan.packs, ranges, chunks)
-
-    def calculate_loss(  # type: ignore[override]
-        self, reps: list[list[Tensor]], labels: Plan | None = None, *, with_backward: bool = False
-    ) -> Tensor:
-        """The loss over the whole batch from the embeddings of each pack's chunks.
-
-        Args:
-            reps: embeddings of the chunks of each pack of ``labels``; without a plan, of each column.
-            labels: how the packs become columns (the place where sentence-transformers hands labels on).
-            with_backward: send the gradients to ``reps`` and return the detached loss.
-        """
-        embeddings = [torch.cat(chunks) for chunks in reps]
-        if labels is None:
-            loss = self._loss(embeddings, None)
-        else:
-            loss = self._loss(labels.columns(embeddings), labels.text_ids)
-        if with_backward:
-            loss.backward()
-            loss = loss.detach()
-        return loss
-
-    def get_config_dict(self) -> dict[str, Any]:
-        """Settings, for the model card."""
-        return {
-            **super().get_config_dict(),
-            "mini_batch_size": self.mini_batch_size,
-            "mini_batch_num_tokens": self.mini_batch_num_tokens,
-            "memory_budget": self.memory_budget,
-        }
+        self._set_cache(mini_batch_size, mini_batch_num_tokens, show_progress_bar, memory_budget)

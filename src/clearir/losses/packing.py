@@ -28,8 +28,10 @@ logger = logging.getLogger(__name__)
 Features = dict[str, Any]
 Range = tuple[int, int]
 
-# On a CPU larger chunks are no faster, hold more memory and pad more (docs/performance.md).
-TOKENS_A_CPU_CHUNK = 2048
+# On a CPU larger chunks are slower (their activations leave the cache), and hold more memory (docs/performance.md).
+TOKENS_A_CPU_CHUNK = 1024
+# Of a chunk's budget: one more chunk costs about what computing this much padding does.
+PADDING_SHARE = 1 / 16
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,19 @@ class Pack:
         Sorted texts are cut by computed tokens (texts x longest), with a budget of ``mini_batch_num_tokens`` or else
         of what ``mini_batch_size`` texts as long as the longest one would take, so that chunks of short texts hold
         more of them and none takes more memory than the first. On a CPU the latter budget is at most
-        `TOKENS_A_CPU_CHUNK`.
+        `TOKENS_A_CPU_CHUNK`. A chunk ends early where it would hold more than `PADDING_SHARE` of the budget in
+        padding.
         """
         if self.lengths is None:
             return _minibatch_ranges(self.features, mini_batch_size, mini_batch_num_tokens)
         budget = mini_batch_num_tokens or self._default_budget(mini_batch_size * max(self.lengths[0], 1))
+        tokens = np.concatenate(([0], np.cumsum(self.lengths)))  # of the first 0, 1, 2 ... texts
         ranges, begin = [], 0
         while begin < len(self.lengths):
-            end = min(begin + max(1, budget // max(self.lengths[begin], 1)), len(self.lengths))
+            width = max(self.lengths[begin], 1)
+            most = min(begin + max(1, budget // width), len(self.lengths))
+            padding = width * np.arange(most - begin + 1) - (tokens[begin : most + 1] - tokens[begin])
+            end = begin + max(1, int(np.searchsorted(padding, budget * PADDING_SHARE, side="right")) - 1)
             ranges.append((begin, end))
             begin = end
         return ranges

@@ -1,0 +1,336 @@
+"""ObjectiveLoss and CachedObjectiveLoss: any objective as a loss for `SentenceTransformerTrainer`.
+
+```python
+from clearir.losses import ObjectiveLoss
+
+# columns: query, passage, negative_1..n, target_query, target_negative_1..m, whatever the objective
+loss = ObjectiveLoss(model, "hybrid")
+loss = ObjectiveLoss(model, {"forward": 0.3, "direct": 0.3, "reverse": 0.3, "consistency": 0.1})
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.losses.gradcache import CachedLossMixin, has_static_embedding_input
+from sentence_transformers.util import all_gather, all_gather_with_grad, cos_sim, get_rank, similarity_fct_name
+from torch import Tensor, nn
+
+from clearir.losses.cached import cached_backward, embed_chunks
+from clearir.losses.columns import split_columns
+from clearir.losses.objectives import TERMS, Batch, used_columns, weights_of
+from clearir.losses.packing import Features, Plan, plan_batch
+from clearir.losses.terms import SimilarityFunction
+
+CITATION = """
+@inproceedings{lee2026clear,
+    title = {CLEAR: Cross-Lingual Enhancement in Retrieval via Reverse-training},
+    author = {Lee and Kim and Hong and Jang and Oh and Lim},
+    booktitle = {Proceedings of the Annual Meeting of the Association for Computational Linguistics},
+    year = {2026},
+    pages = {347--362},
+    eprint = {2604.05821},
+    archivePrefix = {arXiv}
+}
+"""
+
+# Texts a forward pass where nothing else is said: as many as the longest one allows in the memory of this many.
+TEXTS_A_CHUNK = 32
+
+
+@dataclass(frozen=True)
+class UsedPlan:
+    """How those columns of a batch are computed that the objective takes.
+
+    Attributes:
+        plan: of these columns.
+        used: which columns of the batch they are.
+        count: of all columns of the batch.
+    """
+
+    plan: Plan
+    used: list[int]
+    count: int
+
+    def spread(self, values: Sequence[Tensor]) -> list[Tensor | None]:
+        """One value a used column -> one a column, None for the others."""
+        by_column = dict(zip(self.used, values, strict=True))
+        return [by_column.get(column) for column in range(self.count)]
+
+
+class ObjectiveLoss(nn.Module):
+    """An objective of `clearir.losses.objectives` on embeddings: the weighted sum of its terms' means over the batch.
+
+    Columns are the same for every objective; those that it does not use are not embedded. False negatives never
+    count: a candidate whose text equals the row's own positive, or that is the positive of another row with the same
+    anchor text (several questions that share a passage), has probability 0 for that row, in every term. Texts are
+    compared by token ids.
+
+    Args:
+        model: the model that is trained.
+        objective: a name in `clearir.losses.objectives.OBJECTIVES`, or weights of its `TERMS`.
+        scale: 1 / temperature.
+        similarity_fct: similarity of two matrices of embeddings. Scores are always computed in float32.
+        num_negatives: hard-negative passages a row; the rest of the columns are hard-negative target queries. None:
+            as many of both.
+        mask_false_negatives: see above.
+        gather_across_devices: negatives from all processes, with gradients.
+        packing: embed the distinct texts of all columns together, sorted by length, instead of each column by
+            itself. Same loss and gradients, less padding. See `clearir.losses.packing`.
+
+    Inputs:
+        +----------------------------------------------------------------------------------+--------+
+        | Columns                                                                          | Labels |
+        +==================================================================================+========+
+        | (query, passage, negative_1..n, target_query, target_negative_1..m)              | none   |
+        +----------------------------------------------------------------------------------+--------+
+
+    Raises:
+        ValueError: an unknown objective or term, or weights that are none.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        objective: str | Mapping[str, float] = "clear",
+        scale: float = 20.0,
+        similarity_fct: SimilarityFunction = cos_sim,
+        num_negatives: int | None = None,
+        mask_false_negatives: bool = True,
+        gather_across_devices: bool = False,
+        packing: bool = True,
+    ) -> None:
+        super().__init__()
+        self._weights = weights_of(objective)
+        self.model = model
+        self.scale = scale
+        self.similarity_fct = similarity_fct
+        self.num_negatives = num_negatives
+        self.mask_false_negatives = mask_false_negatives
+        self.gather_across_devices = gather_across_devices
+        self.packing = packing
+        #: the last batch's terms, detached and unweighted, for logging
+        self.terms: dict[str, Tensor] = {}
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each term."""
+        return self._weights
+
+    def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
+        """The loss of a batch; ``labels`` are not used."""
+        plan = self._plan(sentence_features)
+        embeddings = []
+        for pack in plan.plan.packs:
+            # A batch left in columns goes through the model whole, as the sentence-transformers losses do it.
+            ranges = [(0, len(pack))] if pack.lengths is None else pack.ranges(TEXTS_A_CHUNK, None)
+            chunks = [self.model(pack.chunk(*one))["sentence_embedding"] for one in ranges]
+            embeddings.append(torch.cat(chunks))
+        return self._loss(plan.spread(plan.plan.columns(embeddings)), plan.spread(list(plan.plan.text_ids)))
+
+    def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor | None = None) -> Tensor:
+        """The loss from embeddings alone. Without texts no false negative can be told, so none is masked.
+
+        Args:
+            embeddings: one ``(batch, dim)`` a column.
+            labels: not used.
+
+        Returns:
+            a scalar.
+        """
+        return self._loss(list(embeddings), None)
+
+    def _plan(self, sentence_features: Iterable[Features]) -> UsedPlan:
+        features = list(sentence_features)
+        used = used_columns(self.weights, split_columns(range(len(features)), self.num_negatives))
+        return UsedPlan(plan_batch([features[column] for column in used], self.packing), used, len(features))
+
+    def _loss(self, embeddings: list[Tensor | None], text_ids: list[Tensor | None] | None) -> Tensor:
+        batch = self._batch(embeddings, text_ids)
+        weights = self.weights
+        terms = {name: TERMS[name].values(batch).mean() for name in weights}
+        self.terms = {name: term.detach() for name, term in terms.items()}
+        return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+
+    def _batch(self, embeddings: list[Tensor | None], text_ids: list[Tensor | None] | None) -> Batch:
+        """Columns by name, gathered from all processes if asked, and this process's rows among them."""
+        known = next(column for column in embeddings if column is not None)
+        rows = torch.arange(len(known), device=known.device)
+        ids = None
+        if text_ids is not None and self.mask_false_negatives:
+            ids = [None if column is None else column.to(known.device) for column in text_ids]
+        if self.gather_across_devices:
+            embeddings = [None if column is None else all_gather_with_grad(column) for column in embeddings]
+            rows = rows + get_rank() * len(rows)
+            ids = None if ids is None else _gather_ids(ids)
+        return Batch(
+            split_columns(embeddings, self.num_negatives),
+            None if ids is None else split_columns(ids, self.num_negatives),
+            rows,
+            self.similarity_fct,
+            self.scale,
+        )
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """Settings, for the model card."""
+        return {"weights": self.weights, **self._common_config()}
+
+    def _common_config(self) -> dict[str, Any]:
+        return {
+            "scale": self.scale,
+            "similarity_fct": similarity_fct_name(self.similarity_fct),
+            "num_negatives": self.num_negatives,
+            "mask_false_negatives": self.mask_false_negatives,
+            "gather_across_devices": self.gather_across_devices,
+            "packing": self.packing,
+        }
+
+    @property
+    def citation(self) -> str:
+        """BibTeX."""
+        return CITATION
+
+
+def _gather_ids(ids: list[Tensor | None]) -> list[Tensor | None]:
+    """The ids of all processes, in one transfer."""
+    places = [place for place, column in enumerate(ids) if column is not None]
+    stacked = torch.stack([column for column in ids if column is not None], dim=1)
+    gathered = dict(zip(places, all_gather(stacked.contiguous()).T, strict=True))
+    return [gathered.get(place) for place in range(len(ids))]
+
+
+class CachedObjectiveLoss(CachedLossMixin, ObjectiveLoss):
+    """`ObjectiveLoss` with gradient caching (GradCache, arXiv 2101.06983): large batches in the memory of a small one.
+
+    The batch is embedded in chunks, which keep their graph as long as a memory budget allows; the others are embedded
+    without one. The loss over the whole batch gives the gradient of every embedding. The kept graphs are sent
+    backward first, which frees them; each other chunk is embedded again, with its dropout replayed, and its gradients
+    are sent through the model. Same loss and same gradients as `ObjectiveLoss`, for any batch, mini-batch and budget;
+    the time of one forward pass less where the batch fits in the budget.
+
+    Args:
+        mini_batch_size: texts a forward pass at most. With packing: texts of the longest kind; shorter texts go more
+            at a time, at the same memory. On a CPU chunks stay below `clearir.losses.packing.TOKENS_A_CPU_CHUNK`.
+        mini_batch_num_tokens: tokens a forward pass, instead of ``mini_batch_size``.
+        memory_budget: bytes that the kept graphs of one batch may hold together, apart from the model, its gradients
+            and the working memory of one chunk, whose own graph has to fit in any case. 0 keeps none. None: half of
+            the memory that is free on the model's device when a batch comes (CPU and CUDA; elsewhere none is kept).
+        show_progress_bar: a bar over the chunks of each batch.
+        model: and all others: see `ObjectiveLoss`.
+        objective: see `ObjectiveLoss`.
+        scale: see `ObjectiveLoss`.
+        similarity_fct: see `ObjectiveLoss`.
+        num_negatives: see `ObjectiveLoss`.
+        mask_false_negatives: see `ObjectiveLoss`.
+        gather_across_devices: see `ObjectiveLoss`.
+        packing: see `ObjectiveLoss`.
+
+    Raises:
+        ValueError: the model embeds its input with a StaticEmbedding (its inputs have no batch axis to cut; it needs
+            so little memory that the loss without a cache does it), a size is below 1 or the budget below 0.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        objective: str | Mapping[str, float] = "clear",
+        scale: float = 20.0,
+        similarity_fct: SimilarityFunction = cos_sim,
+        num_negatives: int | None = None,
+        mask_false_negatives: bool = True,
+        gather_across_devices: bool = False,
+        packing: bool = True,
+        mini_batch_size: int = TEXTS_A_CHUNK,
+        mini_batch_num_tokens: int | None = None,
+        show_progress_bar: bool = False,
+        memory_budget: int | None = None,
+    ) -> None:
+        self._check_cache(model, mini_batch_size, mini_batch_num_tokens, memory_budget)
+        super().__init__(
+            model,
+            objective,
+            scale,
+            similarity_fct,
+            num_negatives,
+            mask_false_negatives,
+            gather_across_devices,
+            packing,
+        )
+        self._set_cache(mini_batch_size, mini_batch_num_tokens, show_progress_bar, memory_budget)
+
+    def _check_cache(
+        self,
+        model: SentenceTransformer,
+        mini_batch_size: int,
+        mini_batch_num_tokens: int | None,
+        memory_budget: int | None,
+    ) -> None:
+        if has_static_embedding_input(model):
+            name = type(self).__name__
+            raise ValueError(
+                f"{name} cannot cut the inputs of a StaticEmbedding model into mini-batches; use "
+                f"{name.removeprefix('Cached')}, whose memory is small for such a model"
+            )
+        if mini_batch_size < 1 or (mini_batch_num_tokens is not None and mini_batch_num_tokens < 1):
+            raise ValueError("mini_batch_size and mini_batch_num_tokens must be at least 1")
+        if memory_budget is not None and memory_budget < 0:
+            raise ValueError(f"memory_budget={memory_budget} must be a number of bytes, 0 to keep no graph, or None")
+
+    def _set_cache(
+        self,
+        mini_batch_size: int,
+        mini_batch_num_tokens: int | None,
+        show_progress_bar: bool,
+        memory_budget: int | None,
+    ) -> None:
+        self.mini_batch_size = mini_batch_size
+        self.mini_batch_num_tokens = mini_batch_num_tokens
+        self.show_progress_bar = show_progress_bar
+        self.memory_budget = memory_budget
+
+    def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
+        """The loss of a batch; its backward pass is the cached one. ``labels`` are not used."""
+        plan = self._plan(sentence_features)
+        packs = plan.plan.packs
+        ranges = [pack.ranges(self.mini_batch_size, self.mini_batch_num_tokens) for pack in packs]
+        chunks = embed_chunks(self, packs, ranges, self.memory_budget)
+        reps = [[chunk.embeddings for chunk in pack] for pack in chunks]
+        if not torch.is_grad_enabled():
+            return self.calculate_loss(reps, plan)
+        loss = self.calculate_loss(reps, plan, with_backward=True)
+        return cached_backward(self, loss, packs, ranges, chunks)
+
+    def calculate_loss(  # type: ignore[override]
+        self, reps: list[list[Tensor]], labels: UsedPlan | None = None, *, with_backward: bool = False
+    ) -> Tensor:
+        """The loss over the whole batch from the embeddings of each pack's chunks.
+
+        Args:
+            reps: embeddings of the chunks of each pack of ``labels``; without a plan, of each column.
+            labels: how the packs become columns (the place where sentence-transformers hands labels on).
+            with_backward: send the gradients to ``reps`` and return the detached loss.
+        """
+        embeddings = [torch.cat(chunks) for chunks in reps]
+        if labels is None:
+            loss = self._loss(list(embeddings), None)
+        else:
+            plan = labels.plan
+            loss = self._loss(labels.spread(plan.columns(embeddings)), labels.spread(list(plan.text_ids)))
+        if with_backward:
+            loss.backward()
+            loss = loss.detach()
+        return loss
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """Settings, for the model card."""
+        return {
+            **super().get_config_dict(),
+            "mini_batch_size": self.mini_batch_size,
+            "mini_batch_num_tokens": self.mini_batch_num_tokens,
+            "memory_budget": self.memory_budget,
+        }
