@@ -158,6 +158,8 @@ def _trainer(
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from transformers import PrinterCallback
 
+    from clearir.tokenised import TokeniseOnce
+
     n = sum(column.startswith("negative_") for column in dataset.column_names)
     bf16, fp16 = _half_precision(settings.precision)
     rare: dict[str, Any] = {"gradient_checkpointing": True} if settings.gradient_checkpointing else {}
@@ -196,6 +198,8 @@ def _trainer(
 
     trainer = Trainer(model=network, args=arguments, train_dataset=dataset, loss=make_loss(network, loss, n))
     trainer.remove_callback(PrinterCallback)  # the library does not print
+    collator = trainer.data_collator
+    collator.preprocess_fn = TokeniseOnce(collator.preprocess_fn, network.tokenizer)
     return trainer
 
 
