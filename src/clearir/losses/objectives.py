@@ -19,7 +19,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -179,12 +179,12 @@ def used_columns(weights: Mapping[str, float], positions: Columns[int]) -> list[
     return sorted(used)
 
 
-def _own(columns: Columns, side: Side):  # type: ignore[no-untyped-def, type-arg]
+def _own(columns: Columns[Any], side: Side) -> Any:
     """The column of a side. Columns that no term uses are None, and no term asks for them."""
     return getattr(columns, side)
 
 
-def _candidates(columns: Columns, side: Side):  # type: ignore[no-untyped-def, type-arg]
+def _candidates(columns: Columns[Any], side: Side) -> tuple[Any, ...]:
     """The column of a side and its hard negatives."""
     hard = {"query": (), "passage": columns.negatives, "target_query": columns.target_negatives}
     return (_own(columns, side), *hard[side])

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import re
+from math import exp, log
+
+import pytest
+import torch
+from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
+from torch import nn
+
+from clearir.losses import CachedCLEARLoss, CachedObjectiveLoss, CLEARLoss, ObjectiveLoss
+from clearir.losses.columns import Columns
+from clearir.losses.objectives import OBJECTIVES, TERMS, used_columns, weights_of
+
+# Two rows, two dimensions, dot products at scale 1:
+#   q d^T = [[2, 1], [0, 1]]   d t^T = [[2, 0], [1, 3]]   t d^T = [[2, 1], [0, 3]]   q t^T = t q^T = [[1, 0], [0, 3]]
+Q = [[1.0, 0.0], [0.0, 1.0]]
+D = [[2.0, 0.0], [1.0, 1.0]]
+T = [[1.0, 0.0], [0.0, 3.0]]
+
+
+def share(own: float, other: float) -> float:
+    """Probability of the own candidate."""
+    return exp(own) / (exp(own) + exp(other))
+
+
+def kl(p: float, q: float) -> float:
+    return p * log(p / q) + (1 - p) * log((1 - p) / (1 - q))
+
+
+FORWARD = (share(2, 1), share(1, 0))
+REVERSE = (share(2, 0), share(3, 1))
+DIRECT = (share(2, 1), share(3, 0))
+ALIGN = (share(1, 0), share(3, 0))  # the same in both directions
+
+
+def nce(shares: tuple[float, float]) -> float:
+    return -(log(shares[0]) + log(shares[1])) / 2
+
+
+EXPECTED = {
+    "forward": nce(FORWARD),
+    "reverse": nce(REVERSE),
+    "direct": nce(DIRECT),
+    "align": nce(ALIGN),
+    "kl": (kl(REVERSE[0], FORWARD[0]) + kl(REVERSE[1], FORWARD[1])) / 2,
+    "consistency": (kl(FORWARD[0], DIRECT[0]) + kl(FORWARD[1], DIRECT[1])) / 2,
+}
+
+
+def dot(a, b):
+    return a @ b.T
+
+
+def vectors(grad: bool = False) -> list[torch.Tensor]:
+    return [torch.tensor(one, dtype=torch.float64, requires_grad=grad) for one in (Q, D, T)]
+
+
+def gradients(loss, features) -> dict[str, torch.Tensor]:
+    loss.zero_grad()
+    value = loss(features, None)
+    value.backward()
+    grads = {name: p.grad.clone() for name, p in loss.model.named_parameters() if p.grad is not None}
+    assert any(grad.abs().max() > 1e-6 for grad in grads.values()), "a comparison of zeros shows nothing"
+    return {"loss": value.detach(), **grads}
+
+
+def assert_same(one, other) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], atol=1e-9, rtol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_each_term_by_hand(term):
+    loss = ObjectiveLoss(nn.Identity(), {term: 1.0}, scale=1.0, similarity_fct=dot)
+    assert loss.compute_loss_from_embeddings(vectors()).item() == pytest.approx(EXPECTED[term], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("clear", 0.4 * EXPECTED["forward"] + 0.4 * EXPECTED["reverse"] + 0.2 * EXPECTED["kl"]),
+        ("clear-no-kl", 0.6 * EXPECTED["forward"] + 0.4 * EXPECTED["reverse"]),
+        ("infonce", EXPECTED["direct"]),
+        ("infonce-bridge", EXPECTED["forward"]),
+        ("hybrid", 0.5 * EXPECTED["forward"] + 0.5 * EXPECTED["direct"]),
+        ("symmetric", 0.5 * EXPECTED["direct"] + 0.5 * EXPECTED["reverse"]),
+    ],
+)
+def test_each_objective_by_hand(name, value):
+    loss = ObjectiveLoss(nn.Identity(), name, scale=1.0, similarity_fct=dot)
+    assert loss.compute_loss_from_embeddings(vectors()).item() == pytest.approx(value, abs=1e-12)
+    assert loss.terms.keys() == OBJECTIVES[name].keys()
+
+
+def test_these_are_all_objectives():
+    assert set(OBJECTIVES) == {"clear", "clear-no-kl", "infonce", "infonce-bridge", "hybrid", "symmetric"}
+    assert all(sum(weights.values()) == pytest.approx(1.0) for weights in OBJECTIVES.values())
+
+
+def test_a_weighted_sum_of_any_terms():
+    weights = {"forward": 0.3, "direct": 0.5, "align": 2.0, "reverse": 0.0}
+    loss = ObjectiveLoss(nn.Identity(), weights, scale=1.0, similarity_fct=dot)
+    expected = 0.3 * EXPECTED["forward"] + 0.5 * EXPECTED["direct"] + 2 * EXPECTED["align"]
+    assert loss.compute_loss_from_embeddings(vectors()).item() == pytest.approx(expected, abs=1e-12)
+    assert loss.terms["reverse"].item() == pytest.approx(EXPECTED["reverse"], abs=1e-12)
+
+
+def test_consistency_moves_the_target_query_and_not_the_bridge_query():
+    q, d, t = vectors(grad=True)
+    loss = ObjectiveLoss(nn.Identity(), {"consistency": 1.0}, scale=1.0, similarity_fct=dot)
+    loss.compute_loss_from_embeddings([q, d, t]).backward()
+    assert q.grad is None
+    assert t.grad.abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_the_objective_clear_is_the_clear_loss(tiny_model, features, columns, cached):
+    model = tiny_model(torch.float64)
+    batch = features(model, columns(7, 1, 1))
+    clear, objective = (CachedCLEARLoss, CachedObjectiveLoss) if cached else (CLEARLoss, ObjectiveLoss)
+    assert issubclass(clear, objective)
+    assert_same(gradients(clear(model), batch), gradients(objective(model, "clear"), batch))
+
+
+# -- rivals are what sentence-transformers computes -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "anchor", "settings"),
+    [
+        ("infonce", 3, {}),
+        ("infonce-bridge", 0, {}),
+        ("symmetric", 3, {"directions": ("query_to_doc", "doc_to_query"), "partition_mode": "per_direction"}),
+    ],
+)
+def test_rivals_are_sentence_transformers_own(tiny_model, features, columns, name, anchor, settings):
+    model = tiny_model(torch.float64)
+    texts = columns(6, 1, 0, seed=3)
+    texts[1][1], texts[2][2] = "a text of its own", "and one more"
+    batch = features(model, texts)
+    ours = gradients(ObjectiveLoss(model, name, num_negatives=1), batch)
+    theirs = gradients(
+        MultipleNegativesRankingLoss(model, **settings), features(model, [texts[anchor], texts[1], texts[2]])
+    )
+    assert_same(theirs, ours)
+
+
+# -- what all objectives share ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("objective", [*OBJECTIVES, {"consistency": 1.0}, {"align": 0.7, "forward": 0.3}], ids=str)
+def test_cached_equals_plain(tiny_model, features, columns, objective):
+    model = tiny_model(torch.float64)
+    batch = features(model, columns(5, 1, 1))
+    plain = gradients(ObjectiveLoss(model, objective), batch)
+    for settings in ({"memory_budget": 0}, {"memory_budget": 300_000}):
+        cached = CachedObjectiveLoss(model, objective, mini_batch_size=3, **settings)
+        assert_same(plain, gradients(cached, batch))
+
+
+def test_inside_matryoshka_with_columns_left_out(tiny_model, features, columns):
+    model = tiny_model(torch.float64)
+    batch, objective = features(model, columns(5, 1, 1)), "infonce"
+    inside = [
+        gradients(MatryoshkaLoss(model, loss, [16, 8]), batch)
+        for loss in (
+            ObjectiveLoss(model, objective),
+            CachedObjectiveLoss(model, objective, mini_batch_size=2, memory_budget=0),
+        )
+    ]
+    assert_same(*inside)
+
+
+@pytest.mark.parametrize(
+    ("objective", "used"),
+    [
+        ("clear", [0, 1, 2, 3, 4, 5, 6]),
+        ("infonce", [1, 2, 3, 4]),
+        ("infonce-bridge", [0, 1, 2, 3]),
+        ("hybrid", [0, 1, 2, 3, 4]),
+        ("symmetric", [1, 2, 3, 4, 5, 6]),
+        ({"align": 1.0}, [0, 4, 5, 6]),
+    ],
+    ids=str,
+)
+def test_columns_that_count_for_nothing_are_not_embedded(tiny_model, features, columns, objective, used):
+    names = Columns(0, 1, (2, 3), 4, (5, 6))
+    assert used_columns(weights_of(objective), names) == used
+    model = tiny_model(torch.float64)
+    texts = [
+        [f"{text} {row} {place}" for row, text in enumerate(column)] for place, column in enumerate(columns(4, 2, 2))
+    ]
+    for packing in (True, False):
+        embedded = []
+        hook = model.register_forward_pre_hook(lambda _, args: embedded.append(len(args[0]["input_ids"])))  # noqa: B023
+        ObjectiveLoss(model, objective, packing=packing)(features(model, texts), None)
+        hook.remove()
+        assert sum(embedded) == 4 * len(used)
+
+
+@pytest.mark.parametrize("term", ["direct", "consistency"])
+def test_false_negatives_are_masked_in_the_other_terms_too(tiny_model, features, columns, term):
+    model = tiny_model(torch.float64)
+    texts = columns(4, 1, 1)  # rows 0 and 1 share a passage; row 2's negative is that passage
+    loss = ObjectiveLoss(model, {term: 1.0})
+    loss(features(model, texts), None)
+    q, d, n, t, _ = (nn.functional.normalize(model.encode(c, convert_to_tensor=True), dim=1) for c in texts)
+    forward, direct = (20 * anchor @ torch.cat([d, n]).T for anchor in (q, t))
+    for i, j in [(0, 1), (0, 4 + 2), (1, 0), (1, 4 + 2)]:
+        forward[i, j] = direct[i, j] = -1e9
+    expected = {
+        "direct": nn.functional.cross_entropy(direct, torch.arange(4)),
+        "consistency": nn.functional.kl_div(
+            direct.log_softmax(1), forward.log_softmax(1), reduction="batchmean", log_target=True
+        ),
+    }
+    assert loss.terms[term].item() == pytest.approx(expected[term].item(), abs=1e-9)
+
+
+def test_translations_of_the_same_query_are_no_negatives_of_each_other():
+    ids = torch.tensor([[7, 7, 8], [1, 2, 3], [4, 5, 6]])  # rows 0 and 1 ask the same in two languages
+    loss = ObjectiveLoss(nn.Identity(), {"align": 1.0}, scale=1.0, similarity_fct=dot)
+    q = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    t = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]], dtype=torch.float64)
+    value = loss._loss([q, q, t], list(ids))
+    # q t^T = [[1, 2, 0], [1, 2, 0], [0, 0, 3]], t q^T = [[1, 1, 0], [2, 2, 0], [0, 0, 3]]; 0 and 1 never meet
+    third = exp(3) / (exp(3) + 2 * exp(0))
+    to_target = -(log(share(1, 0)) + log(share(2, 0)) + log(third)) / 3
+    to_bridge = -(log(share(1, 0)) + log(share(2, 0)) + log(third)) / 3
+    assert value.item() == pytest.approx((to_target + to_bridge) / 2, abs=1e-12)
+
+
+# -- what cannot be meant ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [
+        ("infonec", "unknown objective 'infonec'; did you mean 'infonce'"),
+        ("wxyz", "there are clear, clear-no-kl"),
+        ({"foward": 1.0}, "unknown term 'foward'; did you mean 'forward'"),
+        ({"forward": -1.0}, "the weight of forward is -1"),
+        ({"forward": float("nan")}, "the weight of forward is nan"),
+        ({"forward": 0.0}, "no term has a weight"),
+        ({}, "no term has a weight"),
+    ],
+)
+def test_unknown_names_and_weights_that_are_none_are_refused(objective, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        ObjectiveLoss(nn.Identity(), objective)
+
+
+def test_weights_are_told_to_the_model_card(tiny_model):
+    config = CachedObjectiveLoss(tiny_model(), "hybrid", mini_batch_size=8).get_config_dict()
+    assert config["weights"] == {"forward": 0.5, "direct": 0.5}
+    assert config["mini_batch_size"] == 8
