@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +19,21 @@ PASSAGES = (
     Passage("shakki", "pelaa shakkia", "peli", "fi", {"section": "games", "size": 2}),
     Passage("chess-uk", "гра в шахи", "", "uk", {"section": "games"}),
 )
+
+
+@pytest.fixture(scope="session")
+def module_at() -> Callable[[Path], Any]:
+    """A function that imports a file that is in no package."""
+
+    def load(path: Path) -> Any:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="session")

@@ -112,18 +112,22 @@ def summarise(compared: Compared) -> str:
     """What moved, in a sentence or two."""
     if not compared.tuned:
         return ""
+    count = len(compared.tuned)
+    if all(moved.other == moved.hit.rank for moved in compared.tuned):
+        return f"Both models give the same {count}, in the same order."
     shown = {moved.hit.id for moved in compared.base}
     new = sum(moved.hit.id not in shown for moved in compared.tuned)
-    count = len(compared.tuned)
+    if new == 0:
+        which = f"Both models give the same {count}, in another order."
+    elif new == count:
+        which = f"None of the tuned model’s first {count} are among the base model’s."
+    else:
+        which = f"{new} of the tuned model’s first {count} {'is' if new == 1 else 'are'} not among the base model’s."
     first = compared.tuned[0].other
-    if new == 0 and all(moved.other == moved.hit.rank for moved in compared.tuned):
-        return f"Both models give the same {count}, in the same order."
-    where = "beyond the first hundred" if first is None else "first, too" if first == 1 else f"at place {first}"
-    many = "None" if new == 0 else "All" if new == count else str(new)
-    return (
-        f"{many} of the tuned model’s {count} {'is' if new == 1 else 'are'} new to the first {count}. "
-        f"Its best passage was {where} with the base model."
-    )
+    if first == 1:
+        return f"{which} The best passage is the same."
+    place = f"beyond place {DEPTH}" if first is None else f"at place {first}"
+    return f"{which} Its best passage was {place} with the base model."
 
 
 def short_name(path: str) -> str:
@@ -150,7 +154,7 @@ def _moved_row(moved: Moved, query: str, *, tuned: bool) -> Row:
     if moved.other is None:
         move, words = ("new", "new") if tuned else ("gone", "gone")
     elif moved.other == moved.hit.rank:
-        move, words = "same", "same place"
+        move, words = "same", "same"
     else:
         better = (moved.other > moved.hit.rank) == tuned
         move, words = "up" if better else "down", f"{verb} {moved.other}"

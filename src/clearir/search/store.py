@@ -36,7 +36,7 @@ CHUNK = 65_536
 #: passages up to which every vector is compared. LanceDB reads 10,000 in about 10 ms.
 EXACT_BELOW = 10_000
 #: candidates that are ranked again by their full vectors, for each one asked for
-REFINE = 10
+REFINE = 4
 ROWS_A_PARTITION = 8192
 _MOST_REFINED = 500
 MIN_RECALL = 0.99
