@@ -54,6 +54,22 @@ def test_overrides_reach_nested_keys_and_are_yaml(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("loss", "weights"),
+    [
+        ({}, {"forward": 1 - 0.4 - 0.2, "reverse": 0.4, "kl": 0.2}),
+        ({"alpha": 0.3, "beta": 0.1}, {"forward": 1 - 0.3 - 0.1, "reverse": 0.3, "kl": 0.1}),
+        ({"objective": "clear-no-kl", "alpha": 0.3}, {"forward": 0.7, "reverse": 0.3}),
+        ({"objective": "infonce"}, {"direct": 1.0}),
+        ({"weights": {"forward": 0.3, "consistency": 0.1}}, {"forward": 0.3, "consistency": 0.1}),
+    ],
+)
+def test_the_weights_of_the_terms(tmp_path, loss, weights):
+    recipe = load_recipe(write(tmp_path, {**MINIMAL, "loss": loss}))
+    assert recipe.loss.term_weights() == pytest.approx(weights)
+    assert load_recipe(write(tmp_path, dump_recipe(recipe))) == recipe
+
+
+@pytest.mark.parametrize(
     ("content", "overrides", "words"),
     [
         ({**MINIMAL, "trian": {}}, [], "unknown key 'trian'; did you mean 'train'?"),
@@ -62,6 +78,11 @@ def test_overrides_reach_nested_keys_and_are_yaml(tmp_path):
         ({**MINIMAL, "train": {"batch_size": 0}}, [], "train.batch_size: "),
         ({**MINIMAL, "train": {"batch_size": "many"}}, [], "train.batch_size: "),
         ({**MINIMAL, "loss": {"alpha": 0.9, "beta": 0.3}}, [], "alpha + beta is over 1"),
+        ({**MINIMAL, "loss": {"objective": "infonec"}}, [], "unknown objective 'infonec'; did you mean 'infonce'?"),
+        ({**MINIMAL, "loss": {"weights": {"foward": 1}}}, [], "unknown term 'foward'; did you mean 'forward'?"),
+        ({**MINIMAL, "loss": {"objective": "hybrid", "alpha": 0.3}}, [], "alpha and beta are weights of the objective"),
+        ({**MINIMAL, "loss": {"objective": "hybrid", "weights": {"kl": 1}}}, [], "leave one of them out"),
+        ({**MINIMAL, "study": {"objectives": []}}, [], "study.objectives"),
         ({**MINIMAL, "data": {"test": {"de": "x"}}}, [], "data.test"),
         ("name: [unclosed", [], ": not YAML (expected"),
         ("- a\n- b\n", [], "a recipe is a mapping"),

@@ -105,6 +105,14 @@ def test_the_logged_loss_is_the_weighted_sum_of_its_terms(tiny_model_path, tmp_p
         assert entry["loss"] == pytest.approx(expected, abs=1e-3)
 
 
+def test_other_objectives_log_their_own_terms(tiny_model_path, tmp_path):
+    loss = LossSettings(cached=False, weights={"forward": 0.3, "direct": 0.7})
+    record = train(draw_rows(sample(30), SHORT, 0), str(tiny_model_path), tmp_path / "model", SHORT, loss)
+    for entry in record["log"]:
+        assert entry["loss"] == pytest.approx(0.3 * entry["forward"] + 0.7 * entry["direct"], abs=1e-3)
+        assert "kl" not in entry
+
+
 def test_cached_and_plain_training_give_the_same_model(still_model_path, tmp_path):
     rows = draw_rows(sample(30), SHORT, 0)
     train(rows, str(still_model_path), tmp_path / "plain", SHORT, PLAIN)

@@ -25,6 +25,7 @@ from clearir.settings import (
     PromptSettings,
     SearchExample,
     Settings,
+    StudySettings,
     TrainSettings,
     TranslateSettings,
 )
@@ -45,6 +46,7 @@ class Recipe(Settings):
         decontaminate: evaluation sets whose texts are not to be trained on: a table, a folder, a suite's name, or
             ``NAME:FOLDER`` for a suite's local copy.
         data: see `DataSettings`; and so on.
+        study: what `clearir study` compares; see `StudySettings`.
         searches: queries that the end of the run answers before and after.
     """
 
@@ -62,6 +64,7 @@ class Recipe(Settings):
     train: TrainSettings = TrainSettings()
     prompts: PromptSettings = PromptSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    study: StudySettings = StudySettings()
     searches: tuple[SearchExample, ...] = ()
 
 

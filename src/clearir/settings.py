@@ -16,6 +16,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+#: the objectives that take ``alpha`` and ``beta``
+CLEAR, CLEAR_NO_KL = "clear", "clear-no-kl"
+
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -84,11 +87,18 @@ class LossSettings(Settings):
     """The loss; see `clearir.losses`.
 
     Attributes:
+        objective: a name in `clearir.losses.objectives.OBJECTIVES`: clear, clear-no-kl, infonce, infonce-bridge,
+            hybrid, symmetric.
+        weights: in place of a named objective, the weight of each term of `clearir.losses.objectives.TERMS`.
+        alpha: of clear and clear-no-kl.
+        beta: of clear.
         cached: `CachedCLEARLoss`: any batch size in the memory of ``mini_batch_size`` texts.
         memory_budget: bytes that the cached loss may keep graphs in; None: half of what is free. Two runs are equal to
             the last bit only if they keep the same graphs, so give a number where that matters.
     """
 
+    objective: str = CLEAR
+    weights: dict[str, float] | None = None
     alpha: Share = 0.4
     beta: Share = 0.2
     scale: Annotated[float, Field(gt=0)] = 20.0
@@ -104,6 +114,38 @@ class LossSettings(Settings):
         if self.alpha + self.beta > 1:
             raise ValueError("alpha + beta is over 1; the forward term gets what is left (0.4 and 0.2 in the paper)")
         return self
+
+    @model_validator(mode="after")
+    def _is_known(self) -> LossSettings:
+        if self.is_clear:
+            return self  # reading a recipe of the default needs no torch
+        if self.weights is not None and self.objective != CLEAR:
+            raise ValueError("objective and weights are two ways to say the same; leave one of them out")
+        own_weights = self.weights is not None or self.objective not in (CLEAR, CLEAR_NO_KL)
+        if own_weights and (self.alpha, self.beta) != (0.4, 0.2):
+            raise ValueError("alpha and beta are weights of the objective clear; leave them out")
+        self.term_weights()
+        return self
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether this is the default objective."""
+        return self.weights is None and self.objective == CLEAR
+
+    def term_weights(self) -> dict[str, float]:
+        """Weight of each term.
+
+        Raises:
+            ValueError: an unknown objective or term, or weights that are none.
+        """
+        from clearir.losses.clear import clear_weights
+        from clearir.losses.objectives import weights_of
+
+        if self.weights is not None:
+            return weights_of(self.weights)
+        if self.objective in (CLEAR, CLEAR_NO_KL):
+            return clear_weights(self.alpha, self.beta if self.objective == CLEAR else 0.0)
+        return weights_of(self.objective)
 
 
 class TrainSettings(Settings):
@@ -164,6 +206,23 @@ class EvaluateSettings(Settings):
     """
 
     pools: tuple[Literal["pair", "all"], ...] = ()
+
+
+class StudySettings(Settings):
+    """What `clearir study` compares.
+
+    Attributes:
+        objectives: names, or sums of terms such as ``0.3*forward+0.3*direct``. The first is what the others are
+            compared with.
+        seeds: runs of each objective. Each seed has its own split, its own draw of rows and its own negatives, the
+            same for all objectives.
+        also: suites of another domain, to see what is forgotten: a table, a folder, a suite's name, or
+            ``NAME:FOLDER`` for a suite's local copy.
+    """
+
+    objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("clear", "infonce", "hybrid")
+    seeds: Positive = 3
+    also: tuple[str, ...] = ()
 
 
 class SearchExample(Settings):

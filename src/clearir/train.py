@@ -211,19 +211,23 @@ def make_loss(network: SentenceTransformer, settings: LossSettings, num_negative
         settings: the loss's.
         num_negatives: negative passages a row.
     """
-    from clearir.losses import CachedCLEARLoss, CLEARLoss
+    from clearir.losses import CachedCLEARLoss, CachedObjectiveLoss, CLEARLoss, ObjectiveLoss
 
+    kind: tuple[type[Any], type[Any]] = (ObjectiveLoss, CachedObjectiveLoss)
+    what: dict[str, Any] = {"objective": settings.term_weights()}
+    if settings.is_clear:
+        kind, what = (CLEARLoss, CachedCLEARLoss), {"alpha": settings.alpha, "beta": settings.beta}
+    plain, cached = kind
     common: dict[str, Any] = {
-        "alpha": settings.alpha,
-        "beta": settings.beta,
+        **what,
         "scale": settings.scale,
         "num_negatives": num_negatives,
         "mask_false_negatives": settings.mask_false_negatives,
         "gather_across_devices": settings.gather_across_devices,
     }
     if not settings.cached:
-        return CLEARLoss(network, **common)
-    return CachedCLEARLoss(
+        return plain(network, **common)
+    return cached(
         network,
         **common,
         mini_batch_size=settings.mini_batch_size,
