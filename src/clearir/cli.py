@@ -302,6 +302,52 @@ def mine(
     console.print(_plain(str(out)), soft_wrap=True)
 
 
+@app.command()
+def merge(
+    base: Annotated[str, typer.Argument(help="The model before training: Hub name or folder.")],
+    tuned: Annotated[str, typer.Argument(help="The model after it.")],
+    out: Annotated[Path, typer.Option(help="Folder for the merged model.")],
+    weight: Annotated[float | None, typer.Option(help="Of the tuned model, 0 to 1, instead of choosing one.")] = None,
+    suite: Annotated[str | None, typer.Option(help="Choose on this suite (clearir suites) or folder.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The suite's local folder; without --suite, a table of rows.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Part of the suite, where it has several (dev, test).")] = None,
+    retention: Annotated[float, typer.Option(help="Share of the base's English score that has to be left.")] = 0.995,
+    query_prompt: Annotated[str | None, typer.Option(help="Before every query; default: the model's own.")] = None,
+    passage_prompt: Annotated[str | None, typer.Option(help="Before every passage.")] = None,
+    trust_remote_code: Annotated[bool, typer.Option(help="Run code that comes with a model.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Mix the weights of a model and of what was trained from it, so that English keeps its score.
+
+    On development data the mixture is chosen that finds most across languages while English stays above the bound.
+
+    Example: `clearir merge BAAI/bge-m3 runs/my-search/model --data dev.parquet --retention 0.995 --out merged`
+    """
+    from dataclasses import asdict
+
+    from clearir.encode import load_model, prompts_of
+    from clearir.errors import InputError
+    from clearir.merge import choose_weight, interpolate, save
+    from clearir.tables import show_choice
+
+    if (weight is None) == (suite is None and data is None):
+        raise InputError("give --weight, or --suite or --data with development data to choose one on")
+    _refuse_existing(out, overwrite, "--out")
+    _quiet()
+    before, after = (load_model(one, trust_remote_code=trust_remote_code) for one in (base, tuned))
+    facts: dict[str, Any] = {"base": base, "tuned": tuned}
+    if weight is None:
+        prompts = prompts_of(after, query_prompt, passage_prompt)
+        choice = choose_weight(before, after, _suite(suite, data, None, split), retention=retention, prompts=prompts)
+        show_choice(choice)
+        weight = choice.weight
+        facts["choice"] = asdict(choice)
+    save(interpolate(before, after, weight), out, {**facts, "weight": weight})
+    console.print(_plain(str(out)), soft_wrap=True)
+
+
 search_commands.register(app)
 
 

@@ -12,6 +12,7 @@ from clearir.console import clock, console
 from clearir.data.prepare import Prepared
 from clearir.evaluate.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison
 from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores
+from clearir.merge import Choice
 from clearir.report.run import Hit, Run
 from clearir.report.tables import Cell, DirectionTable, direction_table
 from clearir.report.text import language_name, p_value, percent, points, signed
@@ -152,6 +153,21 @@ def show_comparison(comparison: Comparison) -> None:
             shown.add_section()
         console.print(shown)
         console.print(escape(sentence))
+
+
+def show_choice(choice: Choice) -> None:
+    """The weights that were tried, and the one that was taken."""
+    shown = Table(title=escape(f"weight of the tuned model, on {choice.suite}: {MAIN_METRIC} x 100"))
+    across, within = f"x->{choice.language}", f"{choice.language}->{choice.language}"
+    for name in ("weight", across, within, "retention", ""):
+        shown.add_column(name, justify="right" if name else "left")
+    for one in choice.tried:
+        note = "[green]taken[/]" if one.weight == choice.weight else "" if one.kept else "[dim]below the bound[/]"
+        cells = (points(one.cross), points(one.bridge), percent(one.retention))
+        shown.add_row(f"{one.weight:g}", *cells, note)
+    console.print(shown)
+    if choice.weight == 0:
+        console.print(f"no mixture finds more while it keeps {choice.bound:.1%} of {within}: the base model is taken")
 
 
 def show_suites(rows: list[dict[str, str]]) -> None:
