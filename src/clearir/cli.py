@@ -172,7 +172,7 @@ def evaluate(
             show_mteb(f"{model} on {mteb}", run_mteb(network, mteb, prompts=prompts))
         return
     scored = _suite(suite, data, _names(languages), split)
-    paths = [out / f"{_slug(model)}.json" for model in models]
+    paths = [out / f"{name}.json" for name in _slugs(models)]
     for path in paths:
         _refuse_existing(path, overwrite, "--out")
     done = []
@@ -399,10 +399,14 @@ def _names(text: str | None) -> list[str] | None:
     return [one.strip() for one in text.split(",") if one.strip()] if text else None
 
 
-def _slug(model: str) -> str:
-    """A file name for a model: the last two parts of its name."""
-    parts = [part for part in model.replace(":", "/").split("/") if part not in ("", ".", "..")]
-    return "--".join(parts[-2:])
+def _slugs(models: list[str]) -> list[str]:
+    """A file name for each model: the last two parts of its name, numbered where that is the same."""
+    names: list[str] = []
+    for model in models:
+        parts = [part for part in model.replace(":", "/").split("/") if part not in ("", ".", "..")]
+        name = "--".join(parts[-2:])
+        names.append(f"{name}-{names.count(name) + 1}" if name in names else name)
+    return names
 
 
 def _cache() -> Path:
