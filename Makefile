@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types format bench clean
+.PHONY: help install demo search test lint types format bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,6 +27,14 @@ install: $(VENV)/.dev  ## .venv with everything that developers need
 
 demo: $(VENV)/.demo  ## train one model for German, Ukrainian and Finnish and show what it gained (under 10 minutes)
 	$(BIN)/clearir train recipes/demo.yaml
+
+search: $(VENV)/.demo  ## after the demo: index 40,000 package descriptions (10 minutes, once) and serve the search page
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[demo,ui]"
+	$(BIN)/clearir index runs/demo/model runs/demo/debian --source debian --out runs/demo/index
+	$(BIN)/clearir serve runs/demo/index
+
+bench: $(VENV)/.dev  ## time and memory of training (needs CLEARIR_DATA or ../shared/data; about 15 minutes)
+	$(BIN)/python benchmarks/training.py
 
 test: $(VENV)/.dev  ## the whole test suite, offline
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile

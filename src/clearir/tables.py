@@ -14,6 +14,7 @@ from clearir.evaluate.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLE
 from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores
 from clearir.merge import Choice
 from clearir.report.run import Hit, Run
+from clearir.report.study import Line, cells, head, note, suites
 from clearir.report.tables import Cell, DirectionTable, direction_table
 from clearir.report.text import language_name, p_value, percent, points, signed
 
@@ -48,6 +49,10 @@ def show_run(run: Run, folder: Path) -> None:
     console.print(f"model:  {escape(str(folder / 'model'))}", soft_wrap=True)
     for path in sorted(folder.glob("report.*"), reverse=True):
         console.print(f"report: {escape(str(path))}", soft_wrap=True)
+    if run.data and run.data.source == "debian":
+        command = f"clearir index {folder / 'model'} {folder / 'debian'} --source debian --out {folder / 'index'}"
+        console.print(f"search: {escape(command)}", soft_wrap=True)
+        console.print(f"        clearir serve {escape(str(folder / 'index'))}", soft_wrap=True)
 
 
 def show_prepared(prepared: Prepared) -> None:
@@ -168,6 +173,26 @@ def show_choice(choice: Choice) -> None:
     console.print(shown)
     if choice.weight == 0:
         console.print(f"no mixture finds more while it keeps {choice.bound:.1%} of {within}: the base model is taken")
+
+
+def show_study(lines: list[Line], folder: Path) -> None:
+    """Each objective on each kind of direction, beside the base model and the first objective."""
+    columns = head(lines)
+    for suite in suites(lines):
+        shown = Table(title=escape(suite), title_justify="left", box=box.SIMPLE, padding=(0, 1))
+        for name in columns:
+            shown.add_column(escape(name), justify="right" if name == "score" else "left")
+        before = None
+        for line in (line for line in lines if line.suite == suite):
+            if before not in (None, line.kind):
+                shown.add_section()
+            kind = line.kind if line.kind != before else ""
+            before = line.kind
+            shown.add_row(kind, *(escape(one) for one in cells(line, len(columns))[1:]))
+        console.print(shown)
+    console.print(note(lines))
+    for name in ("study.md", "study.png", "study.json"):
+        console.print(escape(str(folder / name)), soft_wrap=True)
 
 
 def show_suites(rows: list[dict[str, str]]) -> None:
