@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 
 import pytest
 
@@ -40,6 +42,29 @@ def test_a_failure_leaves_what_was_there(tmp_path):
         raise RuntimeError
     assert [one.name for one in folder.iterdir()] == ["kept"]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["file.txt", "folder"]
+
+
+def test_what_a_killed_process_left_is_swept_away(tmp_path):
+    child = subprocess.Popen(["true"])
+    child.wait()
+    for name in (f".folder.{child.pid}.abc", f".folder.{os.getpid()}.abc", ".folder.mine.abc"):
+        (tmp_path / name).mkdir()
+    (tmp_path / f".file.json.{child.pid}.abc.json").touch()
+    with atomic_folder(tmp_path / "folder"), atomic_file(tmp_path / "file.json"):
+        pass
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"folder", "file.json", f".folder.{os.getpid()}.abc", ".folder.mine.abc"}
+
+
+def test_a_folder_that_a_killed_process_had_taken_away_comes_back(tmp_path):
+    child = subprocess.Popen(["true"])
+    child.wait()
+    old = tmp_path / f".folder.{child.pid}.abc.old"
+    old.mkdir()
+    (old / "kept").touch()
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "folder"):
+        raise RuntimeError
+    assert (tmp_path / "folder" / "kept").exists()
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path):

@@ -7,6 +7,7 @@ with the same ones, the stage is skipped; with other ones it stops and asks for 
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -16,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from clearir.errors import InputError
 
@@ -49,11 +52,34 @@ def _umask() -> int:
     return mask
 
 
+def _prefix(path: Path) -> str:
+    return f".{path.name}.{os.getpid()}."
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes that are gone left half-written for ``path``.
+
+    One that was killed between taking the old folder away and putting the new one there left the old one as ``.old``;
+    it is put back.
+    """
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.*"):
+        process = leftover.name.removeprefix(f".{path.name}.").partition(".")[0]
+        if not process.isdigit() or psutil.pid_exists(int(process)):
+            continue
+        if leftover.suffix == ".old" and not path.exists():
+            leftover.replace(path)
+        elif leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a path beside ``path``; it takes the name ``path`` when the block ends well and vanishes when it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    _sweep(path)
+    handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     temporary.chmod(0o666 & ~_umask())  # mkstemp makes 0600; a result has the rights of any other file
@@ -68,7 +94,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Like `atomic_file` for a folder. What was at ``path`` is kept until the new folder is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    _sweep(path)
+    temporary = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
     temporary.chmod(0o777 & ~_umask())
     old = temporary.with_name(temporary.name + ".old")
     try:

@@ -163,8 +163,8 @@ def _same(one: str, other: str) -> bool:
 def _packages(file: Path, wrong: list[BadRowError]) -> list[_Package]:
     """Packages of the English file, the first of a name where several releases have it. Not those without content.
 
-    Nor the installer's tasks: hundreds of texts of one sentence ("localises the desktop in ...") that any short query in
-    a foreign language resembles.
+    Nor the installer's tasks: hundreds of texts of one sentence ("localises the desktop in ...") that any short query
+    in a foreign language resembles.
     """
     packages: dict[str, _Package] = {}
     for package in _read(file, wrong):
