@@ -9,6 +9,7 @@ import pytest
 
 COMMANDS = (
     "train",
+    "study",
     "prepare",
     "translate",
     "mine",

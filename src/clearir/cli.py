@@ -80,6 +80,35 @@ def train(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite 
 
 
 @app.command()
+def study(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    objectives: Annotated[
+        str | None, typer.Option(help="Names or sums of terms, with commas; default: the recipe's.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each objective.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Compare objectives on the same rows, steps and seeds, beside the base model.
+
+    Scores the recipe's own test rows, and for what is forgotten the suites of `study.also`. What is finished already
+    is skipped, so a stopped study goes on; another objective, seed or suite adds its own runs alone.
+
+    Example: `clearir study recipes/demo.yaml --objectives clear,infonce,hybrid --seeds 3 output=runs/study`
+    """
+    from clearir.recipe import load_recipe
+    from clearir.study import study as run_study
+    from clearir.tables import show_study
+
+    settings = load_recipe(recipe, overrides or [])
+    given = {"objectives": tuple(_names(objectives) or ()) or None, "seeds": seeds}
+    update = {key: value for key, value in given.items() if value is not None}
+    settings = settings.model_copy(update={"study": settings.study.model_copy(update=update)})
+    _quiet()
+    show_study(run_study(settings, overwrite=overwrite, say=_say), Path(settings.output))
+
+
+@app.command()
 def prepare(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite = False) -> None:
     """Make a data set for training as a recipe says: translate, filter, decontaminate, split, mine.
 

@@ -84,7 +84,7 @@ def mine_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line
     """Draw the rows that training will see and give them hard negatives: ``mined/``."""
     out = Path(recipe.output)
     settings = {
-        "rows": _stage_fingerprint(out / "rows"),
+        "rows": stage_fingerprint(out / "rows"),
         "mine": recipe.mine.model_dump(mode="json"),
         "train": recipe.train.model_dump(include={"max_steps", "epochs", "batch_size", "accumulate"})
         | {"language_temperature": recipe.train.language_temperature, "max_seq_length": recipe.train.max_seq_length},
@@ -95,19 +95,14 @@ def mine_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line
     _stage(out / "mined", settings, lambda folder: _write_mined(recipe, folder), "negatives", overwrite, say)
 
 
-def train_model(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> None:
-    """Train: ``model/``."""
+def train_model(
+    recipe: Recipe, *, folder: Path | None = None, overwrite: bool = False, say: Say = lambda line: None
+) -> None:
+    """Train on what is in ``mined/``: into ``folder``, by default ``model/``."""
     from clearir.train import train
 
     out = Path(recipe.output)
-    settings = {
-        "mined": _stage_fingerprint(out / "mined"),
-        "train": recipe.train.model_dump(mode="json"),
-        "loss": recipe.loss.model_dump(mode="json"),
-        "prompts": recipe.prompts.model_dump(),
-        "model": recipe.model,
-        "seed": recipe.seed,
-    }
+    place = folder or out / "model"
 
     def make(folder: Path) -> Mapping[str, Any]:
         record = train(
@@ -119,19 +114,31 @@ def train_model(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda li
             prompts=recipe.prompts,
             seed=recipe.seed,
             trust_remote_code=recipe.trust_remote_code,
-            work=out / ".checkpoints",
+            work=place.parent / ".checkpoints",
         )
         return {key: record[key] for key in ("seconds", "steps")}
 
-    _stage(out / "model", settings, make, "model", overwrite, say)
+    _stage(place, training_settings(recipe), make, "model", overwrite, say)
+
+
+def training_settings(recipe: Recipe) -> dict[str, Any]:
+    """Everything that the weights of the trained model depend on."""
+    return {
+        "mined": stage_fingerprint(Path(recipe.output) / "mined"),
+        "train": recipe.train.model_dump(mode="json"),
+        "loss": recipe.loss.model_dump(mode="json"),
+        "prompts": recipe.prompts.model_dump(),
+        "model": recipe.model,
+        "seed": recipe.seed,
+    }
 
 
 def score(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> None:
     """Score the base model and the trained one on the test rows, in every direction: ``scores/``."""
     out = Path(recipe.output)
     settings = {
-        "rows": _stage_fingerprint(out / "rows"),
-        "model": _stage_fingerprint(out / "model"),
+        "rows": stage_fingerprint(out / "rows"),
+        "model": stage_fingerprint(out / "model"),
         "prompts": recipe.prompts.model_dump(),
         "evaluate": recipe.evaluate.model_dump(mode="json"),
     }
@@ -177,6 +184,18 @@ def test_suite(recipe: Recipe) -> Suite:
 
     rows = read_part(Path(recipe.output) / "rows", "test")
     return Suite.from_rows(rows, recipe.name)
+
+
+def named_suite(name: str) -> Suite:
+    """An evaluation set that a recipe names: a table, a folder, a suite, or ``NAME:FOLDER``."""
+    from clearir.data.sources import tables
+    from clearir.evaluate.registry import load_suite
+    from clearir.evaluate.suites import Suite
+
+    if Path(name).is_file():
+        return Suite.from_rows(tables.read(name), name)
+    known, _, folder = name.partition(":")
+    return load_suite(known, folder or None)
 
 
 # -- what the stages do -----------------------------------------------------------------------------------------
@@ -231,16 +250,8 @@ def _read(recipe: Recipe, skipped: Counter[str]) -> Rows:
 
 
 def _texts_of(name: str) -> list[str]:
-    """All texts of an evaluation set: a table, a folder, a suite, or ``NAME:FOLDER``."""
-    from clearir.data.sources import tables
-    from clearir.evaluate.registry import load_suite
-    from clearir.evaluate.suites import Suite
-
-    if Path(name).is_file():
-        suite = Suite.from_rows(tables.read(name), name)
-    else:
-        known, _, folder = name.partition(":")
-        suite = load_suite(known, folder or None)
+    """All texts of an evaluation set; see `named_suite`."""
+    suite = named_suite(name)
     return sorted(
         {text for side in (suite.queries, suite.passages) for texts in side.values() for text in texts.values()}
     )
@@ -359,5 +370,6 @@ def _given_prompts(recipe: Recipe) -> dict[str, str] | None:
     return given or None
 
 
-def _stage_fingerprint(folder: Path) -> str:
+def stage_fingerprint(folder: Path) -> str:
+    """What a finished stage's output depends on, as one word."""
     return str(read_json(folder / MANIFEST)["fingerprint"])

@@ -1,0 +1,248 @@
+"""What a study found: runs of several objectives over several seeds -> means, intervals, a table, a picture.
+
+```python
+lines = summarise([Result.load(path) for path in folder.glob("runs/*/result.json")], ["clear", "infonce"])
+markdown_table(lines)
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clearir.artifacts import read_json, write_json
+from clearir.errors import InputError
+from clearir.report.markdown import grid
+from clearir.report.text import clean, interval, markdown, points, signed
+
+FORMAT = "clearir-study/1"
+#: the model before training, among the objectives
+BASE = "base"
+LEVEL = 0.95
+BETTER, WORSE = "better", "worse"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run: an objective with a seed.
+
+    Attributes:
+        objective: its name, or `BASE`.
+        seed: of split, draw, negatives and training.
+        kinds: suite -> kind of direction (``x->en``) -> mean, between 0 and 1.
+        directions: suite -> direction (``de->en``) -> mean.
+        settings: everything else that the run depended on.
+        steps: of the training; None for the base model.
+        seconds: that training took; likewise.
+    """
+
+    objective: str
+    seed: int
+    kinds: dict[str, dict[str, float]]
+    directions: dict[str, dict[str, float]]
+    settings: dict[str, Any] = field(default_factory=dict)
+    steps: int | None = None
+    seconds: float | None = None
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, atomically."""
+        write_json(path, {"format": FORMAT, **asdict(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> Result:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: no such file, or no result of a study.
+        """
+        document = read_json(path)
+        if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
+            raise InputError(f"{path}: not a {FORMAT} file; write one with: clearir study")
+        try:
+            return cls(**document)
+        except TypeError as error:
+            raise InputError(
+                f"{path}: a result with a part missing ({error}); delete its folder and run again"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its 95 % t-interval; no interval with one seed."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+    @property
+    def shown(self) -> str:
+        """``better`` or ``worse`` where the interval excludes 0, else nothing."""
+        if self.low is None or self.high is None:
+            return ""
+        return BETTER if self.low > 0 else WORSE if self.high < 0 else ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """An objective on one kind of direction of one suite.
+
+    Attributes:
+        suite: which.
+        kind: ``x->en`` and so on.
+        objective: its name, or `BASE`.
+        seeds: how many runs.
+        score: the mean.
+        over_base: difference to the base model, seed by seed; None for the base itself.
+        over_first: difference to the first objective, seed by seed; None for that one and for the base.
+    """
+
+    suite: str
+    kind: str
+    objective: str
+    seeds: int
+    score: Estimate
+    over_base: Estimate | None
+    over_first: Estimate | None
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and t-interval of one value a seed."""
+    from scipy.stats import t
+
+    count = len(values)
+    mean = sum(values) / count
+    if count < 2:
+        return Estimate(mean, None, None)
+    deviation = (sum((value - mean) ** 2 for value in values) / (count - 1)) ** 0.5
+    half = float(t.ppf((1 + LEVEL) / 2, count - 1)) * deviation / count**0.5
+    return Estimate(mean, mean - half, mean + half)
+
+
+def summarise(results: Iterable[Result], objectives: Sequence[str]) -> list[Line]:
+    """One line a suite, kind and objective, the base first.
+
+    Args:
+        results: of the base and all objectives, the same seeds for each.
+        objectives: in the order of the table; the first is what the others are compared with.
+
+    Raises:
+        InputError: a run is missing.
+    """
+    runs = {(one.objective, one.seed): one for one in results}
+    seeds = sorted({seed for _, seed in runs})
+    missing = [f"{name} with seed {seed}" for name in (BASE, *objectives) for seed in seeds if (name, seed) not in runs]
+    if not seeds or missing:
+        raise InputError(f"runs of the study are missing: {', '.join(missing) or 'all'}; run clearir study again")
+
+    def values(objective: str, suite: str, kind: str) -> list[float]:
+        return [runs[objective, seed].kinds[suite][kind] for seed in seeds]
+
+    def over(objective: str, other: str, suite: str, kind: str) -> Estimate:
+        pairs = zip(values(objective, suite, kind), values(other, suite, kind), strict=True)
+        return estimate([mine - theirs for mine, theirs in pairs])
+
+    return [
+        Line(
+            suite,
+            kind,
+            name,
+            len(seeds),
+            estimate(values(name, suite, kind)),
+            None if name == BASE else over(name, BASE, suite, kind),
+            None if name in (BASE, objectives[0]) else over(name, objectives[0], suite, kind),
+        )
+        for suite, kinds in runs[BASE, seeds[0]].kinds.items()
+        for kind in kinds
+        if all(kind in run.kinds[suite] for run in runs.values())
+        for name in (BASE, *objectives)
+    ]
+
+
+def suites(lines: Sequence[Line]) -> list[str]:
+    """The suites, in the order of the lines."""
+    return list(dict.fromkeys(line.suite for line in lines))
+
+
+def compared(one: Estimate | None) -> str:
+    """A difference in points, its interval, and a mark where the interval excludes 0."""
+    if one is None:
+        return ""
+    between = "" if one.low is None else f" ({interval(one.low, one.high)})"
+    return f"{signed(one.mean)}{between}" + {BETTER: " ▲", WORSE: " ▼"}.get(one.shown, "")
+
+
+def head(lines: Sequence[Line]) -> list[str]:
+    """The columns of a table of `cells`."""
+    first = next(line.objective for line in lines if line.objective != BASE)
+    columns = ["direction", "objective", "score", f"over {BASE}"]
+    return [*columns, f"over {first}"] if any(line.over_first for line in lines) else columns
+
+
+def cells(line: Line, width: int) -> list[str]:
+    """A line as text, in the columns of `head`."""
+    row = [line.kind, line.objective, points(line.score.mean), compared(line.over_base), compared(line.over_first)]
+    return row[:width]
+
+
+def note(lines: Sequence[Line]) -> str:
+    """How to read the table."""
+    seeds = lines[0].seeds
+    if seeds == 1:
+        return "nDCG@10 x 100, one seed: no interval can be given, so nothing is shown by these numbers."
+    return (
+        f"nDCG@10 x 100, means over {seeds} seeds, with 95 % t-intervals of the differences, seed by seed. "
+        "▲ and ▼ stand where the interval excludes 0; intervals are not corrected for their number."
+    )
+
+
+def to_markdown(name: str, lines: Sequence[Line], picture: str) -> str:
+    """The whole study as Markdown.
+
+    Args:
+        name: of the study.
+        lines: what `summarise` gave.
+        picture: path of the picture beside it.
+    """
+    columns = head(lines)
+    parts = [f"# {markdown(name)}", note(lines)]
+    for suite in suites(lines):
+        own = [cells(line, len(columns)) for line in lines if line.suite == suite]
+        rows = [[markdown(row[0]), markdown(row[1]), *row[2:]] for row in own]
+        parts += [f"## {markdown(suite)}", grid([markdown(one) for one in columns], rows, numbers=False)]
+    return "\n\n".join([*parts, f"![scores of each objective]({picture})"]) + "\n"
+
+
+def draw(lines: Sequence[Line], path: Path) -> None:
+    """Bars of the mean scores with their intervals over seeds, a panel a suite, as PNG."""
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    names = suites(lines)
+    objectives = list(dict.fromkeys(line.objective for line in lines))
+    figure = Figure(figsize=(1.8 + 1.1 * len(objectives), 2.7 * len(names)), dpi=150, layout="constrained")
+    width = 0.84 / len(objectives)
+    for axes, suite in zip(figure.subplots(len(names), squeeze=False)[:, 0], names, strict=True):
+        own = [line for line in lines if line.suite == suite]
+        kinds = list(dict.fromkeys(line.kind for line in own))
+        for number, objective in enumerate(objectives):
+            bars = [line.score for line in own if line.objective == objective]
+            places = [place + (number - (len(objectives) - 1) / 2) * width for place in range(len(kinds))]
+            around = [
+                [100 * (bar.mean - (bar.mean if bar.low is None else bar.low)) for bar in bars],
+                [100 * ((bar.mean if bar.high is None else bar.high) - bar.mean) for bar in bars],
+            ]
+            color = "0.7" if objective == BASE else colormaps["tab10"](number - 1)
+            axes.bar(places, [100 * bar.mean for bar in bars], width * 0.92, color=color, label=clean(objective, 40))
+            if lines[0].seeds > 1:
+                axes.errorbar(places, [100 * bar.mean for bar in bars], around, fmt="none", ecolor="0.2", elinewidth=1)
+        axes.set_xticks(range(len(kinds)), kinds)
+        axes.set_title(clean(suite, 60), loc="left", parse_math=False)
+        axes.set_ylabel("nDCG@10 x 100")
+        axes.set_ylim(0, min(axes.get_ylim()[1], 105))
+        axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
+    figure.savefig(path, format="png", metadata={"Software": None})

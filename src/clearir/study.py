@@ -1,0 +1,231 @@
+"""Several objectives on the same rows, steps and seeds, beside the base model: which one serves this data?
+
+```
+<output>/seeds/0/            rows, mined negatives and sizes of a seed, shared by all objectives
+<output>/runs/clear-0/       model/, a folder of scores a suite, and result.json: settings and means
+<output>/runs/base-0/        the model before training
+<output>/study.json          means and intervals
+<output>/study.md, .png      the same to read and to look at
+```
+
+What is finished is skipped, so a study goes on where it was stopped. A run's ``model/`` can be deleted when its
+``result.json`` is there; another seed, objective or suite adds its own runs alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from clearir import pipeline
+from clearir.artifacts import MANIFEST, atomic_file, fingerprint, is_finished, read_json, run_stage, write_json
+from clearir.errors import InputError
+from clearir.recipe import Recipe
+from clearir.report.study import BASE, Line, Result, draw, summarise, to_markdown
+from clearir.settings import CLEAR, CLEAR_NO_KL, LossSettings
+
+if TYPE_CHECKING:
+    from clearir.evaluate.suites import Suite
+
+#: the recipe's own test rows, among the suites
+TEST = "in domain"
+#: what of a recipe a run of a study depends on, besides the rows
+_SETTINGS = {"model", "train", "prompts", "mine"}
+
+
+def study(recipe: Recipe, *, overwrite: bool = False, say: pipeline.Say = lambda line: None) -> list[Line]:
+    """Run what is not done yet of a recipe's study, and write its table and picture.
+
+    Args:
+        recipe: rows, training and ``study``: objectives, seeds and suites of other domains.
+        overwrite: replace outputs that a different recipe made.
+        say: gets a line at the beginning and end of each stage.
+
+    Raises:
+        InputError: an unknown objective or suite, no test rows, or an output folder that holds something else.
+    """
+    losses = {name: loss_of(recipe.loss, name) for name in _labels(recipe.study.objectives)}
+    also = {name: pipeline.named_suite(name) for name in recipe.study.also}
+    out = Path(recipe.output)
+    results = []
+    for seed in range(recipe.seed, recipe.seed + recipe.study.seeds):
+        shared = _of_seed(recipe, seed)
+        pipeline.prepare_rows(shared, overwrite=overwrite, say=say)
+        pipeline.mine_rows(shared, overwrite=overwrite, say=say)
+        suites = {TEST: pipeline.test_suite(shared), **also}
+        for name, loss in {BASE: None, **losses}.items():
+            run = _Run(out / "runs" / f"{_slug(name)}-{seed}", name, shared, loss, overwrite, say)
+            results.append(run.result(suites))
+    lines = summarise(results, list(losses))
+    write_json(out / "study.json", [asdict(line) for line in lines])
+    with atomic_file(out / "study.png") as temporary:
+        draw(lines, temporary)
+    with atomic_file(out / "study.md") as temporary:
+        temporary.write_text(to_markdown(recipe.name, lines, "study.png"), encoding="utf-8")
+    return lines
+
+
+def loss_of(settings: LossSettings, objective: str) -> LossSettings:
+    """The settings of a loss with another objective.
+
+    Args:
+        settings: scale, mini-batches and so on; ``alpha`` and ``beta`` stay where the objective has them.
+        objective: a name, or a sum of terms such as ``0.3*forward+0.3*direct``.
+
+    Raises:
+        InputError: an unknown objective or term, or a sum that is none.
+    """
+    kept = settings.model_dump(exclude={"objective", "weights"})
+    if objective not in (CLEAR, CLEAR_NO_KL):
+        del kept["alpha"], kept["beta"]
+    try:
+        if "*" in objective:
+            return LossSettings(**kept, weights=_sum_of_terms(objective))
+        return LossSettings(**kept, objective=objective)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise InputError(f"objectives: {message}") from error
+
+
+def _sum_of_terms(text: str) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for part in text.split("+"):
+        weight, _, term = (one.strip() for one in part.partition("*"))
+        try:
+            weights[term] = float(weight)
+        except ValueError as error:
+            raise InputError(
+                f"objectives: {part.strip()!r} is no WEIGHT*TERM; write e.g. 0.3*forward+0.3*direct"
+            ) from error
+    return weights
+
+
+def _labels(objectives: tuple[str, ...]) -> list[str]:
+    return list(dict.fromkeys(name.replace(" ", "") for name in objectives))
+
+
+def _slug(objective: str) -> str:
+    return objective.replace("*", "")
+
+
+def _of_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe of what all objectives share."""
+    from clearir.data.sources import debian
+
+    data = recipe.data
+    if data.source == "debian" and data.path is None:  # fetched once, not once a seed
+        path = Path(recipe.output) / "debian"
+        debian.fetch(path, data.languages or [])
+        data = data.model_copy(update={"path": str(path)})
+    output = str(Path(recipe.output) / "seeds" / str(seed))
+    return recipe.model_copy(update={"data": data, "seed": seed, "output": output})
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One objective with one seed.
+
+    Attributes:
+        folder: of the run.
+        objective: its name, or `BASE`.
+        shared: recipe of the seed's rows and negatives.
+        loss: None for the base.
+        overwrite: replace outputs of other settings.
+        say: gets a line a stage.
+    """
+
+    folder: Path
+    objective: str
+    shared: Recipe
+    loss: LossSettings | None
+    overwrite: bool
+    say: pipeline.Say
+
+    def result(self, suites: Mapping[str, Suite]) -> Result:
+        """Train and score what is not done yet; write and return ``result.json``."""
+        found = {name: self._scored(name, suite) for name, suite in suites.items()}
+        training = found[TEST]["training"] or {}
+        result = Result(
+            objective=self.objective,
+            seed=self.shared.seed,
+            kinds={name: one["kinds"] for name, one in found.items()},
+            directions={name: one["directions"] for name, one in found.items()},
+            settings=self.shared.model_dump(mode="json", include=_SETTINGS)
+            | {"loss": None if self.loss is None else self.loss.model_dump(mode="json")}
+            | {"weights": None if self.loss is None else self.loss.term_weights()},
+            steps=training.get("steps"),
+            seconds=training.get("seconds"),
+        )
+        result.save(self.folder / "result.json")
+        return result
+
+    def _scored(self, name: str, suite: Suite) -> dict[str, Any]:
+        """Means of a suite, from its folder if they are there."""
+        folder = self.folder / ("scores" if name == TEST else f"scores-{fingerprint(name)[:8]}")
+        trained = None if self.loss is None else pipeline.training_settings(self._recipe)
+        settings = {
+            "stage": "study",
+            "suite": name,
+            "texts": suite.hash,
+            "training": trained,
+            "model": self.shared.model,
+            "prompts": self.shared.prompts.model_dump(),
+            "max_seq_length": self.shared.train.max_seq_length,
+        }
+        if not is_finished(folder, settings):
+            run_stage(folder, settings, self._scoring(suite), overwrite=self.overwrite)
+            self.say(f"{self.objective}, seed {self.shared.seed}, {name}: written to {folder}")
+        found: dict[str, Any] = read_json(folder / MANIFEST)["result"]
+        return found
+
+    def _scoring(self, suite: Suite) -> Callable[[Path], Mapping[str, Any]]:
+        from clearir.encode import prompts_of
+        from clearir.evaluate.matrix import evaluate
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            network, prompts = self._network, self.shared.prompts
+            # Of all models only the base is asked for the same texts again, once a seed.
+            cache = self.folder.parent / ".cache" if self.loss is None else None
+            scores = evaluate(
+                network,
+                suite,
+                name=self.objective,
+                prompts=prompts_of(network, prompts.query, prompts.passage),
+                cache=cache,
+            )
+            scores.save(folder / "scores.json")
+            return {
+                "kinds": scores.summary(),
+                "directions": {name: direction.mean() for name, direction in scores.directions.items()},
+                "training": None if self.loss is None else read_json(self._model / MANIFEST)["result"],
+            }
+
+        return make
+
+    @property
+    def _model(self) -> Path:
+        return self.folder / "model"
+
+    @property
+    def _recipe(self) -> Recipe:
+        return self.shared.model_copy(update={"loss": self.loss})
+
+    @cached_property
+    def _network(self) -> Any:
+        """The model, trained now if it is not there."""
+        from clearir.encode import load_model
+
+        name = self.shared.model
+        if self.loss is not None:
+            pipeline.train_model(self._recipe, folder=self._model, overwrite=self.overwrite, say=self.say)
+            name = str(self._model.resolve())
+        return load_model(
+            name,
+            max_seq_length=self.shared.train.max_seq_length,
+            trust_remote_code=self.shared.trust_remote_code,
+        )

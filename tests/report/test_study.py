@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from math import sqrt
+
+import pytest
+
+from clearir.errors import InputError
+from clearir.report.study import BASE, Result, draw, estimate, head, note, summarise, to_markdown
+
+T_2 = 4.302652729911275  # 97.5 % quantile of Student's t with 2 degrees of freedom
+
+
+def result(objective: str, seed: int, *values: float) -> Result:
+    kinds = dict(zip(("en->en", "x->en"), values, strict=True))
+    return Result(objective, seed, {"in domain": kinds}, {"in domain": kinds})
+
+
+RESULTS = [
+    result(BASE, 0, 0.80, 0.40),
+    result(BASE, 1, 0.82, 0.41),
+    result(BASE, 2, 0.81, 0.42),
+    result("clear", 0, 0.81, 0.60),
+    result("clear", 1, 0.80, 0.62),
+    result("clear", 2, 0.82, 0.61),
+    result("a|b", 0, 0.70, 0.61),
+    result("a|b", 1, 0.71, 0.63),
+    result("a|b", 2, 0.72, 0.62),
+]
+
+
+def test_the_interval_is_students_t():
+    deviation = sqrt(((-0.1) ** 2 + 0**2 + 0.1**2) / 2)
+    found = estimate([0.1, 0.2, 0.3])
+    assert found.mean == pytest.approx(0.2)
+    assert found.low == pytest.approx(0.2 - T_2 * deviation / sqrt(3))
+    assert found.high == pytest.approx(0.2 + T_2 * deviation / sqrt(3))
+    assert found.shown == ""
+    assert estimate([0.2, 0.2, 0.2]).shown == "better"
+    assert estimate([-0.2, -0.21, -0.2]).shown == "worse"
+
+
+def test_one_seed_shows_nothing():
+    found = estimate([0.5])
+    assert (found.mean, found.low, found.high, found.shown) == (0.5, None, None, "")
+    assert "one seed" in note(summarise([RESULTS[0], RESULTS[3]], ["clear"]))
+
+
+def test_differences_are_taken_seed_by_seed():
+    lines = {(line.kind, line.objective): line for line in summarise(RESULTS, ["clear", "a|b"])}
+    assert list(lines) == [(kind, name) for kind in ("en->en", "x->en") for name in (BASE, "clear", "a|b")]
+    assert lines["x->en", BASE].over_base is None
+    assert lines["x->en", "clear"].over_first is None
+    clear = lines["x->en", "clear"].over_base
+    assert clear.mean == pytest.approx((0.20 + 0.21 + 0.19) / 3)
+    assert clear.high - clear.mean == pytest.approx(T_2 * 0.01 / sqrt(3))
+    assert clear.shown == "better"
+    assert lines["en->en", "clear"].over_base.shown == ""  # +1, -2, +1 points
+    assert lines["en->en", "a|b"].over_base.shown == "worse"
+    other = lines["x->en", "a|b"].over_first
+    assert other.mean == pytest.approx(0.01)
+    assert other.shown == "better"
+
+
+def test_a_run_that_is_missing_is_named():
+    with pytest.raises(InputError, match="clear with seed 1"):
+        summarise([one for one in RESULTS if (one.objective, one.seed) != ("clear", 1)], ["clear"])
+
+
+def test_markdown_and_picture(tmp_path):
+    lines = summarise(RESULTS, ["clear", "a|b"])
+    text = to_markdown("one_study", lines, "study.png")
+    assert "# one\\_study" in text
+    assert "a\\|b" in text
+    assert "61.0" in text
+    assert head(lines)[-1] == "over clear"
+    row = next(line for line in text.splitlines() if "clear" in line and "61.0" in line)
+    assert "+20.0 (" in row
+    assert "▲" in row
+    draw(lines, tmp_path / "study.png")
+    assert (tmp_path / "study.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_result_survives_being_written_and_read(tmp_path):
+    RESULTS[0].save(tmp_path / "result.json")
+    assert Result.load(tmp_path / "result.json") == RESULTS[0]
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(InputError, match="clearir study"):
+        Result.load(tmp_path / "other.json")
