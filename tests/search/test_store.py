@@ -57,6 +57,15 @@ def test_rows_come_back_nearest_first_whatever_the_chunks(tmp_path):
     assert rows[0]["text"] == f"text {order[0]}"
 
 
+def test_rows_come_in_the_order_of_their_ids(tmp_path):
+    table = write(tmp_path, [Passage(str(i), f"text {i}") for i in range(25)], unit(25), chunk=10)
+    ids = store.nearest_ids(table, unit(1, seed=1)[0], 5)
+    assert [row["id"] for row in store.rows_of(table, ids, ["id"])] == [
+        row["id"] for row in store.nearest(table, unit(1, seed=1)[0], 5, ["id"])
+    ]
+    assert store.rows_of(table, [], ["id"]) == []
+
+
 def test_values_of_mixed_kinds_are_kept_as_text(tmp_path):
     passages = [Passage("1", "a", fields={"n": 1, "m": 1}), Passage("2", "b", fields={"n": "two", "m": 0.5})]
     table = write(tmp_path, passages, unit(2))
@@ -70,7 +79,8 @@ def test_words_are_found_in_any_script_and_in_title_and_text(tmp_path):
     table = write(tmp_path, passages, unit(5))
     store.index_texts(table)
     for query, right in {"шахи": "0", "東京": "1", "ง่าย": "2", "luks": "3", "uberschrift": "4"}.items():
-        assert [row["id"] for row in store.matching(table, query, 3, ["id"])] == [right]
+        found = store.rows_of(table, store.matching_ids(table, query, 3), ["id"])
+        assert [row["id"] for row in found] == [right]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +89,7 @@ def test_words_are_found_in_any_script_and_in_title_and_text(tmp_path):
 def test_a_query_for_words_has_no_syntax(tmp_path, query):
     table = write(tmp_path, [Passage("1", "chess")], unit(1))
     store.index_texts(table)
-    assert store.matching(table, query, 3, ["id"]) == []
+    assert store.matching_ids(table, query, 3) == []
 
 
 def test_recall_of_the_approximate_index_on_vectors_without_structure(tmp_path):

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clearir.errors import InputError
 from clearir.report.text import clean
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
 
+T = TypeVar("T")
 MAX_K = 1000
 #: constant of reciprocal rank fusion (Cormack et al., SIGIR 2009)
 RRF_K = 60
@@ -93,6 +94,7 @@ class Searcher:
         self._lock = threading.Lock()  # a tokenizer serves one thread at a time, and two batches at once gain nothing
         self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._names = {field.column: field.name for field in info.fields}
+        self._columns = ["id", "title", "text", "language", *self._names]
 
     @classmethod
     def open(
@@ -189,20 +191,22 @@ class Searcher:
         return found
 
     def _by_meaning(self, vector: NDArray[np.float32], k: int, where: Any) -> list[Hit]:
-        columns = ["id", "title", "text", "language", *self._names]
-        rows = store.nearest(self._table, vector, k, columns, probes=self.info.probes, where=where)
+        rows = store.nearest(self._table, vector, k, self._columns, probes=self.info.probes, where=where)
         return [self._hit(rank, row) for rank, row in enumerate(rows, start=1)]
 
     def _fused(self, query: str, vector: NDArray[np.float32], k: int, where: Any) -> list[Hit]:
         depth = max(k, DEPTH)
-        hits = {hit.id: hit for hit in self._by_meaning(vector, depth, where)}
-        columns = ["id", "title", "text", "language", "vector", *self._names]
-        matches = store.matching(self._table, query, depth, columns, where=where)
-        for rank, row in enumerate(matches, start=1):
+        near = store.nearest_ids(self._table, vector, depth, probes=self.info.probes, where=where)
+        matching = store.matching_ids(self._table, query, depth, where=where)
+        ranks = {row_id: rank for rank, row_id in enumerate(matching, start=1)}
+        best = fuse(near, matching)[:k]
+        rows = store.rows_of(self._table, best, [*self._columns, "vector"])
+        for row in rows:
             row["_score"] = float(vector.dot(row.pop("vector")))
-            hits[row["id"]] = replace(hits.get(row["id"]) or self._hit(0, row), words=rank)
-        order = fuse([hit.id for hit in hits.values() if hit.rank], [row["id"] for row in matches])
-        return [replace(hits[identity], rank=rank) for rank, identity in enumerate(order[:k], start=1)]
+        return [
+            replace(self._hit(rank, row), words=ranks.get(row_id))
+            for rank, (row_id, row) in enumerate(zip(best, rows, strict=True), start=1)
+        ]
 
     def _hit(self, rank: int, row: dict[str, Any]) -> Hit:
         return Hit(
@@ -216,13 +220,13 @@ class Searcher:
         )
 
 
-def fuse(*rankings: Sequence[str]) -> list[str]:
-    """Reciprocal rank fusion: an id's score is the sum of 1 / (60 + rank) over the rankings that have it."""
-    scores: dict[str, float] = {}
+def fuse(*rankings: Sequence[T]) -> list[T]:
+    """Reciprocal rank fusion: the score of one is the sum of 1 / (60 + rank) over the rankings that have it."""
+    scores: dict[T, float] = {}
     for ranking in rankings:
-        for rank, identity in enumerate(ranking, start=1):
-            scores[identity] = scores.get(identity, 0.0) + 1 / (RRF_K + rank)
-    return sorted(scores, key=lambda identity: -scores[identity])  # stable: the first ranking decides ties
+        for rank, one in enumerate(ranking, start=1):
+            scores[one] = scores.get(one, 0.0) + 1 / (RRF_K + rank)
+    return sorted(scores, key=lambda one: -scores[one])  # stable: the first ranking decides ties
 
 
 def compare(

@@ -38,7 +38,7 @@ EXACT_BELOW = 10_000
 #: candidates that are ranked again by their full vectors, for each one asked for
 REFINE = 4
 ROWS_A_PARTITION = 8192
-_MOST_REFINED = 500
+_MOST_REFINED = 200
 MIN_RECALL = 0.99
 _RECALL_QUERIES = 100
 
@@ -209,27 +209,37 @@ def nearest(
         probes: partitions to look into; None: compare with every vector.
         where: condition on the rows; see `clearir.search.filters`.
     """
-    search = table.search(vector, vector_column_name="vector").distance_type("cosine").limit(k)
-    refine = max(2, min(REFINE, _MOST_REFINED // k))
-    search = search.bypass_vector_index() if probes is None else search.nprobes(probes).refine_factor(refine)
-    if where is not None:
-        search = search.where(where)
+    search = _by_vector(table, vector, k, probes, where)
     rows: list[dict[str, Any]] = search.select([*columns, "_distance"]).to_list()
     for row in rows:
         row["_score"] = 1 - row.pop("_distance")
     return rows
 
 
-def matching(table: Any, query: str, k: int, columns: Sequence[str], *, where: Any = None) -> list[dict[str, Any]]:
-    """The k rows whose title and text match the words of ``query`` best (BM25), best first."""
+def nearest_ids(
+    table: Any, vector: NDArray[np.float32], k: int, *, probes: int | None = None, where: Any = None
+) -> list[int]:
+    """Row ids of what `nearest` finds."""
+    search = _by_vector(table, vector, k, probes, where)
+    return _row_ids(search.with_row_id(True).select(["_distance"]))
+
+
+def matching_ids(table: Any, query: str, k: int, *, where: Any = None) -> list[int]:
+    """Row ids of the k rows whose title and text match the words of ``query`` best (BM25), best first."""
     from lancedb.query import MultiMatchQuery
 
     words = MultiMatchQuery(query, ["title", "text"])  # type: ignore[call-arg]  # pydantic's defaults
     search = table.search(words, query_type="fts").limit(k)
     if where is not None:
         search = search.where(where)
-    rows: list[dict[str, Any]] = search.select([*columns, "_score"]).to_list()
-    return rows
+    return _row_ids(search.with_row_id(True).select(["_score"]))
+
+
+def rows_of(table: Any, row_ids: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows with these ids, in this order."""
+    found = table.take_row_ids(list(row_ids)).with_row_id().select(list(columns)).to_list() if row_ids else []
+    rows = {row.pop("_rowid"): row for row in found}
+    return [rows[one] for one in row_ids]
 
 
 def value_counts(table: Any, column: str, most: int) -> dict[str, int] | None:
@@ -243,6 +253,18 @@ def value_counts(table: Any, column: str, most: int) -> dict[str, int] | None:
         if len(counts) > most:
             return None
     return dict(counts.most_common())
+
+
+def _by_vector(table: Any, vector: NDArray[np.float32], k: int, probes: int | None, where: Any) -> Any:
+    search = table.search(vector, vector_column_name="vector").distance_type("cosine").limit(k)
+    refine = max(2, min(REFINE, _MOST_REFINED // k))
+    search = search.bypass_vector_index() if probes is None else search.nprobes(probes).refine_factor(refine)
+    return search if where is None else search.where(where)
+
+
+def _row_ids(search: Any) -> list[int]:
+    found: list[int] = search.to_arrow()["_rowid"].to_pylist()
+    return found
 
 
 def _kind(value: Value) -> Kind:
