@@ -29,7 +29,7 @@ Features = dict[str, Any]
 Range = tuple[int, int]
 
 # On a CPU larger chunks are slower (their activations leave the cache), and hold more memory (docs/performance.md).
-TOKENS_A_CPU_CHUNK = 1024
+TOKENS_A_CPU_CHUNK = 2048
 # Of a chunk's budget: one more chunk costs about what computing this much padding does.
 PADDING_SHARE = 1 / 16
 

@@ -1,0 +1,158 @@
+"""The ways to compute the same step, and one process that runs one of them and measures it."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.losses.gradcache import RandContext
+from sentence_transformers.sentence_transformer.losses import CachedMultipleNegativesRankingLoss
+
+from clearir import CachedCLEARLoss, CLEARLoss
+from common import matrix_product_rate, minilm, work
+
+Features = list[dict[str, Any]]
+
+NAMES = {
+    "column-wise": "(a) column-wise, cached",
+    "theirs": "(b) CachedMultipleNegativesRankingLoss",
+    "plain": "(c) CLEARLoss",
+    "cached": "(d) CachedCLEARLoss, ample budget",
+    "cached, same memory": "(d) CachedCLEARLoss, budget (a)'s peak",
+    "cached, no budget": "(d) CachedCLEARLoss, budget 0",
+}
+
+
+def column_wise(model: SentenceTransformer, features: Features, mini_batch: int = 32) -> torch.Tensor:
+    """Gradient caching with each column padded by itself: the cost model of the authors' code, weighted rightly."""
+    chunks = [
+        {key: value[i : i + mini_batch] if isinstance(value, torch.Tensor) else value for key, value in column.items()}
+        for column in features
+        for i in range(0, len(column["input_ids"]), mini_batch)
+    ]
+    embeddings, states = [], []
+    with torch.no_grad():
+        for chunk in chunks:
+            states.append(RandContext(*chunk.values()))
+            embeddings.append(model(dict(chunk))["sentence_embedding"].requires_grad_())
+    a_column = len(chunks) // len(features)
+    columns = [torch.cat(embeddings[i : i + a_column]) for i in range(0, len(chunks), a_column)]
+    loss = CLEARLoss(model, mask_false_negatives=False).compute_loss_from_embeddings(columns)
+    loss.backward()
+    for chunk, state, embedding in zip(chunks, states, embeddings, strict=True):
+        with state:
+            model(dict(chunk))["sentence_embedding"].backward(embedding.grad)
+    return loss.detach()
+
+
+def step(way: str, model: SentenceTransformer, budget: int | None) -> Callable[[Features], torch.Tensor]:
+    """Loss and gradients of a batch, computed in a way of `NAMES`."""
+    if way == "column-wise":
+        return lambda features: column_wise(model, features)
+    if way == "theirs":
+        loss: Any = CachedMultipleNegativesRankingLoss(model, mini_batch_size=32)
+    elif way == "plain":
+        loss = CLEARLoss(model, mask_false_negatives=False)
+    else:
+        loss = CachedCLEARLoss(model, mask_false_negatives=False, memory_budget=budget)
+
+    def run(features: Features) -> torch.Tensor:
+        value = loss(features, None)
+        value.backward()
+        return value.detach()
+
+    return run
+
+
+def load(attention: str, attention_dropout: float | None, dropout: float | None) -> SentenceTransformer:
+    """MiniLM in training mode. None leaves a dropout as the model was saved with."""
+    changes = {"attention_probs_dropout_prob": attention_dropout, "hidden_dropout_prob": dropout}
+    return SentenceTransformer(
+        minilm(),
+        device="cpu",
+        model_kwargs={"attn_implementation": attention},
+        config_kwargs={key: value for key, value in changes.items() if value is not None},
+    ).train()
+
+
+def measure(model: SentenceTransformer, way: str, columns: list[list[str]], length: int, budget: int | None) -> dict:
+    """One step: seconds, peak of resident memory over what was there before, tokens that went forward."""
+    model.max_seq_length = length
+    features = [model.preprocess(column) for column in columns]
+    need = work(model, features)
+    forward = 0
+
+    def count(_: Any, inputs: tuple[dict[str, Any], ...]) -> None:
+        nonlocal forward
+        forward += inputs[0]["input_ids"].numel()
+
+    run = step(way, model, budget)
+    model.zero_grad(set_to_none=False)
+    rate = matrix_product_rate()
+    hook = model.register_forward_pre_hook(count)
+    before = _reset_peak()
+    cpu, begin = time.process_time(), time.perf_counter()
+    loss = run([dict(column) for column in features])
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
+    peak = _peak() - before
+    hook.remove()
+    rate = (rate + matrix_product_rate()) / 2
+    return {
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "peak_bytes": peak,
+        "forward_tokens": forward,
+        "real_tokens": need.real_tokens,
+        "distinct_tokens": need.distinct_tokens,
+        "flop_share": need.flop / seconds / rate,
+        "matrix_product_rate": rate,
+        "loss": float(loss),
+    }
+
+
+def gradients(model: SentenceTransformer, way: str, columns: list[list[str]], length: int, budget: int | None) -> Any:
+    """All gradients of a batch in one row, dropout off."""
+    model.max_seq_length = length
+    model.eval()
+    model.zero_grad(set_to_none=False)
+    step(way, model, budget)([model.preprocess(column) for column in columns])
+    model.train()
+    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).numpy()
+
+
+def serve(connection: Connection, threads: int, model_settings: dict[str, Any]) -> None:
+    """Answer requests until None comes: one process a way, so that none inherits another's memory."""
+    torch.set_num_threads(threads)
+    model = load(**model_settings)
+    measure(model, "plain", [["warm up"] * 2] * 3, 64, None)  # gradients and buffers are there from now on
+    connection.send("ready")
+    while (request := connection.recv()) is not None:
+        task = {"measure": measure, "gradients": gradients}[request.pop("task")]
+        connection.send(task(model, **request))
+
+
+def _reset_peak() -> int:
+    """Resident memory now; `_peak` counts from here. Linux; elsewhere the peak is that of the whole process."""
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass
+    return int(psutil.Process().memory_info().rss)
+
+
+def _peak() -> int:
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, IndexError):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
