@@ -21,6 +21,7 @@ COMMANDS = (
     "index",
     "search",
     "serve",
+    "export",
 )
 
 

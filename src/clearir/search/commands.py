@@ -21,7 +21,7 @@ TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run 
 
 def register(app: typer.Typer) -> None:
     """Put the commands on the command line."""
-    for command in (index, search, serve):
+    for command in (index, search, serve, export):
         app.command()(command)
 
 
@@ -167,6 +167,31 @@ def serve(
         trust_remote_code=trust_remote_code,
         ready=lambda address: console.print(f"{address} (end with Ctrl-C)", soft_wrap=True),
     )
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="Hub name or folder.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("exported"),
+    data: Annotated[Path | None, typer.Option(help="A table of rows to measure the loss of quality on.")] = None,
+    trust_remote_code: TrustRemoteCode = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export of something else.")] = False,
+) -> None:
+    """Write a model as ONNX, in full precision and with 8-bit weights, and say what that costs.
+
+    Example: `clearir export runs/demo/model --data test.parquet --out runs/demo/onnx`
+    """
+    from clearir.cli import _plain, _quiet
+    from clearir.data.rows import Rows
+    from clearir.data.sources import tables
+    from clearir.evaluate.suites import Suite
+    from clearir.export import export_model
+    from clearir.search.terminal import exports_table
+
+    _quiet()
+    suite = Suite.from_rows(Rows.collect(tables.read(data), str(data)), data.stem) if data else None
+    exports = export_model(model, out, suite, trust_remote_code=trust_remote_code, overwrite=overwrite)
+    console.print(exports_table(exports))
+    console.print(_plain(str(out)), soft_wrap=True)
 
 
 def _answerer(

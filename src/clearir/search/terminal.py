@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from clearir.export import Export
 from clearir.report.text import clean
 from clearir.search.index import IndexInfo
 from clearir.search.query import DEPTH, Compared, Hit, Moved, snippet
@@ -51,6 +52,17 @@ def compared_table(query: str, compared: Compared) -> Table:
         left = _moved(compared.base[row], query, tuned=False) if row < len(compared.base) else ""
         right = _moved(compared.tuned[row], query, tuned=True) if row < len(compared.tuned) else ""
         shown.add_row(left, right)
+    return shown
+
+
+def exports_table(exports: Sequence[Export]) -> Table:
+    """Size of each file, and how near it is to the original."""
+    kinds = list(exports[0].scores)
+    shown = Table("file", "MB", "cosine", "lowest", *(f"{kind} nDCG@10" for kind in kinds))
+    for one in exports:
+        scores = [f"{100 * one.scores[kind]:.1f}" for kind in kinds]
+        name = one.file or "original"
+        shown.add_row(escape(name), f"{one.megabytes:.1f}", f"{one.cosine:.4f}", f"{one.lowest_cosine:.4f}", *scores)
     return shown
 
 
