@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearir.artifacts import MANIFEST, fingerprint, is_finished, run_stage
+from clearir.artifacts import MANIFEST, fingerprint, run_stage
 from clearir.errors import InputError
 from clearir.extras import require
 from clearir.progress import track
@@ -173,8 +173,6 @@ def write_index(
     if store.is_uri(out):
         return _write_to_uri(str(out), settings, write, overwrite)
     folder = Path(out)
-    if is_finished(folder, settings):
-        return load_info(folder), False
     new = run_stage(folder, settings, lambda part: asdict(write(store.connect(part))), overwrite=overwrite)
     return load_info(folder), new
 
