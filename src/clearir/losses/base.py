@@ -12,6 +12,7 @@ loss = ObjectiveLoss(model, {"forward": 0.3, "direct": 0.3, "reverse": 0.3, "con
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +21,9 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.losses.gradcache import CachedLossMixin, has_static_embedding_input
 from sentence_transformers.util import all_gather, all_gather_with_grad, cos_sim, get_rank, similarity_fct_name
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from clearir.losses.cached import cached_backward, embed_chunks
+from clearir.losses.cached import _without_sync, cached_backward, embed_chunks
 from clearir.losses.columns import split_columns
 from clearir.losses.objectives import TERMS, Batch, used_columns, weights_of
 from clearir.losses.packing import Features, Plan, plan_batch
@@ -125,11 +127,20 @@ class ObjectiveLoss(nn.Module):
     def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
         """The loss of a batch; ``labels`` are not used."""
         plan = self._plan(sentence_features)
+        # A batch left in columns goes through the model whole, as the sentence-transformers losses do it.
+        ranges = [
+            [(0, len(pack))] if pack.lengths is None else pack.ranges(TEXTS_A_CHUNK, None) for pack in plan.plan.packs
+        ]
+        left = sum(map(len, ranges))
         embeddings = []
-        for pack in plan.plan.packs:
-            # A batch left in columns goes through the model whole, as the sentence-transformers losses do it.
-            ranges = [(0, len(pack))] if pack.lengths is None else pack.ranges(TEXTS_A_CHUNK, None)
-            chunks = [self.model(pack.chunk(*one))["sentence_embedding"] for one in ranges]
+        for pack, pack_ranges in zip(plan.plan.packs, ranges, strict=True):
+            chunks = []
+            for one in pack_ranges:
+                left -= 1
+                # With DDP a forward pass that synchronises waits for all processes, and each has chunks of its own
+                # number: the last one alone may prepare the exchange of gradients.
+                with _without_sync(self.model) if left else nullcontext():
+                    chunks.append(self.model(pack.chunk(*one))["sentence_embedding"])
             embeddings.append(torch.cat(chunks))
         return self._loss(plan.spread(plan.plan.columns(embeddings)), plan.spread(list(plan.plan.text_ids)))
 
@@ -146,6 +157,7 @@ class ObjectiveLoss(nn.Module):
         return self._loss(list(embeddings), None)
 
     def _plan(self, sentence_features: Iterable[Features]) -> UsedPlan:
+        _leave_buffers(self.model)
         features = list(sentence_features)
         used = used_columns(self.weights, split_columns(range(len(features)), self.num_negatives))
         return UsedPlan(plan_batch([features[column] for column in used], self.packing), used, len(features))
@@ -194,6 +206,17 @@ class ObjectiveLoss(nn.Module):
     def citation(self) -> str:
         """BibTeX."""
         return CITATION
+
+
+def _leave_buffers(model: nn.Module) -> None:
+    """Keep DistributedDataParallel from broadcasting buffers at every forward pass.
+
+    Processes cut their batches into different numbers of chunks, so the broadcasts would wait for each other forever.
+    Buffers of text encoders are constants; gradients are synchronised as ever.
+    """
+    model = getattr(model, "_orig_mod", model)
+    if isinstance(model, DistributedDataParallel):
+        model.require_forward_param_sync = False
 
 
 def _gather_ids(ids: list[Tensor | None]) -> list[Tensor | None]:
