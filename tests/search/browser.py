@@ -16,6 +16,10 @@ from typing import Any
 KEYS = {"Enter": 13, "ArrowDown": 40, "ArrowUp": 38, "Tab": 9}
 
 
+class PageReplacedError(Exception):
+    """The page went away while it was asked: a link was followed."""
+
+
 class Browser:
     """One page. ``requests`` are the addresses that it asked for, ``complaints`` what its console says."""
 
@@ -72,8 +76,11 @@ class Browser:
         self._send("Input.dispatchKeyEvent", type="keyUp", **code)
 
     def evaluate(self, script: str) -> Any:
-        """The value of an expression in the page."""
-        return self._send("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+        """The value of an expression in the page; None where the page is just being replaced by another."""
+        try:
+            return self._send("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+        except PageReplacedError:
+            return None
 
     def wait(self, script: str, seconds: float = 30) -> None:
         """Wait until an expression is true."""
@@ -103,6 +110,8 @@ class Browser:
         while True:
             answer = self._receive()
             if answer.get("id") == self._number:
+                if "navigated or closed" in answer.get("error", {}).get("message", ""):
+                    raise PageReplacedError(answer)
                 assert "error" not in answer, answer
                 result: dict[str, Any] = answer["result"]
                 return result
