@@ -86,10 +86,9 @@ def main() -> None:
     parser.add_argument("--grid", choices=GRIDS, default="quick")
     for name, kind in (("texts", str), ("length", int), ("batch", int), ("negatives", int)):
         parser.add_argument(f"--{name}", type=kind, help="this one instead of the grid's")
-    parser.add_argument("--rounds", type=int, default=3, help="steps of each way; the median counts (default 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="batches; the median counts (default 3)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--attention", default="sdpa", help="attention implementation of transformers")
-    parser.add_argument("--attention-dropout", type=float, help="instead of the model's own (MiniLM: 0.1)")
     parser.add_argument("--dropout", type=float, help="instead of the model's own (MiniLM: 0.1)")
     parser.add_argument("--data", type=Path, default=os.environ.get("CLEARIR_DATA", ROOT.parent / "shared" / "data"))
     parser.add_argument("--out", type=Path, default=ROOT / "artifacts" / "benchmark")
@@ -97,11 +96,7 @@ def main() -> None:
     if not Path(options.data).is_dir():
         parser.exit(2, f"{options.data}: no such folder; name the one with mlqa and squad-fi: --data FOLDER\n")
 
-    model = {
-        "attention": options.attention,
-        "attention_dropout": options.attention_dropout,
-        "dropout": options.dropout,
-    }
+    model = {"attention": options.attention, "dropout": options.dropout}
     given = {key: getattr(options, key) for key in ("texts", "length", "batch", "negatives")}
     given = {key: value for key, value in given.items() if value is not None}
     points = list(dict.fromkeys(replace(point, **given) for point in GRIDS[options.grid]))
@@ -109,12 +104,12 @@ def main() -> None:
     with _workers(sorted({way for point in points for way in point.ways}), options.threads, model) as workers:
         if len(workers) > 1:
             report["gradients"] = _compare_gradients(workers, triples("mlqa", options.data))
+        _show_facts(report)
         report["points"] = _run(points, workers, options)
     changed = {key: value for key, value in model.items() if value not in (None, "sdpa")}
     name = "-".join([options.grid, *(f"{key}={value}" for key, value in {**given, **changed}.items())])
     write_json(options.out / f"{name}.json", report)
     drawn = plot(report["points"], options.out / name)
-    _show(report)
     console.print(f"Written to {options.out}: {', '.join([f'{name}.json', *(path.name for path in drawn)])}")
 
 
@@ -169,6 +164,7 @@ def _run(points: list[Point], workers: dict[str, Connection], options: argparse.
                     measured.setdefault(label, []).append(_ask(workers[way], "measure", **request))
                     progress.advance(bar)
             results.append({**asdict(point), "ways": {label: _summary(all_) for label, all_ in measured.items()}})
+            _show_point(results[-1])
     return results
 
 
@@ -191,7 +187,7 @@ def _summary(measured: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _show(report: dict[str, Any]) -> None:
+def _show_facts(report: dict[str, Any]) -> None:
     facts = report["machine"]
     console.print(
         f"{facts['processor']}, {facts['threads']} threads, {facts['memory_gb']} GB; torch {facts['torch']}; "
@@ -199,26 +195,28 @@ def _show(report: dict[str, Any]) -> None:
     )
     for way, difference in report.get("gradients", {}).items():
         console.print(f"gradients, {NAMES[way]}: {difference:.1e} from the first way's")
-    for point in report["points"]:
-        shape = Point(**{key: point[key] for key in ("texts", "length", "batch", "negatives")})
-        table = Table(title=shape.name, title_justify="left")
-        for column in ("way", "rows/s", "ratio", "CPU ratio", "s", "tokens", "peak MB", "FLOP share"):
-            table.add_column(column, justify="left" if column == "way" else "right", no_wrap=True)
-        base = point["ways"].get("column-wise")
-        for way, one in point["ways"].items():
-            table.add_row(
-                NAMES.get(way, f"(d) budget {way}"),
-                f"{shape.batch / one['seconds']:.2f}",
-                f"{base['seconds'] / one['seconds']:.2f}" if base else "",
-                f"{base['cpu_seconds'] / one['cpu_seconds']:.2f}" if base else "",
-                f"{one['seconds']:.1f}",
-                f"{one['forward_tokens']:,.0f}",
-                f"{one['peak_bytes'] / 1e6:,.0f}",
-                f"{one['flop_share']:.0%}",
-            )
-        console.print(table)
-        first = next(iter(point["ways"].values()))
-        console.print(f"  real tokens {first['real_tokens']:,.0f}, of distinct texts {first['distinct_tokens']:,.0f}\n")
+
+
+def _show_point(point: dict[str, Any]) -> None:
+    shape = Point(**{key: point[key] for key in ("texts", "length", "batch", "negatives")})
+    table = Table(title=shape.name, title_justify="left")
+    for column in ("way", "rows/s", "ratio", "CPU ratio", "s", "tokens", "peak MB", "FLOP share"):
+        table.add_column(column, justify="left" if column == "way" else "right", no_wrap=True)
+    base = point["ways"].get("column-wise")
+    for way, one in point["ways"].items():
+        table.add_row(
+            NAMES.get(way, f"(d) budget {way}"),
+            f"{shape.batch / one['seconds']:.2f}",
+            f"{base['seconds'] / one['seconds']:.2f}" if base else "",
+            f"{base['cpu_seconds'] / one['cpu_seconds']:.2f}" if base else "",
+            f"{one['seconds']:.1f}",
+            f"{one['forward_tokens']:,.0f}",
+            f"{one['peak_bytes'] / 1e6:,.0f}",
+            f"{one['flop_share']:.0%}",
+        )
+    console.print(table)
+    first = next(iter(point["ways"].values()))
+    console.print(f"  real tokens {first['real_tokens']:,.0f}, of distinct texts {first['distinct_tokens']:,.0f}\n")
 
 
 if __name__ == "__main__":

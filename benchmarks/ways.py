@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -16,6 +16,8 @@ from sentence_transformers.base.losses.gradcache import RandContext
 from sentence_transformers.sentence_transformer.losses import CachedMultipleNegativesRankingLoss
 
 from clearir import CachedCLEARLoss, CLEARLoss
+from clearir.losses.memory import freed_memory_kept
+from clearir.train import set_dropout
 from common import matrix_product_rate, minilm, work
 
 Features = list[dict[str, Any]]
@@ -71,19 +73,19 @@ def step(way: str, model: SentenceTransformer, budget: int | None) -> Callable[[
     return run
 
 
-def load(attention: str, attention_dropout: float | None, dropout: float | None) -> SentenceTransformer:
-    """MiniLM in training mode. None leaves a dropout as the model was saved with."""
-    changes = {"attention_probs_dropout_prob": attention_dropout, "hidden_dropout_prob": dropout}
-    return SentenceTransformer(
-        minilm(),
-        device="cpu",
-        model_kwargs={"attn_implementation": attention},
-        config_kwargs={key: value for key, value in changes.items() if value is not None},
-    ).train()
+def load(attention: str, dropout: float | None) -> SentenceTransformer:
+    """MiniLM in training mode. None leaves the dropout as the model was saved with."""
+    model = SentenceTransformer(minilm(), device="cpu", model_kwargs={"attn_implementation": attention}).train()
+    if dropout is not None:
+        set_dropout(model, dropout)
+    return model
 
 
 def measure(model: SentenceTransformer, way: str, columns: list[list[str]], length: int, budget: int | None) -> dict:
-    """One step: seconds, peak of resident memory over what was there before, tokens that went forward."""
+    """Two steps: peak of resident memory over what was there before in the first, seconds of the second.
+
+    Only the first has to get its memory from the system, as the first step of a training.
+    """
     model.max_seq_length = length
     features = [model.preprocess(column) for column in columns]
     need = work(model, features)
@@ -95,15 +97,17 @@ def measure(model: SentenceTransformer, way: str, columns: list[list[str]], leng
 
     run = step(way, model, budget)
     model.zero_grad(set_to_none=False)
-    rate = matrix_product_rate()
-    hook = model.register_forward_pre_hook(count)
-    before = _reset_peak()
-    cpu, begin = time.process_time(), time.perf_counter()
-    loss = run([dict(column) for column in features])
-    seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
-    peak = _peak() - before
-    hook.remove()
-    rate = (rate + matrix_product_rate()) / 2
+    with freed_memory_kept():  # as in clearir.train; its end hands everything back, for the ways share the machine's
+        before = _reset_peak()
+        run([dict(column) for column in features])
+        peak = _peak() - before
+        rate = matrix_product_rate()
+        hook = model.register_forward_pre_hook(count)
+        cpu, begin = time.process_time(), time.perf_counter()
+        loss = run([dict(column) for column in features])
+        seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
+        hook.remove()
+        rate = (rate + matrix_product_rate()) / 2
     return {
         "seconds": seconds,
         "cpu_seconds": cpu,
@@ -140,11 +144,8 @@ def serve(connection: Connection, threads: int, model_settings: dict[str, Any]) 
 
 def _reset_peak() -> int:
     """Resident memory now; `_peak` counts from here. Linux; elsewhere the peak is that of the whole process."""
-    try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
     return int(psutil.Process().memory_info().rss)
 
 

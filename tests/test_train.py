@@ -198,3 +198,19 @@ def test_a_loss_that_is_no_number_stops_the_run(tiny_model_path, tmp_path):
 def test_rows_without_target_queries_are_refused(tiny_model_path, tmp_path):
     with pytest.raises(InputError, match="no target query"):
         train([Row(query="a", passage="b")], str(tiny_model_path), tmp_path / "model", SHORT, PLAIN)
+
+
+def test_dropout_is_set_for_the_training_and_not_saved(tiny_model_path, tmp_path):
+    def trained(name: str, **settings: float) -> dict[str, torch.Tensor]:
+        train(sample(12), str(tiny_model_path), tmp_path / name, SHORT.model_copy(update=settings), PLAIN)
+        return weights(tmp_path / name)
+
+    off = trained("off", dropout=0.0)
+    assert not same(off, trained("own"))
+    assert not same(off, trained("much", dropout=0.5))
+    config = json.loads((tmp_path / "off" / "config.json").read_text())
+    assert (
+        config["hidden_dropout_prob"]
+        == json.loads((tiny_model_path / "config.json").read_text())["hidden_dropout_prob"]
+        > 0
+    )

@@ -16,6 +16,7 @@ import shutil
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,6 @@ def train(
         InputError: rows without target queries, or a model that cannot be loaded.
         ClearirError: loss or gradients are no longer finite.
     """
-    import torch
     from transformers import set_seed
 
     from clearir.encode import load_model, prompts_of
@@ -91,10 +91,14 @@ def train(
     if any(row.target_query is None for row in table):
         raise InputError("some rows have no target query; translate the queries first (clearir prepare)")
     set_seed(seed)
-    attention = settings.attention or (None if torch.cuda.is_available() else "eager")
     network = load_model(
-        model, trust_remote_code=trust_remote_code, max_seq_length=settings.max_seq_length, attention=attention
+        model,
+        trust_remote_code=trust_remote_code,
+        max_seq_length=settings.max_seq_length,
+        attention=settings.attention,
     )
+    if settings.dropout is not None:
+        set_dropout(network, settings.dropout)
     prompts = prompts or PromptSettings()
     before_each = prompts_of(network, prompts.query, prompts.passage)
     dataset = _dataset(rows)
@@ -113,7 +117,7 @@ def train(
     resume = last_whole_checkpoint(checkpoints)
     begun = time.monotonic() - _seconds_before(resume)
     trainer.add_callback(_checkpoint_callback(lambda: time.monotonic() - begun))
-    with task("Training", trainer.args.max_steps) as advance:
+    with task("Training", trainer.args.max_steps) as advance, _memory(network):
         trainer.add_callback(_progress_callback(advance, trainer.loss))
         trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
     record = {
@@ -128,6 +132,21 @@ def train(
             write_json(temporary / TRAINING, record)
         shutil.rmtree(checkpoints.parent, ignore_errors=True)
     return record
+
+
+def set_dropout(network: SentenceTransformer, share: float) -> None:
+    """Let a model drop this share wherever it drops some; what is saved with the model stays as it was."""
+    from torch.nn import Dropout
+
+    for module in network.modules():
+        if isinstance(module, Dropout):
+            module.p = share
+
+
+def _memory(network: SentenceTransformer) -> AbstractContextManager[None]:
+    from clearir.losses.memory import freed_memory_kept
+
+    return freed_memory_kept() if network.device.type == "cpu" else nullcontext()
 
 
 def _dataset(rows: Sequence[Row]) -> Dataset:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import weakref
 
 import psutil
@@ -7,7 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from clearir.losses.memory import GraphBudget, _container_free, default_budget, free_memory
+from clearir.losses.memory import (
+    GraphBudget,
+    _container_free,
+    _freed_and_kept,
+    _glibc,
+    default_budget,
+    free_memory,
+    freed_memory_kept,
+)
 
 
 def test_counts_what_autograd_saves_without_parameters():
@@ -115,3 +124,20 @@ def test_a_containers_limit_is_respected(tmp_path, files, free):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert _container_free(tmp_path) == free
+
+
+@pytest.mark.skipif(_glibc() is None, reason="no glibc 2.33 or later here")
+def test_freed_memory_is_kept_in_the_block_and_handed_back_after_it():
+    megabytes, pages = 64, 64 * 1024 * 1024 // resource.getpagesize()
+
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(megabytes * 1024 * 1024, dtype=torch.uint8)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with freed_memory_kept():
+        assert min(faults() for _ in range(4)) < pages / 10
+        assert _freed_and_kept() >= megabytes * 1024 * 1024
+    assert _freed_and_kept() < 2 * megabytes * 1024 * 1024
+    faults()
+    assert faults() > pages / 10  # large blocks come from the system again
