@@ -13,9 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from clearir import pipeline
+from clearir.artifacts import read_json
 from clearir.console import console
 from clearir.data.prepare import read_part
 from clearir.errors import InputError
@@ -133,6 +136,37 @@ def test_a_second_run_does_nothing_again(recipe, finished):
     assert [line for line in said if "written to" in line] == []
     assert (Path(recipe.output) / "model" / "model.safetensors").stat().st_mtime_ns == stamp
     assert again.after.summary() == finished[0].after.summary()
+
+
+def test_the_trained_weights_are_mixed_with_the_base(recipe_path, recipe, finished, tmp_path):
+    shutil.copytree(recipe.output, tmp_path / "out")
+    merged = load_recipe(recipe_path, [f"output={tmp_path / 'out'}", "merge.weight=0.25"])
+    run = pipeline.run(merged, overwrite=True)
+    base, trained, mixed = (
+        load_file(folder / "model.safetensors")
+        for folder in (Path(recipe.model), tmp_path / "out" / "trained", tmp_path / "out" / "model")
+    )
+    assert all(
+        torch.allclose(value, 0.75 * base[name] + 0.25 * trained[name], atol=1e-7) for name, value in mixed.items()
+    )
+    assert run.training.steps == finished[0].training.steps
+    assert "weight: 0.25" in (tmp_path / "out" / "model" / "README.md").read_text(encoding="utf-8")
+
+    unheld = load_recipe(recipe_path, [f"output={tmp_path / 'out'}", "merge.retention=0.5"])
+    with pytest.raises(InputError, match=r"data\.dev=0\.1"):
+        pipeline.train_model(unheld, overwrite=True)
+
+
+def test_the_weight_is_chosen_on_the_dev_rows(recipe_path, tmp_path):
+    held = load_recipe(recipe_path, [f"output={tmp_path}", "data.dev.de=6", "merge.retention=0.5", "train.max_steps=1"])
+    for stage in (pipeline.prepare_rows, pipeline.mine_rows, pipeline.train_model):
+        stage(held)
+    facts = read_json(tmp_path / "model" / "merge.json")
+    dev = read_part(tmp_path / "rows", "dev")
+    assert facts["choice"]["suite"] == f"{held.name} dev"
+    assert len(dev) == 6
+    assert facts["weight"] == facts["choice"]["weight"]
+    assert [one["weight"] for one in facts["choice"]["tried"]] == [tenth / 10 for tenth in range(11)]
 
 
 def test_other_settings_need_a_word(recipe_path, recipe, finished, tmp_path):

@@ -8,7 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from clearir.console import console
 from clearir.errors import InputError
@@ -132,6 +134,26 @@ def test_a_run_that_is_gone_is_made_again_alone_and_the_same(out, finished, reci
     assert {path.parent.parent.name for path in others if again[path] != others[path]} == {"infonce-1"}
     assert Result.load(out / "runs" / "infonce-1" / "result.json").kinds == before.kinds
     assert lines == finished[0]
+
+
+def test_an_objective_is_also_tried_merged_with_the_base(out, recipe_path, finished):
+    overrides = [f"study.objectives=[infonce, infonce+merge, '{SUM}']", "study.seeds=1", "merge.weight=0.5"]
+    lines = study(load_recipe(recipe_path, overrides))
+    assert "infonce+merge" in {line.objective for line in lines}
+    one = Result.load(out / "runs" / "infonce+merge-0" / "result.json")
+    assert one.settings["merge"] == {"weight": 0.5, "retention": 0.995}
+    assert Result.load(out / "runs" / "infonce-0" / "result.json").settings["merge"] is None
+    base, tuned, merged = (
+        load_file(folder / "model.safetensors")
+        for folder in (
+            Path(load_recipe(recipe_path).model),
+            out / "runs" / "infonce-0" / "model",
+            out / "runs" / "infonce+merge-0" / "model",
+        )
+    )
+    for name, value in merged.items():
+        torch.testing.assert_close(value, (base[name] + tuned[name]) / 2)
+    study(load_recipe(recipe_path))  # the table of the other tests
 
 
 def test_what_is_unknown_is_said_before_anything_runs(recipe_path, tmp_path):

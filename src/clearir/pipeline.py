@@ -7,7 +7,8 @@ Each stage writes one folder (or file) of the output, whole or not at all, and i
 <output>/data.json           sizes of the data
 <output>/rows/               train, dev and test rows (Parquet), with a data card
 <output>/mined/              the rows that training sees, with hard negatives (Parquet)
-<output>/model/              the trained model, with training.json and its card
+<output>/trained/            the model as it was trained, where the recipe merges it with its base
+<output>/model/              the model that comes out, with training.json and its card
 <output>/scores/             before.json, after.json, texts.json
 <output>/searches.json       the recipe's example queries, answered before and after
 <output>/report.*            what came of it
@@ -17,8 +18,10 @@ Each stage writes one folder (or file) of the output, whole or not at all, and i
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +30,7 @@ from clearir.data.prepare import read_part
 from clearir.data.rows import Rows
 from clearir.errors import InputError
 from clearir.recipe import Recipe, dump_recipe
+from clearir.settings import MergeSettings
 
 if TYPE_CHECKING:
     from clearir.data.prepare import Prepared
@@ -98,11 +102,16 @@ def mine_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line
 def train_model(
     recipe: Recipe, *, folder: Path | None = None, overwrite: bool = False, say: Say = lambda line: None
 ) -> None:
-    """Train on what is in ``mined/``: into ``folder``, by default ``model/``."""
+    """Train on what is in ``mined/``, and merge if the recipe says so: into ``folder``, by default ``model/``."""
     from clearir.train import train
 
     out = Path(recipe.output)
     place = folder or out / "model"
+    if recipe.merge is not None:
+        trained = place.with_name("trained")
+        train_model(recipe.model_copy(update={"merge": None}), folder=trained, overwrite=overwrite, say=say)
+        merge_model(recipe, trained, place, overwrite=overwrite, say=say)
+        return
 
     def make(folder: Path) -> Mapping[str, Any]:
         record = train(
@@ -121,9 +130,34 @@ def train_model(
     _stage(place, training_settings(recipe), make, "model", overwrite, say)
 
 
+def merge_model(
+    recipe: Recipe, trained: Path, folder: Path, *, overwrite: bool = False, say: Say = lambda line: None
+) -> None:
+    """Mix the model in ``trained`` with the base model, with a weight that is given or chosen on the dev rows."""
+    from clearir.encode import prompts_of
+    from clearir.merge import choose_weight, interpolate, save
+    from clearir.train import TRAINING
+
+    wanted = recipe.merge or MergeSettings()
+
+    def make(folder: Path) -> Mapping[str, Any]:
+        base, tuned = _load(recipe, recipe.model), _load(recipe, str(trained.resolve()))
+        facts: dict[str, Any] = {"base": recipe.model, "weight": wanted.weight}
+        if wanted.weight is None:
+            prompts = prompts_of(tuned, recipe.prompts.query, recipe.prompts.passage)
+            choice = choose_weight(base, tuned, _dev_suite(recipe), retention=wanted.retention, prompts=prompts)
+            facts |= {"weight": choice.weight, "choice": asdict(choice)}
+        save(interpolate(base, tuned, facts["weight"]), folder, facts)
+        shutil.copyfile(trained / TRAINING, folder / TRAINING)
+        return {**read_json(trained / MANIFEST)["result"], "weight": facts["weight"]}
+
+    _stage(folder, training_settings(recipe), make, "merged model", overwrite, say)
+
+
 def training_settings(recipe: Recipe) -> dict[str, Any]:
-    """Everything that the weights of the trained model depend on."""
-    return {
+    """Everything that the weights of the model that comes out depend on."""
+    merged = {} if recipe.merge is None else {"merge": recipe.merge.model_dump(mode="json")}
+    return merged | {
         "mined": stage_fingerprint(Path(recipe.output) / "mined"),
         "train": recipe.train.model_dump(mode="json"),
         "loss": recipe.loss.model_dump(mode="json"),
@@ -184,6 +218,17 @@ def test_suite(recipe: Recipe) -> Suite:
 
     rows = read_part(Path(recipe.output) / "rows", "test")
     return Suite.from_rows(rows, recipe.name)
+
+
+def _dev_suite(recipe: Recipe) -> Suite:
+    from clearir.evaluate.suites import Suite
+
+    rows = read_part(Path(recipe.output) / "rows", "dev")
+    if not rows:
+        raise InputError(
+            "merge chooses its weight on dev rows, and none are held out; add data.dev=0.1, or give merge.weight"
+        )
+    return Suite.from_rows(rows, f"{recipe.name} dev")
 
 
 def named_suite(name: str) -> Suite:

@@ -21,6 +21,7 @@ from clearir.settings import (
     DataSettings,
     EvaluateSettings,
     LossSettings,
+    MergeSettings,
     MineSettings,
     PromptSettings,
     SearchExample,
@@ -45,6 +46,8 @@ class Recipe(Settings):
         filter: checks that rows have to pass; see `FilterSettings`. None: no checks.
         decontaminate: evaluation sets whose texts are not to be trained on: a table, a folder, a suite's name, or
             ``NAME:FOLDER`` for a suite's local copy.
+        merge: mix the trained weights with those of the base model when training is done; see `MergeSettings`. None:
+            the model stays as it was trained.
         data: see `DataSettings`; and so on.
         study: what `clearir study` compares; see `StudySettings`.
         searches: queries that the end of the run answers before and after.
@@ -62,6 +65,7 @@ class Recipe(Settings):
     mine: MineSettings = MineSettings()
     loss: LossSettings = LossSettings()
     train: TrainSettings = TrainSettings()
+    merge: MergeSettings | None = None
     prompts: PromptSettings = PromptSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     study: StudySettings = StudySettings()

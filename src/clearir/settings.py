@@ -194,6 +194,19 @@ class TrainSettings(Settings):
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
 
 
+class MergeSettings(Settings):
+    """Mix the trained weights with those of the base model; see `clearir.merge`.
+
+    Attributes:
+        weight: of the trained model. None: the one of `clearir.merge.WEIGHTS` that finds most across languages in the
+            dev rows and keeps the bridge language.
+        retention: share of the base model's bridge -> bridge score that has to be left, where a weight is chosen.
+    """
+
+    weight: Share | None = None
+    retention: Annotated[float, Field(gt=0)] = 0.995
+
+
 class PromptSettings(Settings):
     """What stands before every text ("query: ", "passage: "); None: what the model itself says."""
 

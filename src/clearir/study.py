@@ -3,6 +3,7 @@
 ```
 <output>/seeds/0/            rows, mined negatives and sizes of a seed, shared by all objectives
 <output>/runs/clear-0/       model/, a folder of scores a suite, and result.json: settings and means
+<output>/runs/clear+merge-0/ the same model, mixed with the base
 <output>/runs/base-0/        the model before training
 <output>/study.json          means and intervals
 <output>/study.md, .png      the same to read and to look at
@@ -27,15 +28,17 @@ from clearir.artifacts import MANIFEST, atomic_file, fingerprint, is_finished, r
 from clearir.errors import InputError
 from clearir.recipe import Recipe
 from clearir.report.study import BASE, Line, Result, draw, summarise, to_markdown
-from clearir.settings import CLEAR, CLEAR_NO_KL, LossSettings
+from clearir.settings import CLEAR, CLEAR_NO_KL, LossSettings, MergeSettings
 
 if TYPE_CHECKING:
     from clearir.evaluate.suites import Suite
 
 #: the recipe's own test rows, among the suites
 TEST = "in domain"
+#: after an objective: its model is mixed with the base, as the recipe's ``merge`` says
+MERGED = "+merge"
 #: what of a recipe a run of a study depends on, besides the rows
-_SETTINGS = {"model", "train", "prompts", "mine"}
+_SETTINGS = {"model", "train", "prompts", "mine", "merge"}
 
 
 def study(recipe: Recipe, *, overwrite: bool = False, say: pipeline.Say = lambda line: None) -> list[Line]:
@@ -49,7 +52,7 @@ def study(recipe: Recipe, *, overwrite: bool = False, say: pipeline.Say = lambda
     Raises:
         InputError: an unknown objective or suite, no test rows, or an output folder that holds something else.
     """
-    losses = {name: loss_of(recipe.loss, name) for name in _labels(recipe.study.objectives)}
+    losses = {name: loss_of(recipe.loss, name.removesuffix(MERGED)) for name in _labels(recipe.study.objectives)}
     also = {name: pipeline.named_suite(name) for name in recipe.study.also}
     out = Path(recipe.output)
     results = []
@@ -155,7 +158,7 @@ class _Run:
             seed=self.shared.seed,
             kinds={name: one["kinds"] for name, one in found.items()},
             directions={name: one["directions"] for name, one in found.items()},
-            settings=self.shared.model_dump(mode="json", include=_SETTINGS)
+            settings=self._recipe.model_dump(mode="json", include=_SETTINGS)
             | {"loss": None if self.loss is None else self.loss.model_dump(mode="json")}
             | {"weights": None if self.loss is None else self.loss.term_weights()},
             steps=training.get("steps"),
@@ -213,7 +216,8 @@ class _Run:
 
     @property
     def _recipe(self) -> Recipe:
-        return self.shared.model_copy(update={"loss": self.loss})
+        merge = (self.shared.merge or MergeSettings()) if self.objective.endswith(MERGED) else None
+        return self.shared.model_copy(update={"loss": self.loss, "merge": merge})
 
     @cached_property
     def _network(self) -> Any:
@@ -222,7 +226,12 @@ class _Run:
 
         name = self.shared.model
         if self.loss is not None:
-            pipeline.train_model(self._recipe, folder=self._model, overwrite=self.overwrite, say=self.say)
+            recipe = self._recipe
+            plain = recipe.model_copy(update={"merge": None})
+            trained = self.folder.with_name(self.folder.name.replace(MERGED, "")) / "model"
+            pipeline.train_model(plain, folder=trained, overwrite=self.overwrite, say=self.say)
+            if recipe.merge is not None:
+                pipeline.merge_model(recipe, trained, self._model, overwrite=self.overwrite, say=self.say)
             name = str(self._model.resolve())
         return load_model(
             name,
