@@ -32,7 +32,7 @@ from plots import plot
 from ways import NAMES, serve
 
 ROOT = Path(__file__).resolve().parents[1]
-HEADLINE = ("column-wise", "theirs", "plain", "cached", "cached, same memory")
+HEADLINE = ("column-wise", "theirs", "plain", "cached", "cached same memory")
 AMPLE = 1 << 50
 console = Console(width=None if sys.stdout.isatty() else 130)
 
@@ -86,6 +86,7 @@ def main() -> None:
     parser.add_argument("--grid", choices=GRIDS, default="quick")
     for name, kind in (("texts", str), ("length", int), ("batch", int), ("negatives", int)):
         parser.add_argument(f"--{name}", type=kind, help="this one instead of the grid's")
+    parser.add_argument("--ways", type=lambda text: tuple(text.split(",")), help=f"some of {','.join(HEADLINE)}")
     parser.add_argument("--rounds", type=int, default=3, help="batches; the median counts (default 3)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--attention", default="sdpa", help="attention implementation of transformers")
@@ -97,7 +98,7 @@ def main() -> None:
         parser.exit(2, f"{options.data}: no such folder; name the one with mlqa and squad-fi: --data FOLDER\n")
 
     model = {"attention": options.attention, "dropout": options.dropout}
-    given = {key: getattr(options, key) for key in ("texts", "length", "batch", "negatives")}
+    given = {key: getattr(options, key) for key in ("texts", "length", "batch", "negatives", "ways")}
     given = {key: value for key, value in given.items() if value is not None}
     points = list(dict.fromkeys(replace(point, **given) for point in GRIDS[options.grid]))
     report: dict[str, Any] = {"machine": machine(options.threads), "model": model, "rounds": options.rounds}
@@ -106,6 +107,7 @@ def main() -> None:
             report["gradients"] = _compare_gradients(workers, triples("mlqa", options.data))
         _show_facts(report)
         report["points"] = _run(points, workers, options)
+    given.pop("ways", None)
     changed = {key: value for key, value in model.items() if value not in (None, "sdpa")}
     name = "-".join([options.grid, *(f"{key}={value}" for key, value in {**given, **changed}.items())])
     write_json(options.out / f"{name}.json", report)
@@ -138,7 +140,7 @@ def _compare_gradients(workers: dict[str, Connection], rows: list[Triple]) -> di
     """How far the gradients of each way are from the column-wise ones (L2, relative), dropout off, batch of 8."""
     columns = draw_columns(rows, 8, 2, seed=0)
     ours = [way for way in workers if way != "theirs"]  # that loss has no reverse term
-    budgets = {"cached, same memory": 500_000_000, "cached": AMPLE}
+    budgets = {"cached same memory": 500_000_000, "cached": AMPLE}
     found = {
         way: _ask(workers[way], "gradients", way=way, columns=columns, length=256, budget=budgets.get(way, 0))
         for way in ours
@@ -172,7 +174,7 @@ def _runs(point: Point, measured: dict[str, list[dict[str, Any]]]) -> Iterator[t
     """(label, way, budget in bytes); the column-wise way comes first and gives the others its peak."""
     for way in point.ways:
         budget = AMPLE if way == "cached" else 0
-        if way == "cached, same memory":
+        if way == "cached same memory":
             # What stays for the work of one chunk without a graph: measured, 60 MB.
             budget = max(0, measured["column-wise"][-1]["peak_bytes"] - 60_000_000)
         yield way, way, budget

@@ -27,7 +27,7 @@ NAMES = {
     "theirs": "(b) CachedMultipleNegativesRankingLoss",
     "plain": "(c) CLEARLoss",
     "cached": "(d) CachedCLEARLoss, ample budget",
-    "cached, same memory": "(d) CachedCLEARLoss, budget (a)'s peak",
+    "cached same memory": "(d) CachedCLEARLoss, budget (a)'s peak",
     "cached, no budget": "(d) CachedCLEARLoss, budget 0",
 }
 

@@ -107,26 +107,18 @@ def choose_weight(
     Raises:
         InputError: data without target queries or bridge queries, or models that do not fit together.
     """
-    from clearir.evaluate.matrix import evaluate
-
     _check(base, tuned, 0.0)
     if not retention > 0:
         raise InputError(f"a retention of {retention} keeps nothing; give a share such as {RETENTION}")
-    suite = _bridge_passages(suite)
-    within, across = f"{suite.bridge}->{suite.bridge}", f"x->{suite.bridge}"
+    suite = bridge_passages(suite)
     mixture = deepcopy(tuned)
     states = base.state_dict(), tuned.state_dict()
     found: list[Tried] = []
     for weight in track(sorted({0.0, *weights}), "Trying weights"):
         _set_weights(mixture, *states, weight)
-        kinds = evaluate(mixture, suite, prompts=prompts, metrics=(MAIN_METRIC,)).summary()
-        if within not in kinds or across not in kinds:
-            raise InputError(
-                f"{suite.name} has no {within if within not in kinds else across}; choosing a weight needs queries in "
-                f"{suite.bridge} and in a target language, and passages in {suite.bridge}"
-            )
-        left = kinds[within] / found[0].bridge if found and found[0].bridge else 1.0
-        found.append(Tried(weight, kinds[across], kinds[within], left, left >= retention or weight == 0))
+        cross, within = cross_and_bridge(mixture, suite, prompts)
+        left = within / found[0].bridge if found and found[0].bridge else 1.0
+        found.append(Tried(weight, cross, within, left, left >= retention or weight == 0))
     best = max((one for one in found if one.kept), key=lambda one: (one.cross, -one.weight))
     return Choice(best.weight, retention, suite.name, suite.bridge, tuple(found))
 
@@ -173,10 +165,32 @@ def _vocabulary(model: SentenceTransformer) -> Any:
     return read() if read else None
 
 
-def _bridge_passages(suite: Suite) -> Suite:
-    """The suite with the passages of the bridge language alone: nothing else counts here."""
+def cross_and_bridge(model: SentenceTransformer, suite: Suite, prompts: Prompts | None) -> tuple[float, float]:
+    """Mean over target languages of target query -> bridge passage, and bridge query -> bridge passage (nDCG@10).
+
+    Raises:
+        InputError: the suite lacks queries in the bridge language, in a target language, or passages.
+    """
+    from clearir.evaluate.matrix import evaluate
+
+    within, across = f"{suite.bridge}->{suite.bridge}", f"x->{suite.bridge}"
+    kinds = evaluate(model, suite, prompts=prompts, metrics=(MAIN_METRIC,)).summary()
+    if within not in kinds or across not in kinds:
+        raise InputError(
+            f"{suite.name} has no {within if within not in kinds else across}; choosing needs queries in "
+            f"{suite.bridge} and in a target language, and passages in {suite.bridge}"
+        )
+    return kinds[across], kinds[within]
+
+
+def bridge_passages(suite: Suite) -> Suite:
+    """The suite with the passages of the bridge language alone: nothing else counts for a choice.
+
+    Raises:
+        InputError: it has none.
+    """
     if suite.bridge not in suite.passages:
-        raise InputError(f"{suite.name} has no passages in {suite.bridge}; choosing a weight needs them")
+        raise InputError(f"{suite.name} has no passages in {suite.bridge}; choosing needs them")
     kept = suite.passages[suite.bridge]
     qrels = {query: {p: value for p, value in row.items() if p in kept} for query, row in suite.qrels.items()}
     return replace(suite, passages={suite.bridge: kept}, qrels=qrels)

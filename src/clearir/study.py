@@ -52,6 +52,8 @@ def study(recipe: Recipe, *, overwrite: bool = False, say: pipeline.Say = lambda
     Raises:
         InputError: an unknown objective or suite, no test rows, or an output folder that holds something else.
     """
+    if not recipe.data.test and not recipe.study.also:
+        raise InputError("nothing to score on; hold rows out (data.test=0.1) or name a suite (study.also)")
     losses = {name: loss_of(recipe.loss, name.removesuffix(MERGED)) for name in _labels(recipe.study.objectives)}
     also = {name: pipeline.named_suite(name) for name in recipe.study.also}
     out = Path(recipe.output)
@@ -60,7 +62,7 @@ def study(recipe: Recipe, *, overwrite: bool = False, say: pipeline.Say = lambda
         shared = _of_seed(recipe, seed)
         pipeline.prepare_rows(shared, overwrite=overwrite, say=say)
         pipeline.mine_rows(shared, overwrite=overwrite, say=say)
-        suites = {TEST: pipeline.test_suite(shared), **also}
+        suites = ({TEST: pipeline.test_suite(shared)} if recipe.data.test else {}) | also
         for name, loss in {BASE: None, **losses}.items():
             run = _Run(out / "runs" / f"{_slug(name)}-{seed}", name, shared, loss, overwrite, say)
             results.append(run.result(suites))
@@ -152,7 +154,7 @@ class _Run:
     def result(self, suites: Mapping[str, Suite]) -> Result:
         """Train and score what is not done yet; write and return ``result.json``."""
         found = {name: self._scored(name, suite) for name, suite in suites.items()}
-        training = found[TEST]["training"] or {}
+        training = next(iter(found.values()))["training"] or {}
         result = Result(
             objective=self.objective,
             seed=self.shared.seed,
