@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import string
 from collections.abc import Callable
 from importlib.resources import files
@@ -62,6 +64,17 @@ def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("tiny") / "model"
     model.save_pretrained(str(out), create_model_card=False)
     return out
+
+
+@pytest.fixture(scope="session")
+def still_model_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model without dropout, where two ways of computing are to give the same."""
+    path = tmp_path_factory.mktemp("still") / "model"
+    shutil.copytree(tiny_model_path, path)
+    config = json.loads((path / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (path / "config.json").write_text(json.dumps(config))
+    return path
 
 
 @pytest.fixture

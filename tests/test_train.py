@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -59,17 +58,6 @@ def moved_alike(start: Path, one: Path, other: Path) -> bool:
         return sum(float((x[name] - y[name]).square().sum()) for name in x) ** 0.5
 
     return distance(a, b) < 0.02 * distance(a, begun)
-
-
-@pytest.fixture(scope="module")
-def still_model_path(tiny_model_path, tmp_path_factory) -> Path:
-    """The tiny model without dropout, where two ways of computing are to give the same."""
-    path = tmp_path_factory.mktemp("still") / "model"
-    shutil.copytree(tiny_model_path, path)
-    config = json.loads((path / "config.json").read_text())
-    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (path / "config.json").write_text(json.dumps(config))
-    return path
 
 
 def test_steps_and_rows():

@@ -9,7 +9,6 @@ A run that was killed goes on from its last whole checkpoint; on the same machin
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
@@ -29,8 +28,10 @@ from clearir.settings import LossSettings, PromptSettings, TrainSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
+    from sentence_transformers import SentenceTransformer
     from transformers import TrainerCallback
+
+    from clearir.trainer import Trainer
 
 TRAINING = "training.json"
 #: stands in a checkpoint once everything else of it is on the disk
@@ -81,11 +82,12 @@ def train(
 
     Raises:
         InputError: rows without target queries, or a model that cannot be loaded.
-        ClearirError: loss or gradients are no longer finite.
+        ClearirError: the loss or the gradients are not finite (`clearir.trainer`), or a batch does not fit in memory.
     """
     from transformers import set_seed
 
     from clearir.encode import load_model, prompts_of
+    from clearir.trainer import is_out_of_memory
 
     table = Rows.collect(rows, "the rows to train on")
     if any(row.target_query is None for row in table):
@@ -113,13 +115,21 @@ def train(
         }
     )
     checkpoints = (work or out.parent / f".{out.name}.checkpoints") / key
-    trainer = _trainer(network, dataset, checkpoints, settings, loss, before_each, seed)
+    trainer = _trainer(network, rows, dataset, checkpoints, settings, loss, before_each, seed)
     resume = last_whole_checkpoint(checkpoints)
     begun = time.monotonic() - _seconds_before(resume)
     trainer.add_callback(_checkpoint_callback(lambda: time.monotonic() - begun))
     with task("Training", trainer.args.max_steps) as advance, _memory(network):
         trainer.add_callback(_progress_callback(advance, trainer.loss))
-        trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+        try:
+            trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ClearirError(
+                f"step {trainer.state.global_step + 1}: gradients and the optimizer's state do not fit in memory "
+                f"beside the model ({error}); take a smaller model, or more memory"
+            ) from error
     record = {
         "log": [entry for entry in trainer.state.log_history if "loss" in entry],
         "seconds": round(time.monotonic() - begun, 1),
@@ -167,17 +177,19 @@ def _dataset(rows: Sequence[Row]) -> Dataset:
 
 def _trainer(
     network: SentenceTransformer,
+    rows: Sequence[Row],
     dataset: Dataset,
     checkpoints: Path,
     settings: TrainSettings,
     loss: LossSettings,
     prompts: Any,
     seed: int,
-) -> SentenceTransformerTrainer:
-    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+) -> Trainer:
+    from sentence_transformers import SentenceTransformerTrainingArguments
     from transformers import PrinterCallback
 
     from clearir.tokenised import TokeniseOnce
+    from clearir.trainer import Trainer
 
     n = sum(column.startswith("negative_") for column in dataset.column_names)
     bf16, fp16 = _half_precision(settings.precision)
@@ -209,13 +221,14 @@ def _trainer(
         **rare,
     )
 
-    class Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
-        """Without the statistics for a model card: the card is ours, see `clearir.report.card`."""
-
-        def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-            pass
-
-    trainer = Trainer(model=network, args=arguments, train_dataset=dataset, loss=make_loss(network, loss, n))
+    trainer = Trainer(
+        model=network,
+        args=arguments,
+        train_dataset=dataset,
+        loss=make_loss(network, loss, n),
+        rows=rows,
+        last_checkpoint=lambda: last_whole_checkpoint(checkpoints),
+    )
     trainer.remove_callback(PrinterCallback)  # the library does not print
     collator = trainer.data_collator
     collator.preprocess_fn = TokeniseOnce(collator.preprocess_fn, network.tokenizer)
@@ -307,7 +320,7 @@ def _progress_callback(advance: Callable[..., None], loss: Any) -> TrainerCallba
     from transformers import TrainerCallback
 
     class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore]
-        """Moves the bar, keeps the loss's terms for the log, and stops at numbers that are no numbers."""
+        """Moves the bar and keeps the loss's terms for the log."""
 
         def __init__(self) -> None:
             self.sums: defaultdict[str, float] = defaultdict(float)
@@ -321,12 +334,6 @@ def _progress_callback(advance: Callable[..., None], loss: Any) -> TrainerCallba
             self.steps += 1
             for name, value in loss.terms.items():
                 self.sums[name] += float(value)
-            if not all(math.isfinite(value) for value in self.sums.values()):
-                terms = {name: float(value) for name, value in loss.terms.items()}
-                raise ClearirError(
-                    f"step {state.global_step}: the loss is not finite any more ({json.dumps(terms)}); lower "
-                    "train.learning_rate or set train.precision=fp32. The last checkpoint is kept"
-                )
 
         def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if self.steps and state.log_history and "loss" in state.log_history[-1]:

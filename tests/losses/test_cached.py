@@ -191,3 +191,23 @@ def test_peak_memory_stays_within_the_budget(tiny_model_path):
     # In this order, since what a process has freed it may keep. Allowed besides: fragments.
     assert peak(50 * megabyte) - none < (50 + 20) * megabyte
     assert peak(1 << 40) - none > 120 * megabyte
+
+
+@pytest.mark.parametrize("packing", [True, False])
+def test_mini_batches_shrink_down_to_one_text(tiny_model, features, columns, packing):
+    model = tiny_model(torch.float64, dropout=0.0).train()
+    batch = features(model, columns(10, 1, 1))
+    loss = CachedCLEARLoss(model, mini_batch_size=8, packing=packing)
+    assert loss.shrink_mini_batch() is None, "no batch has been seen"
+    wanted = gradients(model, once(loss, batch))
+    sizes = []
+    while (changed := loss.shrink_mini_batch()) is not None:
+        assert changed.pop("memory_budget") == loss.memory_budget == 0
+        ((name, size),) = changed.items()
+        assert name == ("mini_batch_num_tokens" if packing else "mini_batch_size")
+        sizes.append(size)
+        found = gradients(model, once(loss, batch))
+        assert found["passes"] >= wanted["passes"]
+        assert_same(found, wanted)
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(sizes) == len(set(sizes)) >= 3, "halved until each text goes by itself"

@@ -26,7 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 from clearir.losses.cached import _without_sync, cached_backward, embed_chunks
 from clearir.losses.columns import split_columns
 from clearir.losses.objectives import TERMS, Batch, used_columns, weights_of
-from clearir.losses.packing import Features, Plan, plan_batch
+from clearir.losses.packing import Features, Pack, Plan, Range, plan_batch
 from clearir.losses.terms import SimilarityFunction
 
 CITATION = """
@@ -315,18 +315,48 @@ class CachedObjectiveLoss(CachedLossMixin, ObjectiveLoss):
         self.mini_batch_num_tokens = mini_batch_num_tokens
         self.show_progress_bar = show_progress_bar
         self.memory_budget = memory_budget
+        # The largest chunk of the last batch: texts, and tokens where chunks are cut by tokens.
+        self._largest_chunk: tuple[int, int | None] | None = None
+
+    def shrink_mini_batch(self) -> dict[str, int] | None:
+        """Halve the mini-batches and keep no graph: the last batch did not fit in memory.
+
+        Returns:
+            the settings that changed, with their new values; None: the last batch went through one text at a time and
+            without kept graphs already.
+        """
+        if self._largest_chunk is None:
+            return None
+        texts, tokens = self._largest_chunk
+        if texts == 1 and self.memory_budget == 0:
+            return None
+        changed = {"memory_budget": 0}
+        if tokens is None:
+            changed["mini_batch_size"] = max(1, texts // 2)
+        else:
+            changed["mini_batch_num_tokens"] = max(1, tokens // 2)
+        for name, value in changed.items():
+            setattr(self, name, value)
+        return changed
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
         """The loss of a batch; its backward pass is the cached one. ``labels`` are not used."""
         plan = self._plan(sentence_features)
         packs = plan.plan.packs
         ranges = [pack.ranges(self.mini_batch_size, self.mini_batch_num_tokens) for pack in packs]
+        self._largest_chunk = self._largest(packs, ranges)
         chunks = embed_chunks(self, packs, ranges, self.memory_budget)
         reps = [[chunk.embeddings for chunk in pack] for pack in chunks]
         if not torch.is_grad_enabled():
             return self.calculate_loss(reps, plan)
         loss = self.calculate_loss(reps, plan, with_backward=True)
         return cached_backward(self, loss, packs, ranges, chunks)
+
+    def _largest(self, packs: list[Pack], ranges: list[list[Range]]) -> tuple[int, int | None]:
+        texts = max(end - begin for pack_ranges in ranges for begin, end in pack_ranges)
+        if any(pack.lengths is None for pack in packs):
+            return texts, self.mini_batch_num_tokens
+        return texts, max(pack.computed_tokens([one]) for pack, some in zip(packs, ranges, strict=True) for one in some)
 
     def calculate_loss(  # type: ignore[override]
         self, reps: list[list[Tensor]], labels: UsedPlan | None = None, *, with_backward: bool = False
