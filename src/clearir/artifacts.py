@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 
+from clearir.disk import told
 from clearir.errors import InputError
 
 MANIFEST = "manifest.json"
@@ -76,36 +77,51 @@ def _sweep(path: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a path beside ``path``; it takes the name ``path`` when the block ends well and vanishes when it fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    temporary.chmod(0o666 & ~_umask())  # mkstemp makes 0600; a result has the rights of any other file
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Yield a path beside ``path``; it takes the name ``path`` when the block ends well and vanishes when it fails.
+
+    Raises:
+        InputError: the disk is full, or may not be written to.
+    """
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            temporary.chmod(0o666 & ~_umask())  # mkstemp makes 0600; a result has the rights of any other file
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Like `atomic_file` for a folder. What was at ``path`` is kept until the new folder is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    temporary = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
-    temporary.chmod(0o777 & ~_umask())
-    old = temporary.with_name(temporary.name + ".old")
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        temporary = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
+        old = temporary.with_name(temporary.name + ".old")
+        try:
+            temporary.chmod(0o777 & ~_umask())
+            yield temporary
+            _take_the_name(temporary, path, old)
+        finally:
+            for leftover in (temporary, old):
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _take_the_name(temporary: Path, path: Path, old: Path) -> None:
+    if path.exists():
+        path.replace(old)
     try:
-        yield temporary
-        if path.exists():
-            path.replace(old)
         temporary.replace(path)
-    finally:
-        for leftover in (temporary, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+    except OSError:
+        if old.exists():
+            old.replace(path)
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -123,11 +139,13 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
+        raise InputError(f"{path}: {error.strerror or error}; check the path") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not JSON ({error.msg})") from error
+        raise InputError(f"{path}:{error.lineno}: not JSON ({error.msg}); make it again") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not usable JSON ({error}); make it again") from error
 
 
 def is_finished(folder: Path, settings: Mapping[str, Any]) -> bool:

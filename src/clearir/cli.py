@@ -44,7 +44,10 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         if not _is_usage_error(error):
-            raise
+            problem = _machine_problem(error)
+            if problem is None:
+                raise
+            errors.print(f"[bold red]error:[/] {_plain(problem)}", soft_wrap=True)
         sys.exit(2)
 
 
@@ -450,6 +453,18 @@ def _plain(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
+
+
+def _machine_problem(error: Exception) -> str | None:
+    """The message where the disk or the memory is at fault, not the code."""
+    from clearir.disk import disk_problem
+
+    if isinstance(error, MemoryError | RuntimeError):
+        from clearir.losses.memory import is_out_of_memory
+
+        if is_out_of_memory(error):
+            return f"out of memory ({error}); take shorter texts (max_seq_length), a smaller model, or more memory"
+    return disk_problem(error, Path.cwd())
 
 
 def _is_usage_error(error: Any) -> bool:

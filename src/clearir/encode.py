@@ -22,6 +22,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clearir import hub
+from clearir.disk import disk_problem, told
 from clearir.errors import InputError, MissingExtraError
 from clearir.progress import task
 
@@ -86,10 +88,15 @@ def load_model(
     model_kwargs: dict[str, Any] = {"use_safetensors": True}
     if attention is not None:
         model_kwargs["attn_implementation"] = attention
+    reachable = Path(name).exists() or hub.answers(name)
     try:
-        with _no_progress_bar():
+        with _no_progress_bar(), hub.quiet():
             model = SentenceTransformer(
-                name, device=device, trust_remote_code=trust_remote_code, model_kwargs=model_kwargs
+                name,
+                device=device,
+                trust_remote_code=trust_remote_code,
+                model_kwargs=model_kwargs,
+                local_files_only=not reachable,
             )
     except SafetensorError as error:
         raise InputError(
@@ -97,7 +104,7 @@ def load_model(
         ) from error
     # Whatever stops a library from loading what the user named is about the name, the folder or the machine.
     except Exception as error:
-        raise InputError(_why_not_loaded(name, error)) from error
+        raise InputError(_why_not_loaded(name, error, reachable)) from error
     if max_seq_length is not None:
         model.max_seq_length = max_seq_length
     return model
@@ -129,7 +136,7 @@ def _resolve(name: str) -> str | Path:
     return path
 
 
-def _why_not_loaded(name: str, error: Exception) -> str:
+def _why_not_loaded(name: str, error: Exception, reachable: bool) -> str:
     text = " ".join(str(error).split())
     cause = text if len(text) <= 300 else text[:300] + " ..."
     kind = type(error).__name__
@@ -137,6 +144,11 @@ def _why_not_loaded(name: str, error: Exception) -> str:
         return f"{name}: the model brings its own code; read it, then say trust_remote_code to run it"
     if "safetensors" in text and "no file named" in text:
         return f"{name}: no model.safetensors in it; save the model again with safe_serialization=True ({cause})"
+    if not reachable:
+        return (
+            f"{name}: not a folder here, and it could not be had from the Hub, which cannot be reached; check the "
+            "connection (and HF_HUB_OFFLINE), or give a local folder"
+        )
     if not Path(name).exists():
         return (
             f"{name}: not a folder here, and it could not be had from the Hub ({kind}: {cause}); "
@@ -316,16 +328,18 @@ def _key(text: str, prompt: str, max_seq_length: int | None) -> bytes:
 @contextmanager
 def _open_cache(folder: Path, name: str) -> Iterator[sqlite3.Connection]:
     """SQLite keeps the file whole when a run is killed and when two runs write at once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.sqlite"
-    database = sqlite3.connect(path, timeout=60)
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{name}.sqlite"
+        database = sqlite3.connect(path, timeout=60)
     try:
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB UNIQUE NOT NULL, vector BLOB NOT NULL)")
         yield database
     except sqlite3.DatabaseError as error:
         raise InputError(
-            f"{path}: cannot be used as a cache of vectors ({error}); delete it or give another folder"
+            disk_problem(error, path)
+            or f"{path}: cannot be used as a cache of vectors ({error}); delete it or give another folder"
         ) from error
     finally:
         database.close()

@@ -109,9 +109,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise InputError(f"{place}: not YAML ({getattr(error, 'problem', None) or error})") from error
+        raise InputError(f"{place}: not YAML ({getattr(error, 'problem', None) or error}); correct it") from error
+    except (ValueError, RecursionError) as error:  # a date that is none, brackets in brackets in brackets
+        raise InputError(f"{path}: not usable YAML ({error}); correct it") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: a recipe is a mapping of keys (name, model, output, data, ...)")
+        raise InputError(f"{path}: a recipe is a mapping; write keys such as name, model, output, data")
     return content
 
 
@@ -139,7 +141,7 @@ def _override(content: dict[str, Any], override: str) -> None:
             raise InputError(f"{override!r}: {parent!r} is a value and has no keys below it")
     try:
         place[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{override!r}: {value!r} is not YAML; quote it") from error
 
 
@@ -157,7 +159,9 @@ def _explain(path: Path, error: Any) -> str:
     if error["type"] == "missing":
         return f"{path}: the key {key!r} is missing; add it"
     message = error["msg"].removeprefix("Value error, ")
-    return f"{path}: {key}: {message} (got {error['input']!r})"
+    got = repr(error["input"])
+    got = got if len(got) <= 100 else got[:100] + " ..."
+    return f"{path}: {key}: {message} (got {got}); correct it"
 
 
 def _keys_at(location: Sequence[str]) -> list[str]:

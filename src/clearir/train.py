@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from clearir.artifacts import atomic_folder, fingerprint, read_json, write_json
 from clearir.data.mix import mix
 from clearir.data.rows import Row, Rows
+from clearir.disk import told
 from clearir.errors import ClearirError, InputError
 from clearir.progress import task
 from clearir.settings import LossSettings, PromptSettings, TrainSettings
@@ -87,7 +88,7 @@ def train(
     from transformers import set_seed
 
     from clearir.encode import load_model, prompts_of
-    from clearir.trainer import is_out_of_memory
+    from clearir.losses.memory import is_out_of_memory
 
     table = Rows.collect(rows, "the rows to train on")
     if any(row.target_query is None for row in table):
@@ -122,7 +123,8 @@ def train(
     with task("Training", trainer.args.max_steps) as advance, _memory(network):
         trainer.add_callback(_progress_callback(advance, trainer.loss))
         try:
-            trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+            with told(checkpoints):
+                trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

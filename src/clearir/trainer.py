@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils.memory import should_reduce_batch_size
 from datasets import Dataset
 from sentence_transformers import SentenceTransformerTrainer
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from torch.utils.checkpoint import get_device_states, set_device_states
 
 from clearir.data.rows import Row
 from clearir.errors import ClearirError
+from clearir.losses.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -28,19 +28,6 @@ logger = logging.getLogger(__name__)
 ROW = "label"
 #: rows of a bad batch that are quoted, and characters of each
 QUOTED, EXCERPT = 3, 60
-
-
-# oneDNN on a CPU, and cuBLAS, which do not say more.
-_REFUSED = ("could not create a primitive", "could not create a memory object", "ALLOC_FAILED")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was refused: on an accelerator (torch), or on the CPU (torch or Python)."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    if not isinstance(error, RuntimeError):
-        return False
-    return should_reduce_batch_size(error) or any(words in str(error) for words in _REFUSED)
 
 
 class Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]

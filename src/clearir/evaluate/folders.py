@@ -86,7 +86,7 @@ def _relevance(file: Path) -> Iterator[tuple[str, str, int]]:
             raise record
         try:
             yield str(record["query-id"]), str(record["corpus-id"]), int(float(record["score"]))
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
             raise InputError(
                 f"{place}: {error} is missing or no number; the columns are query-id, corpus-id, score, with tabs"
             ) from error

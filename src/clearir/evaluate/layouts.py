@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -79,10 +80,12 @@ def read_belebele(path: Path | None, languages: Asked, split: str | None) -> tup
             continue
         queries[language], passages[language] = {}, {}
         for row in _json_lines(found[code]) if found else _hub(source, code, split or "test", revision):
-            query = f"{row['link']}#{row['question_number']}"
-            queries[language][query] = row["question"]
-            passages[language].setdefault(row["link"], row["flores_passage"])
-            qrels[query][row["link"]] = 1
+            with _layout(found.get(code, source), "Belebele's fields link, question_number, question, flores_passage"):
+                link = str(row["link"])
+                query = f"{link}#{row['question_number']}"
+                queries[language][query] = row["question"]
+                passages[language].setdefault(link, row["flores_passage"])
+                qrels[query][link] = 1
     return queries, passages, dict(qrels)
 
 
@@ -96,10 +99,11 @@ def read_mkqa(path: Path | None, languages: Asked, split: str | None) -> tuple[T
     found = sorted(path.glob("mkqa.jsonl*")) if path is not None else []
     for row in _json_lines(found[0]) if found else ():
         for code, language in asked.items():
-            query = str(row["example_id"])
-            answers = [answer["text"] for answer in row["answers"][code] if answer.get("text")]
-            if answers:
-                queries[language][query] = row["queries"][code]
+            with _layout(found[0], "MKQA's fields example_id, queries, answers, with every language in them"):
+                query = str(row["example_id"])
+                answers = [answer["text"] for answer in row["answers"][code] if answer.get("text")]
+                if answers:
+                    queries[language][query] = row["queries"][code]
             for number, answer in enumerate(answers):
                 passages[language][f"{language}/{query}/{number}"] = answer
                 qrels[query][f"{language}/{query}/{number}"] = 1
@@ -137,15 +141,13 @@ def read_xor_tydi(path: Path | None, languages: Asked, split: str | None) -> tup
     queries: Texts = defaultdict(dict)
     passages: dict[str, str] = {}
     qrels: Qrels = defaultdict(dict)
-    try:
+    with _layout(file, "SQuAD's format with a 'lang' a question"):
         for paragraph in chain.from_iterable(article["paragraphs"] for article in files.load_json(file)["data"]):
             passage = fingerprint(paragraph["context"])
             passages[passage] = paragraph["context"]
             for question in paragraph["qas"]:
                 queries[codes.normalise(question["lang"])][str(question["id"])] = question["question"]
                 qrels[str(question["id"])][passage] = 1
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{file}: not in SQuAD's format with a 'lang' a question ({error}); fetch it again") from error
     return dict(queries), {"en": passages}, dict(qrels)
 
 
@@ -154,6 +156,15 @@ def read_debian(path: Path | None, languages: Asked, split: str | None) -> Itera
     folder = _local(path, "debian", "with clearir.data.sources.debian.fetch")
     targets = None if languages is None else [code for code in map(codes.normalise, languages) if code != "en"]
     return debian.read(folder, targets or None, on_bad="skip")
+
+
+@contextmanager
+def _layout(place: object, wanted: str) -> Iterator[None]:
+    """What a record lacks is an `InputError`."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{place}: not {wanted} ({error}); fetch it again") from error
 
 
 def _squad(folder: Path, languages: Asked) -> Iterator[Row]:

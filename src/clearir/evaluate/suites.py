@@ -207,7 +207,20 @@ def _check(suite: Suite) -> None:
     for kind, side in (("query", suite.queries), ("passage", suite.passages)):
         for language, texts in side.items():
             for identifier, text in texts.items():
-                if not text.strip():
+                wrong = _wrong(text)
+                if wrong is not None:
                     raise InputError(
-                        f"{suite.name}: {kind} {identifier!r} in {language} is empty; correct or remove it"
+                        f"{suite.name}: {kind} {identifier!r} in {language} is {wrong}; correct or remove it"
                     )
+
+
+def _wrong(text: object) -> str | None:
+    if not isinstance(text, str):
+        return "no text"
+    if not text.strip():
+        return "empty"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "half a surrogate pair, which is no character"
+    return None

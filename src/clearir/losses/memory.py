@@ -15,6 +15,20 @@ from torch import Tensor
 # Of the free memory, where no budget is given: the rest is for gradients, the optimizer's state, one chunk's work.
 SHARE_OF_FREE_MEMORY = 0.5
 
+# What oneDNN on a CPU, and cuBLAS, say when memory is refused, and no more.
+_REFUSED = ("could not create a primitive", "could not create a memory object", "ALLOC_FAILED")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was refused: on an accelerator (torch), or on the CPU (torch or Python)."""
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    return should_reduce_batch_size(error) or any(words in str(error) for words in _REFUSED)
+
 
 class GraphBudget:
     """Decides which chunks keep their graph (what autograd saves for the backward pass).

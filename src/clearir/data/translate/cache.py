@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from clearir.disk import disk_problem, told
 from clearir.errors import InputError
 
 _SELECT = (
@@ -29,7 +30,8 @@ class TranslationCache:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with told(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._open() as connection:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS translations (translator TEXT, source TEXT, target TEXT, text TEXT,"
@@ -60,5 +62,6 @@ class TranslationCache:
                 yield connection
         except sqlite3.DatabaseError as error:
             raise InputError(
-                f"{self.path}: no usable cache of translations ({error}); delete it or name another"
+                disk_problem(error, self.path)
+                or f"{self.path}: no usable cache of translations ({error}); delete it or name another"
             ) from error
