@@ -8,13 +8,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from clearir.data.rows import Row
+from clearir.encode import load_model
 from clearir.errors import ClearirError, InputError
+from clearir.evaluate.suites import Suite
+from clearir.merge import cross_and_bridge
 from clearir.settings import LossSettings, PromptSettings, TrainSettings
 from clearir.train import TRAINING, WHOLE, draw_rows, last_whole_checkpoint, steps_of, train
 
@@ -40,6 +44,10 @@ def sample(count: int, negatives: int = 1) -> list[Row]:
         )
         for i in range(count)
     ]
+
+
+def dev() -> Suite:
+    return Suite.from_rows(sample(12), "dev")
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -141,9 +149,9 @@ KILLED = """
 import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_train import PLAIN, SHORT, draw_rows, sample, train
-settings = SHORT.model_copy(update={"max_steps": 12})
-train(draw_rows(sample(30), settings, 0), sys.argv[2], Path(sys.argv[3]), settings, PLAIN)
+from test_train import PLAIN, SHORT, dev, draw_rows, sample, train
+settings = SHORT.model_copy(update={"max_steps": 12, "retention": 0.5})
+train(draw_rows(sample(30), settings, 0), sys.argv[2], Path(sys.argv[3]), settings, PLAIN, dev=dev())
 """
 
 
@@ -163,8 +171,37 @@ def test_a_killed_training_ends_with_the_same_weights(tiny_model_path, tmp_path)
     assert not (tmp_path / "killed").exists()
     subprocess.run([*arguments, str(tmp_path / "killed")], check=True, env=env, capture_output=True)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
-    logs = [json.loads((tmp_path / name / TRAINING).read_text())["log"] for name in ("whole", "killed")]
-    assert [entry["loss"] for entry in logs[0]] == [entry["loss"] for entry in logs[1]]
+    whole, killed = (json.loads((tmp_path / name / TRAINING).read_text()) for name in ("whole", "killed"))
+    assert [entry["loss"] for entry in whole["log"]] == [entry["loss"] for entry in killed["log"]]
+    assert whole["checks"] == killed["checks"]
+    assert whole["step_kept"] == killed["step_kept"]
+
+
+def test_the_best_checkpoint_that_keeps_english_comes_out(tiny_model_path, tmp_path):
+    def trained(name: str, retention: float) -> dict[str, Any]:
+        settings = SHORT.model_copy(update={"retention": retention})
+        rows = draw_rows(sample(30), settings, 0)
+        return train(rows, str(tiny_model_path), tmp_path / name, settings, PLAIN, dev=dev())
+
+    record = trained("any", 1e-9)
+    assert [check["step"] for check in record["checks"]] == [0, 2, 4, 6]
+    found = {check["step"]: check for check in record["checks"]}
+    kept = found[record["step_kept"]]
+    assert kept["cross"] == max(check["cross"] for check in record["checks"])
+    model = load_model(tmp_path / "any")
+    assert cross_and_bridge(model, dev(), None) == pytest.approx((kept["cross"], kept["bridge"]))
+    assert kept["retention"] == pytest.approx(kept["bridge"] / found[0]["bridge"])
+
+    record = trained("none", 100.0)
+    assert [check["kept"] for check in record["checks"]] == [True, False, False, False]
+    assert record["step_kept"] == 0
+    assert same(weights(tmp_path / "none"), weights(tiny_model_path))
+
+
+def test_a_retention_without_dev_rows_is_refused(tiny_model_path, tmp_path):
+    with pytest.raises(InputError, match=r"data\.dev=0\.1"):
+        settings = SHORT.model_copy(update={"retention": 0.9})
+        train(sample(12), str(tiny_model_path), tmp_path / "model", settings, PLAIN)
 
 
 def test_half_written_checkpoints_are_not_used(tmp_path):

@@ -124,6 +124,7 @@ def train_model(
             seed=recipe.seed,
             trust_remote_code=recipe.trust_remote_code,
             work=place.parent / ".checkpoints",
+            dev=None if recipe.train.retention is None else _dev_suite(recipe, "train.retention"),
         )
         return {key: record[key] for key in ("seconds", "steps")}
 
@@ -145,7 +146,9 @@ def merge_model(
         facts: dict[str, Any] = {"base": recipe.model, "weight": wanted.weight}
         if wanted.weight is None:
             prompts = prompts_of(tuned, recipe.prompts.query, recipe.prompts.passage)
-            choice = choose_weight(base, tuned, _dev_suite(recipe), retention=wanted.retention, prompts=prompts)
+            choice = choose_weight(
+                base, tuned, _dev_suite(recipe, "merge"), retention=wanted.retention, prompts=prompts
+            )
             facts |= {"weight": choice.weight, "choice": asdict(choice)}
         save(interpolate(base, tuned, facts["weight"]), folder, facts)
         shutil.copyfile(trained / TRAINING, folder / TRAINING)
@@ -220,14 +223,12 @@ def test_suite(recipe: Recipe) -> Suite:
     return Suite.from_rows(rows, recipe.name)
 
 
-def _dev_suite(recipe: Recipe) -> Suite:
+def _dev_suite(recipe: Recipe, what: str) -> Suite:
     from clearir.evaluate.suites import Suite
 
     rows = read_part(Path(recipe.output) / "rows", "dev")
     if not rows:
-        raise InputError(
-            "merge chooses its weight on dev rows, and none are held out; add data.dev=0.1, or give merge.weight"
-        )
+        raise InputError(f"{what} is judged on dev rows, and none are held out; add data.dev=0.1, or leave {what} out")
     return Suite.from_rows(rows, f"{recipe.name} dev")
 
 

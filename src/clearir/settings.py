@@ -166,6 +166,8 @@ class TrainSettings(Settings):
             is not drowned: 1 keeps the proportions, large values give all languages the same number.
         precision: auto is bf16 (or fp16) where the accelerator has it, else float32.
         save_steps: steps between checkpoints.
+        retention: score the dev rows at every checkpoint, and keep the one that finds most across languages among
+            those that keep this share of the base model's bridge -> bridge score (0.995). None: keep the last step.
         log_steps: steps between entries of the training log.
         report_to: trackers of transformers ("wandb", "tensorboard", "none").
         gradient_checkpointing: less memory, more time.
@@ -187,6 +189,7 @@ class TrainSettings(Settings):
     language_temperature: Annotated[float, Field(ge=1)] = 2.0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     save_steps: Positive = 50
+    retention: Annotated[float, Field(gt=0)] | None = None
     log_steps: Positive = 5
     report_to: tuple[str, ...] = ("none",)
     gradient_checkpointing: bool = False

@@ -16,6 +16,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from transformers import TrainerCallback
 
+    from clearir.encode import Prompts
+    from clearir.evaluate.suites import Suite
+    from clearir.retention import Watch
     from clearir.trainer import Trainer
 
 TRAINING = "training.json"
@@ -62,6 +66,7 @@ def train(
     seed: int = 0,
     trust_remote_code: bool = False,
     work: Path | None = None,
+    dev: Suite | None = None,
 ) -> dict[str, Any]:
     """Train a model on rows and save it.
 
@@ -77,6 +82,7 @@ def train(
         trust_remote_code: run code that comes with the model.
         work: folder for checkpoints; they are found again when the same training is started anew, and removed when
             it is done. By default a hidden folder beside ``out``.
+        dev: what ``settings.retention`` is judged on.
 
     Returns:
         what is in `TRAINING`.
@@ -113,12 +119,17 @@ def train(
             "prompts": [before_each.query, before_each.passage],
             "rows": fingerprint([[*row] for row in zip(*dataset.to_dict().values(), strict=True)]),
             "seed": seed,
+            "dev": None if dev is None else dev.hash,
         }
     )
     checkpoints = (work or out.parent / f".{out.name}.checkpoints") / key
     trainer = _trainer(network, rows, dataset, checkpoints, settings, loss, before_each, seed)
     resume = last_whole_checkpoint(checkpoints)
     begun = time.monotonic() - _seconds_before(resume)
+    watch = None
+    if settings.retention is not None and trainer.is_world_process_zero():
+        watch = _watch(network, dev, settings.retention, before_each, checkpoints, resume)
+        trainer.add_callback(watch)
     trainer.add_callback(_checkpoint_callback(lambda: time.monotonic() - begun))
     with task("Training", trainer.args.max_steps) as advance, _memory(network):
         trainer.add_callback(_progress_callback(advance, trainer.loss))
@@ -132,18 +143,37 @@ def train(
                 f"step {trainer.state.global_step + 1}: gradients and the optimizer's state do not fit in memory "
                 f"beside the model ({error}); take a smaller model, or more memory"
             ) from error
-    record = {
+    record: dict[str, Any] = {
         "log": [entry for entry in trainer.state.log_history if "loss" in entry],
         "seconds": round(time.monotonic() - begun, 1),
         "steps": trainer.state.global_step,
         "rows_by_language": dict(Counter(row.language for row in rows).most_common()),
     }
+    if watch is not None:
+        record["checks"] = [asdict(check) for check in watch.checks]
+        record["step_kept"] = watch.take_best()
     if trainer.is_world_process_zero():
         with atomic_folder(out) as temporary:
             network.save_pretrained(str(temporary), create_model_card=False)
             write_json(temporary / TRAINING, record)
         shutil.rmtree(checkpoints.parent, ignore_errors=True)
     return record
+
+
+def _watch(
+    network: SentenceTransformer,
+    dev: Suite | None,
+    retention: float,
+    prompts: Prompts,
+    checkpoints: Path,
+    resume: Path | None,
+) -> Watch:
+    from clearir.retention import Watch
+
+    if dev is None:
+        raise InputError("train.retention is judged on dev rows, and none are held out; add data.dev=0.1")
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    return Watch(network, dev, retention, prompts, checkpoints, resume)
 
 
 def set_dropout(network: SentenceTransformer, share: float) -> None:
