@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from typing import Any
 
 import pytest
@@ -264,6 +265,15 @@ def test_a_fault_of_ours_is_no_4xx(searcher, monkeypatch):
 
 
 # -- what the command line gives it
+
+
+def test_an_index_that_is_replaced_while_it_is_served(index_path, tmp_path):
+    shutil.copytree(index_path, tmp_path / "index")
+    served = client(Searcher.open(tmp_path / "index"))
+    shutil.rmtree(tmp_path / "index")
+    answer = served.get("/api/search?q=chess")
+    assert (answer.status_code, "start again" in answer.json()["error"]) == (503, True)
+    assert "start again" in served.get("/?q=chess").text
 
 
 def test_examples_out_of_a_file(tmp_path):

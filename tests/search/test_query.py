@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -8,7 +9,18 @@ import pytest
 
 from clearir.errors import InputError
 from clearir.search.index import load_info
-from clearir.search.query import Compared, Hit, Moved, Searcher, check_same_corpus, compare, fuse, snippet, to_json
+from clearir.search.query import (
+    Compared,
+    Hit,
+    IndexGoneError,
+    Moved,
+    Searcher,
+    check_same_corpus,
+    compare,
+    fuse,
+    snippet,
+    to_json,
+)
 
 pytest.importorskip("lancedb", reason="the extra search is not installed")
 
@@ -195,3 +207,13 @@ def test_the_part_with_a_word_of_the_query_is_shown():
     assert shown.startswith("… first")
     assert "Encryption of disks" in shown
     assert len(shown) <= 60
+
+
+@pytest.mark.parametrize("hybrid", [False, True])
+def test_an_index_that_is_replaced_meanwhile_is_said_to_be_gone(hybrid, index_path, tmp_path):
+    shutil.copytree(index_path, tmp_path / "index")
+    open_ = Searcher.open(tmp_path / "index")
+    assert open_.search("chess", hybrid=hybrid)
+    shutil.rmtree(tmp_path / "index")
+    with pytest.raises(IndexGoneError, match="replaced or removed"):
+        open_.search("chess", hybrid=hybrid)

@@ -38,7 +38,7 @@ from clearir.errors import InputError
 from clearir.search.asked import Asked
 from clearir.search.limits import Limits, RateLimit
 from clearir.search.page import Page
-from clearir.search.query import Compared, Hit, Searcher, compare, to_json
+from clearir.search.query import Compared, Hit, IndexGoneError, Searcher, compare, to_json
 
 COOKIE = "clearir"
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
@@ -55,7 +55,7 @@ HEADERS = {
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a fault
-    """A request that gets a status of 4xx and a reason."""
+    """A request that gets a status of 4xx and a reason; 503 where the index is gone."""
 
     def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(reason)
@@ -120,6 +120,8 @@ class _Api:
             response = self._refuse(request, refused)
         except InputError as error:
             response = self._refuse(request, Refused(400, str(error)))
+        except IndexGoneError as error:
+            response = self._refuse(request, Refused(503, str(error)))
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response

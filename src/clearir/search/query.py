@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from clearir.errors import InputError
+from clearir.errors import ClearirError, InputError
 from clearir.report.text import clean
 from clearir.search import filters as conditions
 from clearir.search import store
@@ -36,6 +37,10 @@ RRF_K = 60
 #: ranks that are fused, and those in which `compare` looks for a passage of the other model
 DEPTH = 100
 _REMEMBERED = 1024
+
+
+class IndexGoneError(ClearirError):
+    """An index was replaced or removed while it was open."""
 
 
 @dataclass(frozen=True)
@@ -161,13 +166,19 @@ class Searcher:
 
         Raises:
             InputError: an empty query, a filter that cannot be used, or ``k`` out of range.
+            IndexGoneError: the index was replaced or removed since it was opened.
         """
         return self.search_many([query], k, hybrid=hybrid, filters=filters)[0]
 
     def search_many(
         self, queries: Sequence[str], k: int = 10, *, hybrid: bool = False, filters: Sequence[str] = ()
     ) -> list[list[Hit]]:
-        """The k best passages for each of several queries, which are encoded together."""
+        """The k best passages for each of several queries, which are encoded together.
+
+        Raises:
+            InputError: as `search` does.
+            IndexGoneError: the index was replaced or removed since it was opened.
+        """
         if not 1 <= k <= MAX_K:
             raise InputError(f"k is {k}; give a number from 1 to {MAX_K}")
         for query in queries:
@@ -175,10 +186,12 @@ class Searcher:
                 raise InputError("the query is empty; type what to look for")
         where = conditions.condition(filters, self.info.all_fields)
         cleaned = [whole(query).strip() for query in queries]
-        return [
-            self._fused(query, vector, k, where) if hybrid else self._by_meaning(vector, k, where)
-            for query, vector in zip(cleaned, self.encode(cleaned), strict=True)
-        ]
+        vectors = self.encode(cleaned)
+        with _gone():
+            return [
+                self._fused(query, vector, k, where) if hybrid else self._by_meaning(vector, k, where)
+                for query, vector in zip(cleaned, vectors, strict=True)
+            ]
 
     def values(self, most: int) -> dict[str, dict[str, int]]:
         """How many passages have which value, of each field with at most ``most`` values; the commonest first."""
@@ -281,6 +294,19 @@ def check_same_corpus(base: IndexInfo, tuned: IndexInfo) -> None:
             f"the indexes are not of the same corpus: {base.passages:,} passages of {base.corpus} and "
             f"{tuned.passages:,} of {tuned.corpus}; index the same corpus with both models"
         )
+
+
+@contextmanager
+def _gone() -> Iterator[None]:
+    """LanceDB opens files when they are first read: those of an index that was replaced are not there any more."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "Not found" not in str(error):
+            raise
+        raise IndexGoneError(
+            "the index was replaced or removed since it was opened; start again to search it"
+        ) from error
 
 
 def _moved(hits: Sequence[Hit], others: Sequence[Hit], k: int) -> list[Moved]:
