@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,6 +159,45 @@ def test_killing_an_indexing_loses_nothing(tiny_model_path, tmp_path):
     assert one.drop_columns("vector") == other.drop_columns("vector")
     both = [np.stack(table["vector"].to_numpy(zero_copy_only=False)) for table in (one, other)]
     np.testing.assert_allclose(both[0], both[1], atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def overwriting() -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
+    """A function that starts replacing an index by one of 3,000 passages, in a process of its own."""
+    script = Path(__file__).with_name("indexing.py")
+    started: list[subprocess.Popen[str]] = []
+
+    def start(folder: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, str(script), str(folder), "3000"]
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        started.append(run)
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+        return run
+
+    yield start
+    for run in started:
+        run.kill()
+        run.wait()
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.1, 0.2, 0.3])
+def test_killing_what_replaces_an_index_leaves_the_old_one(seconds, overwriting, module_at, tmp_path):
+    """The kill falls on any phase; the script under tests/faults does the same with a model and many more kills."""
+    module = module_at(Path(__file__).with_name("indexing.py"))
+    folder = tmp_path / "i"
+    module.write(str(folder), 50)
+    run = overwriting(folder)
+    time.sleep(seconds)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    kept = load_info(folder).passages
+    assert kept in (50, 3000)
+    assert store.connect(folder).open_table("passages").count_rows() == kept
+    module.write(str(folder), 3000)
+    assert load_info(folder).probes == 1
+    assert store.connect(folder).open_table("passages").count_rows() == 3000
+    assert [path.name for path in tmp_path.iterdir()] == ["i"]  # nothing half-written
 
 
 def cached(folder: Path) -> int:

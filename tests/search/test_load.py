@@ -1,10 +1,13 @@
-"""A small load test of the server as the command line starts it."""
+"""The server as the command line starts it: a small load test, and kill -9."""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,16 +20,19 @@ pytest.importorskip("lancedb", reason="the extra search is not installed")
 pytest.importorskip("uvicorn", reason="the extra ui is not installed")
 
 
+def start(*arguments: object) -> tuple[subprocess.Popen[str], str]:
+    """A server and its address."""
+    command = [sys.executable, "-m", "clearir", "serve", *map(str, arguments), "--port", "0", "--rate", "0"]
+    environment = {name: value for name, value in os.environ.items() if name != "CLEARIR_TOKEN"}
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert server.stdout is not None
+    return server, server.stdout.readline().split(" ")[0]
+
+
 @pytest.fixture(scope="module")
 def address(index_path: Path, other_index_path: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "clearir", "serve", str(index_path), "--base", str(other_index_path)]
-    command += ["--port", "0", "--rate", "0"]
-    environment = {name: value for name, value in os.environ.items() if name != "CLEARIR_TOKEN"}
-    server = subprocess.Popen(
-        [*command, "--port", "0", "--rate", "0"], stdout=subprocess.PIPE, text=True, env=environment
-    )
-    assert server.stdout is not None
-    yield server.stdout.readline().split(" ")[0]
+    server, place = start(index_path, "--base", other_index_path)
+    yield place
     server.terminate()
     assert server.wait(20) in (0, -15)
 
@@ -47,6 +53,28 @@ def test_it_listens_on_loopback_alone(address: str) -> None:
         if line.split()[3] == "0A"
     ]
     assert [place for place in listening if place.endswith(f":{port:04X}")] == [f"0100007F:{port:04X}"]
+
+
+def test_killing_server_and_indexing_together_loses_nothing(index_path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    shutil.copytree(index_path, folder)
+    server, place = start(folder)
+    with urllib.request.urlopen(f"{place}api/search?q=chess") as answer:
+        wanted = json.load(answer)["results"]
+    indexing = [sys.executable, str(Path(__file__).with_name("indexing.py")), str(folder), "200000"]
+    run = subprocess.Popen(indexing, stdout=subprocess.DEVNULL)
+    while not any(tmp_path.glob(".index.*/passages.lance")):
+        assert run.poll() is None
+        time.sleep(0.002)
+    for process in (server, run):
+        process.kill()
+        process.wait()
+
+    server, place = start(folder)
+    with urllib.request.urlopen(f"{place}api/search?q=chess") as answer:
+        assert json.load(answer)["results"] == wanted
+    server.kill()
+    server.wait()
 
 
 def test_a_body_without_end_is_cut_off(address: str) -> None:
