@@ -2,7 +2,8 @@
 
 The folder holds the model as sentence-transformers saves it, and beside the weights ``onnx/model.onnx`` and
 ``onnx/model_qint8.onnx``: the names and the graph (tokens in, ``last_hidden_state`` out; pooling as the model's own
-configuration says) that sentence-transformers' ONNX backend and text-embeddings-inference look for.
+configuration says) that sentence-transformers' ONNX backend and text-embeddings-inference look for. Where the loss was
+measured, the scores of all three lie under ``scores/``, as `clearir compare` takes them.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from clearir.evaluate.suites import Suite
 
 FULL, INT8 = "onnx/model.onnx", "onnx/model_qint8.onnx"
+#: file of the scores of the original, then of each export
+SCORES = {"": "scores/original.json", FULL: "scores/onnx.json", INT8: "scores/int8.json"}
 #: bytes of weights beyond which a graph cannot be one file
 _ONE_FILE = 1_800_000_000
 #: encoded by the original and the exports where no data is given
@@ -172,22 +175,24 @@ def _measure(network: SentenceTransformer, folder: Path, suite: Suite | None) ->
     if suite is not None:
         texts = [text for queries in suite.queries.values() for text in list(queries.values())[:100]]
     original = encode(network, texts)
-    found = [Export("", _megabytes(folder.glob("*.safetensors")), 1.0, 1.0, _scores(network, suite))]
+    found = [Export("", _megabytes(folder.glob("*.safetensors")), 1.0, 1.0, _scores(network, suite, folder / SCORES[""]))]
     for file in (FULL, INT8):
         with_onnx(network, folder / file)
         cosines = (encode(network, texts) * original).sum(axis=1)
         size = _megabytes((folder / "onnx").glob(Path(file).name + "*"))
         cosine, lowest = (round(float(value), 4) for value in (cosines.mean(), cosines.min()))
-        found.append(Export(file, size, cosine, lowest, _scores(network, suite)))
+        found.append(Export(file, size, cosine, lowest, _scores(network, suite, folder / SCORES[file])))
     return found
 
 
-def _scores(network: SentenceTransformer, suite: Suite | None) -> dict[str, float]:
+def _scores(network: SentenceTransformer, suite: Suite | None, file: Path) -> dict[str, float]:
     if suite is None:
         return {}
     from clearir.evaluate.matrix import evaluate
 
-    return evaluate(network, suite).summary()
+    scores = evaluate(network, suite, name=file.stem)
+    scores.save(file)
+    return scores.summary()
 
 
 def _megabytes(files: Iterator[Path]) -> float:

@@ -49,10 +49,6 @@ def show_run(run: Run, folder: Path) -> None:
     console.print(f"model:  {escape(str(folder / 'model'))}", soft_wrap=True)
     for path in sorted(folder.glob("report.*"), reverse=True):
         console.print(f"report: {escape(str(path))}", soft_wrap=True)
-    if run.data and run.data.source == "debian":
-        command = f"clearir index {folder / 'model'} {folder / 'debian'} --source debian --out {folder / 'index'}"
-        console.print(f"search: {escape(command)}", soft_wrap=True)
-        console.print(f"        clearir serve {escape(str(folder / 'index'))}", soft_wrap=True)
 
 
 def show_prepared(prepared: Prepared) -> None:

@@ -184,7 +184,7 @@ def export(
     from clearir.data.rows import Rows
     from clearir.data.sources import tables
     from clearir.evaluate.suites import Suite
-    from clearir.export import export_model
+    from clearir.export import SCORES, export_model
     from clearir.search.terminal import exports_table
 
     _quiet()
@@ -192,6 +192,9 @@ def export(
     exports = export_model(model, out, suite, trust_remote_code=trust_remote_code, overwrite=overwrite)
     console.print(exports_table(exports))
     console.print(_plain(str(out)), soft_wrap=True)
+    if suite is not None:
+        files = " ".join(str(out / file) for file in SCORES.values())
+        console.print(_plain(f"intervals: clearir compare {files}"), soft_wrap=True)
 
 
 def _answerer(
