@@ -1,7 +1,7 @@
 """Load test of `clearir serve` on loopback: so many requests by so many clients, then it stops.
 
     python benchmarks/load.py runs/demo/index --base runs/demo/index-base
-    python benchmarks/load.py runs/demo/index --requests 2000 --clients 8 --out load.json
+    python benchmarks/load.py artifacts/60k --requests 2000 --clients 8 --out load.json   # see search.py --keep
 
 Starts the server itself, without a limit of rate. Every query is another, so that each is encoded.
 """

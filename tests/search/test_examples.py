@@ -15,7 +15,7 @@ IN_PROCESS = {
     "langchain_store": "langchain_huggingface",
     "llama_index_store": "llama_index.embeddings.huggingface",
 }
-SERVERS = ("pgvector", "opensearch", "elastic", "embeddings_server")
+SERVERS = ("postgres", "opensearch", "elastic", "embeddings_server")
 
 
 @pytest.mark.parametrize("name", IN_PROCESS)

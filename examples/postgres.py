@@ -1,7 +1,7 @@
-"""A trained model in PostgreSQL with pgvector. Not run by the tests: it needs a server.
+"""A trained model in PostgreSQL with pgvector; the distance is shown. Not run by the tests: it needs a server.
 
 pip install "psycopg[binary]" pgvector
-python examples/pgvector.py runs/demo/model "гра в шахи" postgresql://localhost/search
+python examples/postgres.py runs/demo/model "гра в шахи" postgresql://localhost/search
 """
 
 import sys
