@@ -99,8 +99,9 @@ def main() -> None:
     finally:
         server.terminate()
         server.wait()
-    shown = Table(*measured)
-    shown.add_row(*(str(value) for value in measured.values()))
+    shown = Table(show_header=False)
+    for name, value in measured.items():
+        shown.add_row(name, str(value))
     Console().print(shown)
     if given.out:
         given.out.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
