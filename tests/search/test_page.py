@@ -18,7 +18,8 @@ def moved(*places: tuple[str, int | None]) -> list[Moved]:
         (
             [("a", 2), ("b", 1)],
             [("b", 2), ("a", 1)],
-            "Both models give the same 2, in another order. Its best passage was at place 2 with the base model.",
+            "Both models give the same 2, in another order. The tuned model’s best passage was at place 2 with the "
+            "base model.",
         ),
         (
             [("a", 1), ("b", 7)],
@@ -29,7 +30,7 @@ def moved(*places: tuple[str, int | None]) -> list[Moved]:
             [("a", None), ("b", 7)],
             [("c", None), ("d", 9)],
             "None of the tuned model’s first 2 are among the base model’s. "
-            "Its best passage was beyond place 100 with the base model.",
+            "The tuned model’s best passage was beyond place 100 with the base model.",
         ),
         ([], [], ""),
     ],

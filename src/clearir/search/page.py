@@ -127,7 +127,7 @@ def summarise(compared: Compared) -> str:
     if first == 1:
         return f"{which} The best passage is the same."
     place = f"beyond place {DEPTH}" if first is None else f"at place {first}"
-    return f"{which} Its best passage was {place} with the base model."
+    return f"{which} The tuned model’s best passage was {place} with the base model."
 
 
 def short_name(path: str) -> str:
