@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ COMMANDS = (
     "compare",
     "suites",
     "report",
+    "encode",
     "index",
     "search",
     "serve",
@@ -95,3 +97,13 @@ def test_a_window_that_is_none_is_said(table, tmp_path):
     done = clearir("mine", table, "--model", "m", "--out", tmp_path / "o.parquet", "--window", "ten")
     assert done.returncode == 2
     assert "write first and last rank" in done.stderr
+
+
+def test_only_training_runs_in_several_processes():
+    env = {**os.environ, "LOCAL_RANK": "0", "RANK": "0", "WORLD_SIZE": "2"}
+    command = [sys.executable, "-m", "clearir", "mine", "rows.jsonl"]
+    first = subprocess.run(command, capture_output=True, text=True, env=env)
+    second = subprocess.run(command, capture_output=True, text=True, env={**env, "RANK": "1"})
+    assert (first.returncode, second.returncode) == (2, 2)
+    assert "clearir mine runs in one process" in first.stderr
+    assert second.stderr == ""

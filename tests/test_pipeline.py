@@ -244,3 +244,21 @@ def test_evaluation_texts_are_kept_out_of_training(recipe_path, tmp_path):
     dropped = {json.loads(line)["passage"] for line in lines}
     assert len(dropped) == 10
     assert not dropped & kept
+
+
+def test_torchrun_makes_the_whole_run_with_one_writer(recipe_path, tmp_path):
+    out = tmp_path / "out"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, "-m", "clearir", "train", str(recipe_path), f"output={out}", "train.max_steps=3"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for stage in ("rows", "negatives", "model", "scores"):
+        assert done.stdout.count(f"{stage}: written to") == 1, done.stdout
+    assert "a step of training: 2 processes x 6 rows = 12 rows" in done.stdout
+    run = load_run(out)
+    assert run.training.steps == 3
+    assert sum(run.training.rows_by_language.values()) == 3 * 2 * 6
+    assert f"{100 * run.after.mean('fi->en'):.1f}" in (out / "report.md").read_text(encoding="utf-8")
+    names = {path.name for path in out.iterdir()}
+    assert {name for name in names if name.startswith(".")} == set(), "nothing is left half-written"

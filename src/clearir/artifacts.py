@@ -154,6 +154,21 @@ def is_finished(folder: Path, settings: Mapping[str, Any]) -> bool:
     return manifest.is_file() and read_json(manifest).get("fingerprint") == fingerprint(settings)
 
 
+def is_due(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> bool:
+    """Whether `run_stage` would do the work.
+
+    Raises:
+        InputError: ``folder`` holds something else and ``overwrite`` is off.
+    """
+    if is_finished(folder, settings):
+        return False
+    if folder.exists() and any(folder.iterdir()) and not overwrite:
+        raise InputError(
+            f"{folder} holds the output of other settings; choose another output folder or add --overwrite"
+        )
+    return True
+
+
 def run_stage(
     folder: Path,
     settings: Mapping[str, Any],
@@ -175,23 +190,23 @@ def run_stage(
     Raises:
         InputError: ``folder`` holds something else and ``overwrite`` is off.
     """
+    if not is_due(folder, settings, overwrite=overwrite):
+        return False
+    with atomic_folder(folder) as temporary:
+        write_manifest(temporary, settings, make(temporary))
+    return True
+
+
+def write_manifest(folder: Path, settings: Mapping[str, Any], result: Mapping[str, Any] | None) -> None:
+    """Say that ``folder`` is the finished output of a stage with these settings."""
     from clearir import __version__
 
-    if is_finished(folder, settings):
-        return False
-    if folder.exists() and any(folder.iterdir()) and not overwrite:
-        raise InputError(
-            f"{folder} holds the output of other settings; choose another output folder or add --overwrite"
-        )
-    with atomic_folder(folder) as temporary:
-        result = make(temporary)
-        write_json(
-            temporary / MANIFEST,
-            {
-                "fingerprint": fingerprint(settings),
-                "clearir": __version__,
-                "settings": dict(settings),
-                "result": None if result is None else dict(result),
-            },
-        )
-    return True
+    write_json(
+        folder / MANIFEST,
+        {
+            "fingerprint": fingerprint(settings),
+            "clearir": __version__,
+            "settings": dict(settings),
+            "result": None if result is None else dict(result),
+        },
+    )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from clearir import processes
 from clearir.console import console, errors, show_progress
-from clearir.errors import ClearirError
+from clearir.errors import ClearirError, InputError
 from clearir.progress import listening
 from clearir.search import commands as search_commands
 
@@ -32,8 +34,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs th
 def main() -> None:
     """Entry point: bad input ends in one clear message and status 2."""
     try:
-        with listening(show_progress):
+        with listening(show_progress) if processes.is_first() else nullcontext():
             app(standalone_mode=False)
+    except processes.FirstProcessError:
+        sys.exit(2)
     except ClearirError as error:
         errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
         sys.exit(2)
@@ -53,6 +57,7 @@ def main() -> None:
 
 @app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False,
 ) -> None:
     """Make a multilingual search model better in the languages it serves badly, without spoiling its English."""
@@ -61,6 +66,13 @@ def root(
 
         console.print(__version__)
         raise typer.Exit
+    if processes.count() > 1 and context.invoked_subcommand != "train":
+        if not processes.is_first():
+            raise typer.Exit(2)
+        raise InputError(
+            f"clearir {context.invoked_subcommand} runs in one process, and here are {processes.count()}; start it "
+            "without torchrun or accelerate launch"
+        )
 
 
 @app.command()
@@ -69,6 +81,7 @@ def train(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite 
 
     Rows are read and some held out, hard negatives mined, the model trained; the held-out rows are scored in every
     direction with the base model and the trained one. What is finished already is skipped, so a stopped run goes on.
+    Under `torchrun --nproc-per-node 8 -m clearir train` or `accelerate launch` all processes train; see docs/scale.md.
 
     Example: `clearir train recipes/demo.yaml train.max_steps=20 output=runs/short`
     """
@@ -76,10 +89,11 @@ def train(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite 
     from clearir.recipe import load_recipe
     from clearir.tables import show_run
 
-    settings = load_recipe(recipe, overrides or [])
+    settings = processes.first_only(lambda: load_recipe(recipe, overrides or []))
     _quiet()
-    finished = pipeline.run(settings, overwrite=overwrite, say=_say)
-    show_run(finished, Path(settings.output))
+    pipeline.build(settings, overwrite=overwrite, say=_say)
+    if processes.is_first():
+        show_run(pipeline.finish(settings, overwrite=overwrite, say=_say), Path(settings.output))
 
 
 @app.command()
@@ -274,7 +288,6 @@ def report(
 
     Example: `clearir report runs/demo --formats html,md,csv,tex`
     """
-    from clearir.errors import InputError
     from clearir.report.run import load_run, load_scores
     from clearir.report.write import write_report
 
@@ -300,6 +313,7 @@ def mine(
     max_score: Annotated[float | None, typer.Option(help="Drop candidates above this cosine.")] = None,
     mine_target: Annotated[str, typer.Option(help="bridge or target: which queries are ranked.")] = "bridge",
     language: Annotated[str | None, typer.Option(help="Of the target queries, where no column says it.")] = None,
+    vectors: search_commands.VectorsOption = None,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -311,6 +325,7 @@ def mine(
     from clearir.data.rows import Rows
     from clearir.data.sources import tables
     from clearir.encode import load_model
+    from clearir.shards import ReadyVectors
 
     _refuse_existing(out, overwrite, "--out")
     ranks = _pair(window)
@@ -324,6 +339,7 @@ def mine(
         margin=margin,
         max_score=max_score,
         mine_target=mine_target,  # type: ignore[arg-type]
+        ready=ReadyVectors.open(vectors) if vectors else None,
         seed=seed,
     )
     Rows(mined.rows).to_parquet(out)
@@ -360,7 +376,6 @@ def merge(
     from dataclasses import asdict
 
     from clearir.encode import load_model, prompts_of
-    from clearir.errors import InputError
     from clearir.merge import choose_weight, interpolate, save
     from clearir.tables import show_choice
 
@@ -395,8 +410,6 @@ def _quiet() -> None:
 
 
 def _pair(text: str) -> tuple[int, int]:
-    from clearir.errors import InputError
-
     first, comma, last = text.partition(",")
     if not comma or not first.strip().isdigit() or not last.strip().isdigit():
         raise InputError(f"--window {text!r}: write first and last rank, e.g. --window 10,100")
@@ -404,8 +417,6 @@ def _pair(text: str) -> tuple[int, int]:
 
 
 def _refuse_existing(path: Path, overwrite: bool, option: str) -> None:
-    from clearir.errors import InputError
-
     if path.exists() and not overwrite:
         raise InputError(f"{path} is there already; choose another {option} or add --overwrite")
 
@@ -413,7 +424,6 @@ def _refuse_existing(path: Path, overwrite: bool, option: str) -> None:
 def _suite(name: str | None, data: Path | None, languages: list[str] | None, split: str | None) -> Any:
     from clearir.data.rows import Rows
     from clearir.data.sources import tables
-    from clearir.errors import InputError
     from clearir.evaluate.registry import load_suite
     from clearir.evaluate.suites import Suite
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
 
+    from clearir.shards import ReadyVectors
+
 PACKAGE_PREFIX = "python:"
 # Measured with MiniLM on 2 cores, queries and passages: 1,024 to 2,048 padded tokens a batch are fastest, 16,384 take
 # up to twice the time (the activations leave the processor's cache). An accelerator wants large batches.
@@ -220,6 +222,7 @@ def encode(
     *,
     prompt: str = "",
     cache: Path | None = None,
+    ready: ReadyVectors | None = None,
     batch_tokens: int | None = None,
     description: str = "Encoding",
 ) -> NDArray[np.float32]:
@@ -231,6 +234,7 @@ def encode(
         prompt: put before every text. A default prompt of the model is not used: see `prompts_of`.
         cache: folder of vectors already computed, one file a model. A vector out of it is bit-equal to the one first
             computed. Files are safe to share between processes and to delete.
+        ready: vectors that ``clearir encode`` made with this model; only what is not there is encoded.
         batch_tokens: tokens of a batch, padding included; by default 2,048 on a processor, 32,768 elsewhere.
         description: what the progress is called.
 
@@ -245,14 +249,15 @@ def encode(
     distinct = list(dict.fromkeys(texts))
     if not distinct:
         return np.zeros((0, model.get_embedding_dimension() or 0), dtype=np.float32)
-    vectors: dict[str, NDArray[np.float32]] = {}
+    keys = {text: text_key(text, prompt, model.max_seq_length) for text in distinct} if cache or ready else {}
+    vectors: dict[str, NDArray[np.float32]] = ready.find(keys) if ready else {}
+    missing = [text for text in distinct if text not in vectors]
     if cache is None:
-        for batch in _encode_batches(model, distinct, prompt, batch_tokens, description):
+        for batch in _encode_batches(model, missing, prompt, batch_tokens, description):
             vectors.update(batch)
-    else:
+    elif missing:
         with _open_cache(cache, model_fingerprint(model)) as database:
-            keys = {text: _key(text, prompt, model.max_seq_length) for text in distinct}
-            vectors.update(_read(database, keys))
+            vectors.update(_read(database, {text: keys[text] for text in missing}))
             missing = [text for text in distinct if text not in vectors]
             for batch in _encode_batches(model, missing, prompt, batch_tokens, description):
                 _write(database, batch, keys)
@@ -318,7 +323,8 @@ def _batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         start += size
 
 
-def _key(text: str, prompt: str, max_seq_length: int | None) -> bytes:
+def text_key(text: str, prompt: str, max_seq_length: int | None) -> bytes:
+    """16 bytes of everything beside the model that a vector depends on."""
     head = json.dumps([prompt, str(max_seq_length)]).encode()
     return hashlib.blake2b(
         text.encode("utf-8", "surrogatepass"), key=hashlib.sha256(head).digest(), digest_size=16

@@ -18,19 +18,22 @@ Each stage writes one folder (or file) of the output, whole or not at all, and i
 
 from __future__ import annotations
 
+import math
 import shutil
+import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearir.artifacts import MANIFEST, atomic_file, read_json, run_stage, write_json
+from clearir import processes
+from clearir.artifacts import MANIFEST, atomic_file, is_due, read_json, run_stage, write_json
 from clearir.data.prepare import read_part
 from clearir.data.rows import Rows
 from clearir.errors import InputError
 from clearir.recipe import Recipe, dump_recipe
-from clearir.settings import MergeSettings
+from clearir.settings import MergeSettings, TrainSettings
 
 if TYPE_CHECKING:
     from clearir.data.prepare import Prepared
@@ -57,12 +60,29 @@ def run(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None
     Raises:
         InputError: bad input, or an output folder that holds something else.
     """
+    build(recipe, overwrite=overwrite, say=say)
+    return finish(recipe, overwrite=overwrite, say=say)
+
+
+def build(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> None:
+    """The first half of `run`, up to the trained model. All processes of a run do it together."""
+    if not processes.is_first():
+        say = lambda line: None  # noqa: E731
+    with processes.joined():
+        processes.first_only(lambda: _build_rows(recipe, overwrite, say))
+        train_model(recipe, overwrite=overwrite, say=say)
+
+
+def _build_rows(recipe: Recipe, overwrite: bool, say: Say) -> None:
+    prepare_rows(recipe, overwrite=overwrite, say=say)
+    mine_rows(recipe, overwrite=overwrite, say=say)
+
+
+def finish(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> Run:
+    """The second half of `run`, from the trained model to the report, in one process."""
     from clearir.report.run import load_run
 
     out = Path(recipe.output)
-    prepare_rows(recipe, overwrite=overwrite, say=say)
-    mine_rows(recipe, overwrite=overwrite, say=say)
-    train_model(recipe, overwrite=overwrite, say=say)
     score(recipe, overwrite=overwrite, say=say)
     search_examples(recipe, say=say)
     with atomic_file(out / "recipe.yaml") as temporary:
@@ -91,7 +111,8 @@ def mine_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line
         "rows": stage_fingerprint(out / "rows"),
         "mine": recipe.mine.model_dump(mode="json"),
         "train": recipe.train.model_dump(include={"max_steps", "epochs", "batch_size", "accumulate"})
-        | {"language_temperature": recipe.train.language_temperature, "max_seq_length": recipe.train.max_seq_length},
+        | {"language_temperature": recipe.train.language_temperature, "max_seq_length": recipe.train.max_seq_length}
+        | ({"processes": processes.count()} if processes.count() > 1 else {}),
         "prompts": recipe.prompts.model_dump(),
         "model": recipe.model,
         "seed": recipe.seed,
@@ -110,12 +131,18 @@ def train_model(
     if recipe.merge is not None:
         trained = place.with_name("trained")
         train_model(recipe.model_copy(update={"merge": None}), folder=trained, overwrite=overwrite, say=say)
-        merge_model(recipe, trained, place, overwrite=overwrite, say=say)
+        processes.first_only(lambda: merge_model(recipe, trained, place, overwrite=overwrite, say=say))
         return
+    mined = out / "mined" / "train.parquet"
 
     def make(folder: Path) -> Mapping[str, Any]:
+        if not mined.is_file():
+            raise InputError(
+                f"{mined}: not on this machine ({socket.gethostname()}), but the first process wrote it; set output= "
+                "to a folder that all machines share"
+            )
         record = train(
-            Rows.from_parquet(out / "mined" / "train.parquet").rows,
+            Rows.from_parquet(mined).rows,
             recipe.model,
             folder,
             recipe.train,
@@ -128,7 +155,22 @@ def train_model(
         )
         return {key: record[key] for key in ("seconds", "steps")}
 
-    _stage(place, training_settings(recipe), make, "model", overwrite, say)
+    settings = processes.first_only(lambda: training_settings(recipe))
+    due = processes.first_only(lambda: is_due(place, _of_stage("model", settings), overwrite=overwrite))
+    if not processes.is_first():
+        if due:
+            make(place)
+        return
+    if due and processes.count() > 1:
+        say(_step_in_words(recipe.train, processes.count()))
+    _stage(place, settings, make, "model", overwrite, say)
+
+
+def _step_in_words(train: TrainSettings, number: int) -> str:
+    factors = [number, train.batch_size, train.accumulate]
+    words = [f"{number} processes", f"{train.batch_size} rows", f"{train.accumulate} accumulated"]
+    product = " x ".join(words[: 2 if train.accumulate == 1 else 3])
+    return f"a step of training: {product} = {math.prod(factors):,} rows"
 
 
 def merge_model(
@@ -307,7 +349,8 @@ def _write_mined(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
     from clearir.data.mine import mine
     from clearir.train import draw_rows
 
-    drawn = draw_rows(read_part(Path(recipe.output) / "rows", "train"), recipe.train, recipe.seed)
+    rows = read_part(Path(recipe.output) / "rows", "train")
+    drawn = draw_rows(rows, recipe.train, recipe.seed, processes.count())
     distinct = list(dict.fromkeys(drawn))
     wanted = recipe.mine
     if all(row.negatives or row.target_negatives for row in distinct):  # the table came with negatives of its own
@@ -397,8 +440,12 @@ def _stage(
     overwrite: bool,
     say: Say,
 ) -> None:
-    done = run_stage(folder, {"stage": name, **settings}, make, overwrite=overwrite)
+    done = run_stage(folder, _of_stage(name, settings), make, overwrite=overwrite)
     say(f"{name}: {'written to' if done else 'already in'} {folder}")
+
+
+def _of_stage(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {"stage": name, **settings}
 
 
 def _models(recipe: Recipe) -> tuple[str, str]:

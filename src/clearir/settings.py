@@ -92,6 +92,7 @@ class LossSettings(Settings):
         weights: in place of a named objective, the weight of each term of `clearir.losses.objectives.TERMS`.
         alpha: of clear and clear-no-kl.
         beta: of clear.
+        gather_across_devices: where several processes train, each row's negatives are those of all of them.
         cached: `CachedCLEARLoss`: any batch size in the memory of ``mini_batch_size`` texts.
         memory_budget: bytes that the cached loss may keep graphs in; None: half of what is free. Two runs are equal to
             the last bit only if they keep the same graphs, so give a number where that matters.
@@ -103,7 +104,7 @@ class LossSettings(Settings):
     beta: Share = 0.2
     scale: Annotated[float, Field(gt=0)] = 20.0
     mask_false_negatives: bool = True
-    gather_across_devices: bool = False
+    gather_across_devices: bool = True
     cached: bool = True
     mini_batch_size: Positive = 32
     mini_batch_num_tokens: Positive | None = None

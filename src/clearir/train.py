@@ -10,16 +10,17 @@ A run that was killed goes on from its last whole checkpoint; on the same machin
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clearir import processes
 from clearir.artifacts import atomic_folder, fingerprint, read_json, write_json
 from clearir.data.mix import mix
 from clearir.data.rows import Row, Rows
@@ -71,7 +72,8 @@ def train(
     """Train a model on rows and save it.
 
     Args:
-        rows: what `draw_rows` gave; every row has a target query.
+        rows: what `draw_rows` gave; every row has a target query. Several processes take whole batches only: rows
+            that are missing from the last are taken from the beginning.
         model: Hub name, folder, or ``python:PACKAGE/folder``.
         out: folder of the trained model; it appears when training is done, with `TRAINING` (log, seconds, rows of
             each language) in it.
@@ -99,6 +101,7 @@ def train(
     table = Rows.collect(rows, "the rows to train on")
     if any(row.target_query is None for row in table):
         raise InputError("some rows have no target query; translate the queries first (clearir prepare)")
+    rows = _fill_up(rows, settings.batch_size * processes.count()) if processes.count() > 1 else rows
     set_seed(seed)
     network = load_model(
         model,
@@ -120,11 +123,12 @@ def train(
             "rows": fingerprint([[*row] for row in zip(*dataset.to_dict().values(), strict=True)]),
             "seed": seed,
             "dev": None if dev is None else dev.hash,
+            **({"processes": processes.count()} if processes.count() > 1 else {}),
         }
     )
     checkpoints = (work or out.parent / f".{out.name}.checkpoints") / key
     trainer = _trainer(network, rows, dataset, checkpoints, settings, loss, before_each, seed)
-    resume = last_whole_checkpoint(checkpoints)
+    resume = processes.first_only(lambda: last_whole_checkpoint(checkpoints))
     begun = time.monotonic() - _seconds_before(resume)
     watch = None
     if settings.retention is not None and trainer.is_world_process_zero():
@@ -134,7 +138,7 @@ def train(
     with task("Training", trainer.args.max_steps) as advance, _memory(network):
         trainer.add_callback(_progress_callback(advance, trainer.loss))
         try:
-            with told(checkpoints):
+            with told(checkpoints), processes.naming_the_lost():
                 trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -152,10 +156,12 @@ def train(
     if watch is not None:
         record["checks"] = [asdict(check) for check in watch.checks]
         record["step_kept"] = watch.take_best()
-    if trainer.is_world_process_zero():
+    if processes.is_first():
         with atomic_folder(out) as temporary:
             network.save_pretrained(str(temporary), create_model_card=False)
             write_json(temporary / TRAINING, record)
+    processes.wait()  # for those who still write the last checkpoint
+    if processes.is_first():
         shutil.rmtree(checkpoints.parent, ignore_errors=True)
     return record
 
@@ -189,6 +195,14 @@ def _memory(network: SentenceTransformer) -> AbstractContextManager[None]:
     from clearir.losses.memory import freed_memory_kept
 
     return freed_memory_kept() if network.device.type == "cpu" else nullcontext()
+
+
+def _fill_up(rows: Sequence[Row], whole: int) -> list[Row]:
+    """The rows, and of those at the beginning as many again as make whole batches for all processes.
+
+    A process with a smaller batch, or one batch less, would let the others wait for its negatives.
+    """
+    return [*rows, *islice(cycle(rows), -len(rows) % whole)]
 
 
 def _dataset(rows: Sequence[Row]) -> Dataset:
@@ -228,7 +242,7 @@ def _trainer(
     rare: dict[str, Any] = {"gradient_checkpointing": True} if settings.gradient_checkpointing else {}
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(checkpoints),
-        max_steps=steps_of(settings, len(dataset), int(os.environ.get("WORLD_SIZE", "1"))),
+        max_steps=steps_of(settings, len(dataset), processes.count()),
         per_device_train_batch_size=settings.batch_size,
         gradient_accumulation_steps=settings.accumulate,
         learning_rate=settings.learning_rate,
@@ -250,6 +264,7 @@ def _trainer(
         logging_nan_inf_filter=False,
         eval_strategy="no",
         dataloader_pin_memory=network.device.type != "cpu",
+        use_cpu=network.device.type == "cpu",
         **rare,
     )
 
@@ -341,7 +356,8 @@ def _checkpoint_callback(seconds: Callable[[], float]) -> TrainerCallback:
         """A checkpoint is written file by file; the mark comes after all of them."""
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.is_world_process_zero:
+            processes.wait()
+            if processes.is_first():
                 folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
                 write_json(folder / WHOLE, {"seconds": seconds()})
 
@@ -369,8 +385,10 @@ def _progress_callback(advance: Callable[..., None], loss: Any) -> TrainerCallba
 
         def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if self.steps and state.log_history and "loss" in state.log_history[-1]:
-                means = {name: round(total / self.steps, 5) for name, total in self.sums.items()}
-                state.log_history[-1].update(means)
+                means = processes.mean([total / self.steps for total in self.sums.values()])
+                state.log_history[-1].update(
+                    {name: round(mean, 5) for name, mean in zip(self.sums, means, strict=True)}
+                )
                 self.sums.clear()
                 self.steps = 0
 

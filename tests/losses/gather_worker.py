@@ -1,7 +1,8 @@
-"""One process of two-process steps: python gather_worker.py MODEL TEXTS.json OUT.pt; the rank is in RANK.
+"""Steps of several processes: python gather_worker.py MODEL TEXTS.json OUT PROCESSES...
 
 Every way of `WAYS` is a step of a fresh DistributedDataParallel model; rank 0 writes the loss, the gradients and the
-number of forward passes of each. One pair of processes does them all, since starting one takes seconds.
+numbers of forward passes of each process to OUT/PROCESSES.pt. The processes are forks of this one, since importing
+takes seconds.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from clearir import CachedCLEARLoss, CLEARLoss
 
 WAYS = {
     "plain": None,
+    "plain, static graph": None,
+    "plain, all used": None,
     "replay all": {"memory_budget": 0},
     "keep some": {"memory_budget": 600_000},
     "keep all but the last": {"memory_budget": 1 << 40},
@@ -29,9 +32,12 @@ WAYS = {
 
 
 def step(way: str, model: SentenceTransformer, features: list[dict], world: int) -> dict[str, object]:
-    static = way == "static graph"
-    # As the Trainer does it, or with a static graph.
-    parallel = DistributedDataParallel(model, find_unused_parameters=not static, static_graph=static)
+    static = "static graph" in way
+    # As the Trainer does it, with a static graph, or as one does who knows that every parameter is used.
+    find_unused = not static and "all used" not in way
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = "pooler" not in name or find_unused
+    parallel = DistributedDataParallel(model, find_unused_parameters=find_unused, static_graph=static)
     passes = []
     model.register_forward_hook(lambda *_: passes.append(1))
     if WAYS[way] is None:
@@ -46,13 +52,14 @@ def step(way: str, model: SentenceTransformer, features: list[dict], world: int)
     value.backward()
     mean = value.detach().clone()
     dist.all_reduce(mean)
+    counts: list[int] = [0] * world
+    dist.all_gather_object(counts, len(passes))
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    return {"loss": mean / world, "gradients": gradients, "passes": len(passes)}
+    return {"loss": mean / world, "gradients": gradients, "passes": counts}
 
 
-def main(model_path: str, texts: str, out: str) -> None:
-    dist.init_process_group("gloo")
-    rank, world = dist.get_rank(), dist.get_world_size()
+def main(rank: int, world: int, model_path: str, texts: str, out: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{out}/{world}.rendezvous", rank=rank, world_size=world)
     columns = json.loads(Path(texts).read_text())
     share = len(columns[0]) // world
     results = {}
@@ -61,11 +68,14 @@ def main(model_path: str, texts: str, out: str) -> None:
         features = [model.preprocess(column[rank * share : (rank + 1) * share]) for column in columns]
         results[way] = step(way, model, features, world)
     if rank == 0:
-        torch.save(results, out)
+        torch.save(results, f"{out}/{world}.pt")
     dist.barrier()
     dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-    main(*sys.argv[1:])
+    torch.set_num_threads(1)
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    model_path, texts, out, *worlds = sys.argv[1:]
+    for world in map(int, worlds):
+        torch.multiprocessing.start_processes(main, (world, model_path, texts, out), world, start_method="fork")

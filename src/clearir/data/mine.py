@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from clearir.shards import ReadyVectors
+
     Vectors = NDArray[np.float32]
     Ids = NDArray[np.int64]
 
@@ -66,6 +68,7 @@ def mine(
     mine_target: Literal["bridge", "target"] = "bridge",
     seed: int = 0,
     cache: str | Path | None = None,
+    ready: ReadyVectors | None = None,
     prompts: Mapping[str, str] | None = None,
 ) -> Mined:
     """Give every row hard negatives: passages that its query finds, target queries that its passage finds.
@@ -90,6 +93,7 @@ def mine(
             that cannot read the target language finds hard negatives in it; "target" ranks the target queries.
         seed: of the draw. The same rows, model and seed give the same negatives.
         cache: folder of finished embeddings (see `clearir.encode`).
+        ready: vectors of the passages, as ``clearir encode`` made them with this model.
         prompts: what to put before a text, ``{"query": "query: ", "passage": "passage: "}``; a kind that is missing
             gets what the model was saved with.
 
@@ -107,7 +111,7 @@ def mine(
         raise InputError(f"mine_target is {mine_target!r}; write bridge or target")
     draw = _Draw(low, high, margin, max_score, seed)
     table = _Table(rows)
-    embed = model if not hasattr(model, "encode") else _embedder(model, cache, prompts or {})
+    embed = model if not hasattr(model, "encode") else _embedder(model, cache, ready, prompts or {})
     passages, queries = embed(table.passages, "passage"), embed(table.queries, "query")
     by_bridge, by_language = table.groups()
     near = _Side("negative passages", "passage", draw, negatives, 0)
@@ -139,13 +143,22 @@ def text_key(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _embedder(model: Any, cache: str | Path | None, prompts: Mapping[str, str]) -> Callable[[list[str], str], Vectors]:
+def _embedder(
+    model: Any, cache: str | Path | None, ready: ReadyVectors | None, prompts: Mapping[str, str]
+) -> Callable[[list[str], str], Vectors]:
     from clearir.encode import encode, prompts_of
 
     chosen = prompts_of(model, prompts.get("query"), prompts.get("passage"))
-    how = {"query": (chosen.query, "Encoding queries"), "passage": (chosen.passage, "Encoding passages")}
+    if ready is not None:
+        ready.check(model, chosen.passage)
     folder = None if cache is None else Path(cache)
-    return lambda texts, kind: encode(model, texts, prompt=how[kind][0], cache=folder, description=how[kind][1])
+
+    def embed(texts: list[str], kind: str) -> Vectors:
+        if kind == "query":
+            return encode(model, texts, prompt=chosen.query, cache=folder, description="Encoding queries")
+        return encode(model, texts, prompt=chosen.passage, cache=folder, ready=ready, description="Encoding passages")
+
+    return embed
 
 
 class _Numbering:

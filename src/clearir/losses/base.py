@@ -21,9 +21,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.losses.gradcache import CachedLossMixin, has_static_embedding_input
 from sentence_transformers.util import all_gather, all_gather_with_grad, cos_sim, get_rank, similarity_fct_name
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from clearir.losses.cached import _without_sync, cached_backward, embed_chunks
+from clearir.losses.cached import _without_sync, cached_backward, embed_chunks, is_sharded
 from clearir.losses.columns import split_columns
 from clearir.losses.objectives import TERMS, Batch, used_columns, weights_of
 from clearir.losses.packing import Features, Pack, Plan, Range, plan_batch
@@ -81,9 +80,12 @@ class ObjectiveLoss(nn.Module):
         num_negatives: hard-negative passages a row; the rest of the columns are hard-negative target queries. None:
             as many of both.
         mask_false_negatives: see above.
-        gather_across_devices: negatives from all processes, with gradients.
+        gather_across_devices: negatives from all processes, with gradients; each has as many rows. The mean of the
+            processes' losses is the loss of one process with all their rows, and so are the gradients that
+            DistributedDataParallel makes of it.
         packing: embed the distinct texts of all columns together, sorted by length, instead of each column by
-            itself. Same loss and gradients, less padding. See `clearir.losses.packing`.
+            itself. Same loss and gradients, less padding. See `clearir.losses.packing`. Not done under FSDP, where
+            every forward pass waits for the other processes: all have to make the same number of them.
 
     Inputs:
         +----------------------------------------------------------------------------------+--------+
@@ -137,8 +139,8 @@ class ObjectiveLoss(nn.Module):
             chunks = []
             for one in pack_ranges:
                 left -= 1
-                # With DDP a forward pass that synchronises waits for all processes, and each has chunks of its own
-                # number: the last one alone may prepare the exchange of gradients.
+                # With DDP a pass after one that synchronises waits for all processes, to exchange buffers, and each
+                # has chunks of its own number: the last one alone may prepare the exchange of gradients.
                 with _without_sync(self.model) if left else nullcontext():
                     chunks.append(self.model(pack.chunk(*one))["sentence_embedding"])
             embeddings.append(torch.cat(chunks))
@@ -157,10 +159,10 @@ class ObjectiveLoss(nn.Module):
         return self._loss(list(embeddings), None)
 
     def _plan(self, sentence_features: Iterable[Features]) -> UsedPlan:
-        _leave_buffers(self.model)
         features = list(sentence_features)
         used = used_columns(self.weights, split_columns(range(len(features)), self.num_negatives))
-        return UsedPlan(plan_batch([features[column] for column in used], self.packing), used, len(features))
+        packing = self.packing and not is_sharded(self.model)
+        return UsedPlan(plan_batch([features[column] for column in used], packing), used, len(features))
 
     def _loss(self, embeddings: list[Tensor | None], text_ids: list[Tensor | None] | None) -> Tensor:
         batch = self._batch(embeddings, text_ids)
@@ -176,7 +178,7 @@ class ObjectiveLoss(nn.Module):
         ids = None
         if text_ids is not None and self.mask_false_negatives:
             ids = [None if column is None else column.to(known.device) for column in text_ids]
-        if self.gather_across_devices:
+        if self.gather_across_devices and torch.distributed.is_initialized():
             embeddings = [None if column is None else all_gather_with_grad(column) for column in embeddings]
             rows = rows + get_rank() * len(rows)
             ids = None if ids is None else _gather_ids(ids)
@@ -206,17 +208,6 @@ class ObjectiveLoss(nn.Module):
     def citation(self) -> str:
         """BibTeX."""
         return CITATION
-
-
-def _leave_buffers(model: nn.Module) -> None:
-    """Keep DistributedDataParallel from broadcasting buffers at every forward pass.
-
-    Processes cut their batches into different numbers of chunks, so the broadcasts would wait for each other forever.
-    Buffers of text encoders are constants; gradients are synchronised as ever.
-    """
-    model = getattr(model, "_orig_mod", model)
-    if isinstance(model, DistributedDataParallel):
-        model.require_forward_param_sync = False
 
 
 def _gather_ids(ids: list[Tensor | None]) -> list[Tensor | None]:
@@ -343,9 +334,17 @@ class CachedObjectiveLoss(CachedLossMixin, ObjectiveLoss):
         """The loss of a batch; its backward pass is the cached one. ``labels`` are not used."""
         plan = self._plan(sentence_features)
         packs = plan.plan.packs
+        budget = self.memory_budget
+        if is_sharded(self.model):
+            budget = 0  # all processes make the same number of passes, whatever each has free
+            if self.mini_batch_num_tokens is not None:
+                raise ValueError(
+                    "mini_batch_num_tokens cuts the batch of each process differently, and with FSDP the processes "
+                    "would wait for each other forever; use mini_batch_size"
+                )
         ranges = [pack.ranges(self.mini_batch_size, self.mini_batch_num_tokens) for pack in packs]
         self._largest_chunk = self._largest(packs, ranges)
-        chunks = embed_chunks(self, packs, ranges, self.memory_budget)
+        chunks = embed_chunks(self, packs, ranges, budget)
         reps = [[chunk.embeddings for chunk in pack] for pack in chunks]
         if not torch.is_grad_enabled():
             return self.calculate_loss(reps, plan)

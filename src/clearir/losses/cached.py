@@ -99,6 +99,12 @@ def _unwrapped(model: Any) -> Any:
     return getattr(model, "_orig_mod", model)
 
 
+def is_sharded(model: Any) -> bool:
+    """Whether the model is under FSDP (1 or 2)."""
+    kinds = {kind.__name__ for kind in type(_unwrapped(model)).__mro__}
+    return not kinds.isdisjoint({"FullyShardedDataParallel", "FSDPModule"})
+
+
 def _is_ddp(model: Any) -> bool:
     return isinstance(_unwrapped(model), DistributedDataParallel)
 

@@ -16,13 +16,59 @@ if TYPE_CHECKING:
 
 Folder = Annotated[str, typer.Argument(help="Folder or URI of an index (clearir index).", metavar="DIR")]
 ModelOption = Annotated[str | None, typer.Option(help="Where the model lies now, if it was moved.")]
+VectorsOption = Annotated[Path | None, typer.Option(help="Vectors of the passages (clearir encode).")]
 TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with a model.")]
 
 
 def register(app: typer.Typer) -> None:
     """Put the commands on the command line."""
-    for command in (index, search, serve, export):
+    for command in (encode, index, search, serve, export):
         app.command()(command)
+
+
+def encode(
+    model: Annotated[str, typer.Argument(help="Hub name or folder.")],
+    corpus: Annotated[str, typer.Argument(help="Passages: a Parquet file, or a folder of them.")],
+    options: Annotated[list[str] | None, typer.Argument(help="columns.text=body")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("vectors"),
+    engine: Annotated[str, typer.Option(help="local, or ray: on the workers of a Ray cluster.")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="Of Ray; default: one a GPU, else one a CPU.")] = None,
+    passage_prompt: Annotated[str | None, typer.Option(help="Before every passage; default: the model's own.")] = None,
+    max_seq_length: Annotated[int | None, typer.Option(help="Tokens of a text that are read.")] = None,
+    trust_remote_code: TrustRemoteCode = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace vectors of something else.")] = False,
+) -> None:
+    """Encode a corpus that need not fit into memory: Parquet in, Parquet out.
+
+    `clearir index` and `clearir mine` take the vectors with --vectors. A stopped run goes on where it was.
+
+    Example: `clearir encode runs/demo/model passages.parquet --out vectors --engine ray`
+    """
+    from clearir.cli import _plain, _quiet
+    from clearir.recipe import parse_assignments
+    from clearir.shards import encode_corpus
+
+    if engine not in ("local", "ray"):
+        raise InputError(f"--engine {engine}: write local or ray")
+    given = parse_assignments(options or [])
+    unknown = next((name for name in given if name != "columns"), None)
+    if unknown is not None:
+        raise InputError(f"{unknown}: no option of clearir encode; write for example columns.text=body")
+    _quiet()
+    done = encode_corpus(
+        corpus,
+        model,
+        out,
+        engine=engine,  # type: ignore[arg-type]
+        workers=workers,
+        passage_prompt=passage_prompt,
+        max_seq_length=max_seq_length,
+        columns=given.get("columns"),
+        trust_remote_code=trust_remote_code,
+        overwrite=overwrite,
+    )
+    console.print(f"{done.passages:,} passages in {done.shards:,} shards; computed now: {done.computed:,}")
+    console.print(_plain(str(out)), soft_wrap=True)
 
 
 def index(
@@ -39,6 +85,7 @@ def index(
     passage_prompt: Annotated[str | None, typer.Option(help="Before every passage.")] = None,
     max_seq_length: Annotated[int | None, typer.Option(help="Tokens of a text that are read.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder of finished embeddings.")] = None,
+    vectors: VectorsOption = None,
     trust_remote_code: TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index of something else.")] = False,
 ) -> None:
@@ -54,6 +101,7 @@ def index(
     from clearir.search.corpus import read_corpus
     from clearir.search.index import build_index
     from clearir.search.terminal import describe
+    from clearir.shards import ReadyVectors
 
     _quiet()
     passages = read_corpus(corpus, source, **parse_assignments(options or []))
@@ -64,6 +112,7 @@ def index(
         model,
         out,
         cache=cache or _cache(),
+        ready=ReadyVectors.open(vectors) if vectors else None,
         query_prompt=query_prompt,
         passage_prompt=passage_prompt,
         max_seq_length=max_seq_length,

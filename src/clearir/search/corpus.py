@@ -136,7 +136,7 @@ def _from_files(path: Path, language: str | None, columns: Mapping[str, str]) ->
     if path.name.removesuffix(".gz").endswith(".txt"):
         yield from _from_lines(path, language)
         return
-    make = _RecordReader(language, columns)
+    make = RecordReader(language, columns)
     several = len(found := files.find(path)) > 1
     for file in found:
         for number, (place, record) in enumerate(track(files.records(file, make.header(file)), f"Reading {file.name}")):
@@ -152,7 +152,7 @@ def _from_lines(file: Path, language: str | None) -> Located:
         yield f"{file}:{number}", Passage(str(number), text, language=language) if text else None
 
 
-class _RecordReader:
+class RecordReader:
     """Makes passages of a table's records."""
 
     def __init__(self, language: str | None, columns: Mapping[str, str]) -> None:

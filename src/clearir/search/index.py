@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from clearir.shards import ReadyVectors
+
 FORMAT = 1
 
 
@@ -77,6 +79,7 @@ def build_index(
     out: str | Path,
     *,
     cache: Path,
+    ready: ReadyVectors | None = None,
     query_prompt: str | None = None,
     passage_prompt: str | None = None,
     max_seq_length: int | None = None,
@@ -92,6 +95,7 @@ def build_index(
         model: as `clearir.encode.load_model` takes it.
         out: a folder, or a URI of object storage that LanceDB knows (``s3://bucket/index``).
         cache: folder of finished embeddings; a run that goes on finds there what it had encoded.
+        ready: vectors that ``clearir encode`` made of the corpus.
         query_prompt: before every query; by default the model's own.
         passage_prompt: before every passage; likewise.
         max_seq_length: tokens of a text that are read; by default the model's own limit.
@@ -112,10 +116,12 @@ def build_index(
     require("lancedb", "search")  # before a model is loaded for nothing
     network = load_model(model, device=device, trust_remote_code=trust_remote_code, max_seq_length=max_seq_length)
     prompts = prompts_of(network, query_prompt, passage_prompt)
+    if ready is not None:
+        ready.check(network, prompts.passage)
 
     def vectors_of(passages: Sequence[Passage]) -> NDArray[np.float32]:
         texts = [passage.content for passage in passages]
-        return encode(network, texts, prompt=prompts.passage, cache=cache, description="Encoding passages")
+        return encode(network, texts, prompt=prompts.passage, cache=cache, ready=ready, description="Encoding passages")
 
     limit = network.max_seq_length
     info = IndexInfo(

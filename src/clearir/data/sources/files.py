@@ -53,7 +53,7 @@ def records(file: Path, header: Callable[[list[str]], Iterable[str]] = list) -> 
     if suffix == ".json":
         return _json(file)
     if suffix == ".parquet":
-        return _parquet(file, header)
+        return parquet_rows(file, header)
     return _separated(file, "\t" if suffix == ".tsv" else ",", header)
 
 
@@ -210,20 +210,39 @@ def _check_names(file: Path, names: list[str], separator: str) -> None:
         raise InputError(f"{file}:1: two columns are called {twice!r}; rename one")
 
 
-def _parquet(file: Path, header: Callable[[list[str]], Iterable[str]]) -> Iterator[Located]:
+def parquet_rows(
+    file: Path, header: Callable[[list[str]], Iterable[str]] = list, first: int = 0, count: int | None = None
+) -> Iterator[Located]:
+    """The records of a Parquet file, or ``count`` of them from the row ``first`` (counted from 0); see `records`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    number = 0
+    number = first
     try:
         with pq.ParquetFile(file) as table:
             wanted = list(header(table.schema_arrow.names))
-            for batch in table.iter_batches(batch_size=1000, columns=wanted):
-                for record in batch.to_pylist():
+            end = table.metadata.num_rows if count is None else first + count
+            groups, skip = _groups_from(table.metadata, first)
+            for batch in table.iter_batches(batch_size=1000, columns=wanted, row_groups=groups):
+                for record in batch.slice(skip, max(0, end - number)).to_pylist():
                     number += 1
                     yield f"{file}, row {number}", record
+                skip = max(0, skip - len(batch))
+                if number >= end:
+                    return
     except UnicodeDecodeError as error:
         raise InputError(f"{file}, after row {number}: a text is not UTF-8; make the file again") from error
     except (pa.ArrowException, OSError) as error:
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"{file}: not a whole Parquet file ({reason}); fetch or make it again") from error
+
+
+def _groups_from(metadata: Any, first: int) -> tuple[list[int], int]:
+    """The row groups that hold the row ``first`` and those after it, and how many of their rows stand before it."""
+    before = 0
+    for group in range(metadata.num_row_groups):
+        rows = metadata.row_group(group).num_rows
+        if before + rows > first:
+            return list(range(group, metadata.num_row_groups)), first - before
+        before += rows
+    return [], 0

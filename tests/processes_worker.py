@@ -1,0 +1,117 @@
+"""Trainings of several processes: python processes_worker.py FOLDER MODEL
+
+The processes of each of `RUNS` are forks of this one, since importing takes seconds, with the environment that
+torchrun gives them. How each ended is in FOLDER/NAME.json: ``[exit code, what it said]`` by rank.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+import datasets  # noqa: F401  # imported here, so that not each of the processes does it
+import torch
+
+import clearir.losses  # noqa: F401
+from clearir import cli, processes
+from clearir.settings import LossSettings
+from clearir.train import WHOLE, draw_rows, train
+from test_train import PLAIN, SHORT, sample
+
+CACHED = LossSettings(mini_batch_size=2, memory_budget=100_000)
+FOUR = SHORT.model_copy(update={"batch_size": 2})  # 4 x 2 rows a step, as one process with 8
+TWO = SHORT.model_copy(update={"batch_size": 4})  # 2 x 4
+ONE = SHORT.model_copy(update={"batch_size": 8})
+
+
+def trained(name: str, settings, loss, rows: list) -> None:
+    def run(folder: Path, model: str) -> None:
+        with processes.joined():
+            train(rows, model, folder / name, settings, loss, work=folder / f".{name}")
+
+    return run
+
+
+def failing_first(folder: Path, model: str) -> None:
+    sys.argv = ["clearir", "train", str(folder / "missing.yaml")]
+    cli.main()
+
+
+def one_is_killed(folder: Path, model: str) -> None:
+    """The second process dies when the first checkpoint is whole; the first is to end by itself."""
+
+    def kill() -> None:
+        while not list(folder.glob(f".killed/*/checkpoint-*/{WHOLE}")):
+            time.sleep(0.005)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if not processes.is_first():
+        threading.Thread(target=kill, daemon=True).start()
+    resumed(folder, model)
+
+
+def several(folder: Path, model: str) -> None:
+    """What `processes` promises, without a training."""
+    with processes.joined():
+        assert processes.first_only(lambda: os.environ["RANK"]) == "0"
+        assert processes.mean([float(os.environ["RANK"]), 5.0]) == [0.5, 5.0]
+        processes.wait()
+
+
+def of_steps(settings, processes: int, steps: int) -> tuple:
+    settings = settings.model_copy(update={"max_steps": steps})
+    return settings, draw_rows(sample(30), settings, 0, processes)
+
+
+UNEVEN = sample(27)  # for 4 x 2 rows a step
+LONG, LONG_ROWS = of_steps(TWO, 2, 12)
+resumed = trained("killed", LONG, PLAIN, LONG_ROWS)
+RUNS = {
+    "several": (2, several),
+    "two": (2, trained("two", TWO, CACHED, draw_rows(sample(30), TWO, 0, 2))),
+    "one-as-two": (1, trained("one-as-two", ONE, PLAIN, draw_rows(sample(30), ONE, 0))),
+    "four": (4, trained("four", FOUR, PLAIN, UNEVEN)),
+    "one-as-four": (1, trained("one-as-four", ONE, PLAIN, [*UNEVEN, *UNEVEN[:5]])),
+    "failing": (2, failing_first),
+    "one-is-killed": (2, one_is_killed),
+    "resumed": (2, resumed),
+    "one-as-resumed": (1, trained("one-as-resumed", LONG.model_copy(update={"batch_size": 8}), PLAIN, LONG_ROWS)),
+}
+
+
+def process(rank: int, world: int, port: int, folder: Path, model: str, name: str) -> None:
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    said = (folder / f"{name}-{rank}.txt").open("w")
+    os.dup2(said.fileno(), 1)
+    os.dup2(said.fileno(), 2)
+    RUNS[name][1](folder, model)
+
+
+def main(folder: Path, model: str) -> None:
+    torch.set_num_threads(1)
+    fork = multiprocessing.get_context("fork")
+    for name, (world, _) in RUNS.items():
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+        ranks = [fork.Process(target=process, args=(rank, world, port, folder, model, name)) for rank in range(world)]
+        for rank in ranks:
+            rank.start()
+        for rank in ranks:
+            rank.join(120)
+        ended = [(rank.exitcode, (folder / f"{name}-{i}.txt").read_text()) for i, rank in enumerate(ranks)]
+        (folder / f"{name}.json").write_text(json.dumps(ended))
+        for rank in ranks:
+            rank.kill()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

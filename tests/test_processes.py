@@ -1,0 +1,113 @@
+"""Whole trainings with real gloo processes, against one process with the whole batch."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from clearir import processes
+from clearir.train import TRAINING
+
+WORKER = Path(__file__).with_name("processes_worker.py")
+
+
+@pytest.fixture(scope="module")
+def exact_model_path(tiny_model_path, tmp_path_factory) -> Path:
+    """The tiny model in float64 and without dropout: what differs is not rounding."""
+    from sentence_transformers import SentenceTransformer
+
+    path = tmp_path_factory.mktemp("exact") / "model"
+    SentenceTransformer(str(tiny_model_path), device="cpu").double().save_pretrained(str(path))
+    config = json.loads((path / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (path / "config.json").write_text(json.dumps(config))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(exact_model_path, tmp_path_factory) -> Path:
+    """Where all runs of the worker have ended."""
+    folder = tmp_path_factory.mktemp("processes")
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    subprocess.run([sys.executable, WORKER, folder, exact_model_path], check=True, env=env, timeout=300)
+    return folder
+
+
+def ended(folder: Path, name: str) -> list[tuple[int, str]]:
+    return [(code, said) for code, said in json.loads((folder / f"{name}.json").read_text())]
+
+
+def assert_same_model(one: Path, other: Path) -> None:
+    for name, tensor in load_file(one / "model.safetensors").items():
+        assert tensor.dtype == torch.float64
+        torch.testing.assert_close(load_file(other / "model.safetensors")[name], tensor, atol=1e-8, rtol=0)
+
+
+def test_a_single_process_is_the_first_and_waits_for_nobody(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")  # as some clusters set it for a machine; torchrun sets LOCAL_RANK as well
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    assert processes.count() == 1
+    assert processes.is_first()
+    assert processes.first_only(lambda: 3) == 3
+    assert processes.mean([1.0, 2.0]) == [1.0, 2.0]
+    processes.wait()
+
+
+def test_what_the_first_process_does_all_know(folder):
+    assert [code for code, _ in ended(folder, "several")] == [0, 0], ended(folder, "several")
+
+
+def test_two_processes_train_the_model_of_one(folder, exact_model_path):
+    assert [code for code, _ in ended(folder, "two")] == [0, 0], ended(folder, "two")
+    assert_same_model(folder / "one-as-two", folder / "two")
+    assert not torch.allclose(
+        load_file(folder / "two" / "model.safetensors")["embeddings.word_embeddings.weight"],
+        load_file(exact_model_path / "model.safetensors")["embeddings.word_embeddings.weight"],
+        atol=1e-4,
+    )
+    several, one = (json.loads((folder / name / TRAINING).read_text()) for name in ("two", "one-as-two"))
+    for ours, theirs in zip(several["log"], one["log"], strict=True):
+        assert ours.keys() == theirs.keys()
+        for name in ("loss", "forward", "reverse", "kl"):
+            assert ours[name] == pytest.approx(theirs[name], abs=2e-5), "the mean over the processes is logged"
+    assert not (folder / ".two").exists(), "checkpoints are gone when training is done"
+
+
+def test_four_processes_fill_up_an_uneven_last_batch(folder):
+    assert [code for code, _ in ended(folder, "four")] == [0] * 4, ended(folder, "four")
+    assert_same_model(folder / "one-as-four", folder / "four")
+
+
+def test_an_error_of_the_first_process_ends_all_and_is_said_once(folder):
+    (first, said), (second, nothing) = ended(folder, "failing")
+    assert (first, second) == (2, 2)
+    assert "missing.yaml: No such file" in said
+    assert nothing == ""
+
+
+def test_a_killed_process_ends_the_others_and_the_next_run_goes_on(folder):
+    (first, said), (second, _) = ended(folder, "one-is-killed")
+    assert second == -signal.SIGKILL
+    assert first == 1
+    assert "another process of this run is gone" in said
+    assert [code for code, _ in ended(folder, "resumed")] == [0, 0], ended(folder, "resumed")
+    assert_same_model(folder / "one-as-resumed", folder / "killed")
+
+
+def test_accelerate_reads_the_configurations():
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    folder = Path(__file__).parents[1] / "recipes" / "accelerate"
+    kinds = {}
+    for path in sorted(folder.glob("*.yaml")):
+        config = load_config_from_file(str(path))
+        kinds[path.stem] = (config.distributed_type.value, config.num_processes)
+    assert kinds == {"ddp": ("MULTI_GPU", 8), "deepspeed-zero2": ("DEEPSPEED", 8), "fsdp": ("FSDP", 8)}
