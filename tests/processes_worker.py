@@ -106,7 +106,7 @@ def main(folder: Path, model: str) -> None:
         for rank in ranks:
             rank.start()
         for rank in ranks:
-            rank.join(120)
+            rank.join(400)
         ended = [(rank.exitcode, (folder / f"{name}-{i}.txt").read_text()) for i, rank in enumerate(ranks)]
         (folder / f"{name}.json").write_text(json.dumps(ended))
         for rank in ranks:

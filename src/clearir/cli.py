@@ -67,9 +67,8 @@ def root(
         console.print(__version__)
         raise typer.Exit
     if processes.count() > 1 and context.invoked_subcommand != "train":
-        if not processes.is_first():
-            raise typer.Exit(2)
-        raise InputError(
+        kind = InputError if processes.is_first() else processes.FirstProcessError
+        raise kind(
             f"clearir {context.invoked_subcommand} runs in one process, and here are {processes.count()}; start it "
             "without torchrun or accelerate launch"
         )

@@ -156,7 +156,13 @@ def train(
     if watch is not None:
         record["checks"] = [asdict(check) for check in watch.checks]
         record["step_kept"] = watch.take_best()
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_fsdp_enabled else None
     if processes.is_first():
+        if state is not None:  # of the network itself, each process has a part
+            network = load_model(
+                model, device="cpu", trust_remote_code=trust_remote_code, max_seq_length=settings.max_seq_length
+            )
+            network.load_state_dict(state)
         with atomic_folder(out) as temporary:
             network.save_pretrained(str(temporary), create_model_card=False)
             write_json(temporary / TRAINING, record)

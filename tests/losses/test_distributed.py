@@ -24,7 +24,7 @@ def test_several_processes_equal_one_with_the_whole_batch(tiny_model, tiny_model
     (tmp_path / "texts.json").write_text(json.dumps(texts))
     arguments = [tiny_model_path, tmp_path / "texts.json", tmp_path, *map(str, WORLDS)]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, WORKER, *arguments], check=True, env=env, timeout=300)
+    subprocess.run([sys.executable, WORKER, *arguments], check=True, env=env, timeout=900)
 
     model = tiny_model(torch.float64).eval()
     loss = CLEARLoss(model)
