@@ -33,8 +33,8 @@ install: $(VENV)/.dev  ## .venv with everything that developers need
 
 demo: $(VENV)/.demo  ## train one model for German, Ukrainian and Finnish and show what it gained (under 10 minutes)
 	$(BIN)/clearir train recipes/demo.yaml
-	@$(BIN)/clearir index runs/demo/model $(HELD_OUT) --out runs/demo/held-out >/dev/null
-	@$(BIN)/clearir index $(BASE) $(HELD_OUT) --out runs/demo/held-out-base >/dev/null
+	@$(BIN)/clearir index runs/demo/model $(HELD_OUT) --out runs/demo/held-out --overwrite >/dev/null
+	@$(BIN)/clearir index $(BASE) $(HELD_OUT) --out runs/demo/held-out-base --overwrite >/dev/null
 	@echo
 	@echo "search the packages that were held out of training, before and after (all packages: make search):"
 	@echo "  $(BIN)/clearir serve runs/demo/held-out --base runs/demo/held-out-base $(EXAMPLES)"

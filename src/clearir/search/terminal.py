@@ -58,7 +58,11 @@ def compared_table(query: str, compared: Compared) -> Table:
 def exports_table(exports: Sequence[Export]) -> Table:
     """Size of each file, and how near it is to the original."""
     kinds = list(exports[0].scores)
-    shown = Table("file", "MB", "cosine", "lowest", *(f"{kind} nDCG@10" for kind in kinds))
+    caption = "directions: nDCG@10 x 100" if kinds else None
+    shown = Table(caption=caption, caption_justify="left")
+    shown.add_column("file", overflow="fold")
+    for name in ("MB", "cosine", "lowest", *kinds):
+        shown.add_column(name, justify="right")
     for one in exports:
         scores = [f"{100 * one.scores[kind]:.1f}" for kind in kinds]
         name = one.file or "original"
