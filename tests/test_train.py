@@ -210,6 +210,12 @@ def test_half_written_checkpoints_are_not_used(tmp_path):
     (tmp_path / "checkpoint-2" / WHOLE).write_text("{}")
     assert last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-2"
     assert not (tmp_path / "checkpoint-10").exists()
+    (tmp_path / "checkpoint-20").mkdir()
+    (tmp_path / "checkpoint-20" / WHOLE).write_text('{"sizes": {"model.safetensors": 5}}')
+    (tmp_path / "checkpoint-20" / "model.safetensors").write_text("12345")
+    assert last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-20"
+    (tmp_path / "checkpoint-20" / "model.safetensors").write_text("123")
+    assert last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-2", "the power failed before all was on the disk"
     assert last_whole_checkpoint(tmp_path / "nothing") is None
 
 

@@ -344,11 +344,20 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint that was written to its end; those that were not are removed."""
     whole = []
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2])):
-        if (checkpoint / WHOLE).is_file():
+        if _is_whole(checkpoint):
             whole.append(checkpoint)
         else:
             shutil.rmtree(checkpoint, ignore_errors=True)
     return whole[-1] if whole else None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Marked, and no file of it cut off since: the power may fail before the disk has written what it took."""
+    if not (checkpoint / WHOLE).is_file():
+        return False
+    sizes = read_json(checkpoint / WHOLE).get("sizes", {})
+    files = ((checkpoint / name, size) for name, size in sizes.items())
+    return all(file.is_file() and file.stat().st_size == size for file, size in files)
 
 
 def _seconds_before(checkpoint: Path | None) -> float:
@@ -365,7 +374,10 @@ def _checkpoint_callback(seconds: Callable[[], float]) -> TrainerCallback:
             processes.wait()
             if processes.is_first():
                 folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-                write_json(folder / WHOLE, {"seconds": seconds()})
+                # The random states are each process's own, and may be written later.
+                files = [one for one in folder.iterdir() if one.is_file() and not one.name.startswith("rng_state")]
+                sizes = {one.name: one.stat().st_size for one in files}
+                write_json(folder / WHOLE, {"seconds": seconds(), "sizes": sizes})
 
     return MarkWhole()
 

@@ -7,10 +7,13 @@ two models are always compared on the same queries.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from clearir.artifacts import atomic_file, read_json
 from clearir.errors import InputError
@@ -193,13 +196,13 @@ class Scores:
         """
         document = _document(path, FORMAT, "clearir evaluate")
         try:
-            parts = {
-                part: {name: _direction(name, value) for name, value in document[part].items()}
-                for part in ("directions", "pools")
-            }
-            return cls(**document | parts)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise InputError(f"{path}: scores with a part missing or wrong ({error}); evaluate again") from error
+            scores = TypeAdapter(cls).validate_python(document)
+            for direction in [*scores.directions.values(), *scores.pools.values()]:
+                _check(direction)
+        except ValueError as error:  # pydantic's are of this kind, too
+            reason = _first_of(error)
+            raise InputError(f"{path}: scores with a part missing or wrong ({reason}); evaluate again") from error
+        return scores
 
 
 @dataclass(frozen=True)
@@ -234,9 +237,10 @@ class Texts:
         """
         document = _document(path, TEXTS_FORMAT, "clearir evaluate")
         try:
-            return cls(**document)
-        except TypeError as error:
-            raise InputError(f"{path}: texts with a part missing ({error}); evaluate again") from error
+            return TypeAdapter(cls).validate_python(document)
+        except ValidationError as error:
+            reason = _first_of(error)
+            raise InputError(f"{path}: texts with a part missing or wrong ({reason}); evaluate again") from error
 
 
 def kinds_of_direction(bridge: str) -> list[str]:
@@ -285,9 +289,16 @@ def _document(path: Path, kind: str, command: str) -> dict[str, Any]:
     return document
 
 
-def _direction(name: str, value: dict[str, Any]) -> Direction:
-    direction = Direction(**value)
+def _check(direction: Direction) -> None:
     lists: list[list[Any]] = [direction.gold, direction.ranks, direction.top, *direction.values.values()]
     if any(len(items) != len(direction.query_ids) for items in lists):
-        raise ValueError(f"{name}: not one value a query")
-    return direction
+        raise ValueError(f"{direction.name}: not one value a query")
+    if not all(math.isfinite(value) for values in direction.values.values() for value in values):
+        raise ValueError(f"{direction.name}: a value that is no number")
+
+
+def _first_of(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
