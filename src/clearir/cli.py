@@ -35,14 +35,12 @@ def main() -> None:
     """Entry point: bad input ends in one clear message and status 2."""
     try:
         with listening(show_progress) if processes.is_first() else nullcontext():
-            app(standalone_mode=False)
+            status = app(standalone_mode=False)
     except processes.FirstProcessError:
         sys.exit(2)
     except ClearirError as error:
         errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
         sys.exit(2)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         errors.print("stopped; run the same command again to go on where it was")
         sys.exit(130)
@@ -53,6 +51,8 @@ def main() -> None:
                 raise
             errors.print(f"[bold red]error:[/] {_plain(problem)}", soft_wrap=True)
         sys.exit(2)
+    if isinstance(status, int):  # of a typer.Exit, which does not come out as an exception
+        sys.exit(status)
 
 
 @app.callback(invoke_without_command=True)

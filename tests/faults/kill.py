@@ -74,7 +74,7 @@ class Trial:
             self._compare(command, "after the kill")
         self._finish(command)
         self._compare(command, "after the second run")
-        left = [path.name for path in command.outputs[0].parent.glob(f".{command.outputs[0].name}.*")]
+        left = [path.name for path in command.outputs[0].parent.glob(f".{command.outputs[0].name}.[0-9]*.*")]
         if left:
             self.wrong.append(f"left behind: {', '.join(left)}")
 

@@ -147,9 +147,8 @@ def commands(inputs: Path, model: Path, out: Path) -> dict[str, Command]:
 
 
 def preload() -> None:
-    """Import what the commands need, so that a fork of this process is at work at once."""
+    """Import what the commands need, so that a fork of this process is at work at once. LanceDB does not like it."""
     import datasets
-    import lancedb
     import sentence_transformers
     import transformers
 
@@ -157,7 +156,7 @@ def preload() -> None:
     import clearir.search.index
     import clearir.trainer
 
-    del datasets, lancedb, sentence_transformers, transformers, clearir
+    del datasets, sentence_transformers, transformers, clearir
 
 
 def fork(arguments: list[str], log: Path) -> int:
