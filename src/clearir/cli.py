@@ -231,12 +231,12 @@ def evaluate(
         except ClearirError as error:
             errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
             continue
-        scores.save(path)
         done.append(scores)
+        # Before the scores: where these are, their texts are.
+        texts_behind(done, scored.queries, scored.passages).save(out / "texts.json")
+        scores.save(path)
         show_matrix(scores)
         console.print(_plain(str(path)), soft_wrap=True)
-    if done:
-        texts_behind(done, scored.queries, scored.passages).save(out / "texts.json")
     if len(done) < len(models):
         raise typer.Exit(2)
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from clearir.cli import main
@@ -30,7 +30,13 @@ from clearir.recipe import Recipe
 
 PROPERTIES = 8
 EXAMPLES = max(10, int(os.environ.get("CLEARIR_EXAMPLES", "160")) // PROPERTIES)
-many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+many = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
+    phases=[Phase.generate],  # an input is short already; to make it shorter takes minutes
+)
 NO_MODEL = "./no-model-here"
 FIXES = ("; ", "give ", "check ", "write ", "choose ", "correct ", "add ", "did you mean", "make ", "say ")
 

@@ -192,12 +192,15 @@ def _check(suite: Suite) -> None:
     passages = {passage for texts in suite.passages.values() for passage in texts}
     for query, row in suite.qrels.items():
         if query not in queries:
-            raise InputError(f"{suite.name}: the relevance names query {query!r}, which has no text in any language")
+            raise InputError(
+                f"{suite.name}: the relevance names query {query!r}, which has no text in any language; add it, or take "
+                "it out of the relevance"
+            )
         for passage in row:
             if passage not in passages:
                 raise InputError(
                     f"{suite.name}: the relevance of query {query!r} names passage {passage!r}, "
-                    "which has no text in any language"
+                    "which has no text in any language; add it, or take it out of the relevance"
                 )
     if not any(value > 0 for row in suite.qrels.values() for value in row.values()):
         raise InputError(

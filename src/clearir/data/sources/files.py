@@ -81,7 +81,7 @@ def _file(path: Path) -> Path:
     if not path.exists():
         near = sorted(p.name for p in path.parent.glob("*") if p.suffix in SUFFIXES)[:5] if path.parent.is_dir() else []
         hint = f"; {path.parent} has {', '.join(near)}" if near else ""
-        raise InputError(f"{path}: no such file{hint}")
+        raise InputError(f"{path}: no such file{hint or '; check the path'}")
     if _suffix(path) not in SUFFIXES:
         raise InputError(f"{path}: unknown kind of file; the name must end in {', '.join(SUFFIXES)} (or those + .gz)")
     return path
@@ -118,7 +118,7 @@ def lines(file: Path) -> Iterator[tuple[int, bytes]]:
                     raise InputError(f"{file}: this is UTF-16; {_UTF8.replace('latin1', 'utf-16')}")
                 yield number, raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
     except FileNotFoundError as error:
-        raise InputError(f"{file}: no such file") from error
+        raise InputError(f"{file}: no such file; check the path") from error
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{file}: cannot be read ({error}); fetch or make the file again") from error
 
