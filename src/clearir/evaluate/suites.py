@@ -193,8 +193,8 @@ def _check(suite: Suite) -> None:
     for query, row in suite.qrels.items():
         if query not in queries:
             raise InputError(
-                f"{suite.name}: the relevance names query {query!r}, which has no text in any language; add it, or take "
-                "it out of the relevance"
+                f"{suite.name}: the relevance names query {query!r}, which has no text in any language; add it, or "
+                "take it out of the relevance"
             )
         for passage in row:
             if passage not in passages:
