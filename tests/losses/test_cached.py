@@ -210,4 +210,4 @@ def test_mini_batches_shrink_down_to_one_text(tiny_model, features, columns, pac
         assert found["passes"] >= wanted["passes"]
         assert_same(found, wanted)
     assert sizes == sorted(sizes, reverse=True)
-    assert len(sizes) == len(set(sizes)) >= 3, "halved until each text goes by itself"
+    assert len(sizes) == len(set(sizes)) >= 3, "halved until the longest text goes by itself"

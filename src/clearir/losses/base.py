@@ -313,8 +313,8 @@ class CachedObjectiveLoss(CachedLossMixin, ObjectiveLoss):
         """Halve the mini-batches and keep no graph: the last batch did not fit in memory.
 
         Returns:
-            the settings that changed, with their new values; None: the last batch went through one text at a time and
-            without kept graphs already.
+            the settings that changed, with their new values; None: the largest chunk of the last batch was one text,
+            and no graph was kept.
         """
         if self._largest_chunk is None:
             return None
@@ -352,10 +352,15 @@ class CachedObjectiveLoss(CachedLossMixin, ObjectiveLoss):
         return cached_backward(self, loss, packs, ranges, chunks)
 
     def _largest(self, packs: list[Pack], ranges: list[list[Range]]) -> tuple[int, int | None]:
-        texts = max(end - begin for pack_ranges in ranges for begin, end in pack_ranges)
+        """The chunk with the most tokens, of several such the one with the most texts."""
         if any(pack.lengths is None for pack in packs):
-            return texts, self.mini_batch_num_tokens
-        return texts, max(pack.computed_tokens([one]) for pack, some in zip(packs, ranges, strict=True) for one in some)
+            return max(end - begin for pack_ranges in ranges for begin, end in pack_ranges), self.mini_batch_num_tokens
+        tokens, texts = max(
+            (pack.computed_tokens([(begin, end)]), end - begin)
+            for pack, pack_ranges in zip(packs, ranges, strict=True)
+            for begin, end in pack_ranges
+        )
+        return texts, tokens
 
     def calculate_loss(  # type: ignore[override]
         self, reps: list[list[Tensor]], labels: UsedPlan | None = None, *, with_backward: bool = False
