@@ -138,7 +138,7 @@ def _override(content: dict[str, Any], override: str) -> None:
     for parent in parents:
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):
-            raise InputError(f"{override!r}: {parent!r} is a value and has no keys below it")
+            raise InputError(f"{override!r}: {parent!r} is a value and has no keys below it; give {parent}=VALUE alone")
     try:
         place[last] = yaml.safe_load(value)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -147,9 +147,9 @@ def _override(content: dict[str, Any], override: str) -> None:
 
 def _explain(path: Path, error: Any) -> str:
     """One line for one of pydantic's errors."""
-    location = [
-        str(part) for part in error["loc"] if not str(part).startswith(("function-", "constrained-", "float", "dict["))
-    ]
+    tags = ("function-", "constrained-", "float", "dict[")  # of pydantic's unions; a user's own key may look like one
+    location = [str(part) for part in error["loc"] if not str(part).startswith(tags)]
+    location = location or [str(part) for part in error["loc"][-1:]]
     key = ".".join(location)
     if error["type"] == "extra_forbidden":
         known = _keys_at(location[:-1])

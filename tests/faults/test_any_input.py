@@ -262,7 +262,8 @@ def test_recipes(folder: Path, changes: dict[str, Any], overrides: list[tuple[li
     options = [f"{'.'.join(path)}={yaml.safe_dump(value).strip()}" for path, value in overrides]
     options = [option.replace("\x00", "") for option in options if not option.startswith(("output", "-"))]
     status, message = run("train", str(recipe), *options, "--overwrite")
-    refused_well(status, message, str(folder), "override", "Usage", "Hub", *KEYS)
+    named = [option.partition("=")[0] for option in options]
+    refused_well(status, message, str(folder), "override", "Usage", "Hub", *KEYS, *filter(None, named))
 
 
 @many
