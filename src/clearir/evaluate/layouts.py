@@ -160,9 +160,13 @@ def read_debian(path: Path | None, languages: Asked, split: str | None) -> Itera
 
 @contextmanager
 def _layout(place: object, wanted: str) -> Iterator[None]:
-    """What a record lacks is an `InputError`."""
+    """What a record lacks, or holds in a wrong form, is an `InputError` that names the place."""
     try:
         yield
+    except InputError as error:
+        if str(place) in str(error):
+            raise
+        raise InputError(f"{place}: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{place}: not {wanted} ({error}); fetch it again") from error
 
