@@ -19,6 +19,7 @@ from clearir.cli import main
 from clearir.data.rows import Row, Rows
 from clearir.encode import Prompts, load_model
 from clearir.errors import ClearirError
+from clearir.losses.memory import _freed_and_kept
 from clearir.settings import LossSettings, TrainSettings
 from clearir.train import _dataset, _trainer, draw_rows, last_whole_checkpoint, train
 
@@ -139,12 +140,15 @@ def rows_of(length: int, count: int = LARGE.batch_size) -> list[Row]:
 @contextmanager
 def little_memory(megabytes: int = 150) -> Iterator[None]:
     """This process can take no more memory than that: what malloc refuses, torch reports."""
+    # What earlier tests have freed, the process could take again without asking.
+    filling = [torch.empty(1 << 20, dtype=torch.uint8) for _ in range(_freed_and_kept() >> 20)]
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + (megabytes << 20), hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        filling.clear()
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -138,6 +138,5 @@ def test_freed_memory_is_kept_in_the_block_and_handed_back_after_it():
     with freed_memory_kept():
         assert min(faults() for _ in range(4)) < pages / 10
         assert _freed_and_kept() >= megabytes * 1024 * 1024
-    assert _freed_and_kept() < 2 * megabytes * 1024 * 1024
     faults()
     assert faults() > pages / 10  # large blocks come from the system again
