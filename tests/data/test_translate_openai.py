@@ -57,11 +57,17 @@ class Handler(BaseHTTPRequestHandler):
             self.server.at_once += 1
             self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
             fault = self.server.faults.pop(0) if self.server.faults else answer_all
+        self.counted = True
         try:
             fault(self, body["messages"][1]["content"].split("\n"))
         finally:
-            with self.server.lock:
-                self.server.at_once -= 1
+            self.done()
+
+    def done(self):
+        """Once a request: before the client can have the answer and ask for more."""
+        with self.server.lock:
+            self.server.at_once -= self.counted
+            self.counted = False
 
     def reply(self, status, value, **headers):
         data = value if isinstance(value, bytes) else json.dumps(value).encode()
@@ -70,6 +76,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(header.replace("_", "-"), content)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
+        self.done()
         self.wfile.write(data)
 
     def say(self, content, finish_reason="stop"):
