@@ -98,6 +98,7 @@ class Browser:
     def picture(self, path: Path) -> None:
         """Save the whole page as PNG."""
         path.parent.mkdir(exist_ok=True)
+        self.wait("innerWidth > 0 && document.documentElement.scrollWidth > 0")  # a new page has its size late
         data = self._send("Page.captureScreenshot", captureBeyondViewport=True)["data"]
         path.write_bytes(base64.b64decode(data))
 
