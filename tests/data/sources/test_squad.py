@@ -52,6 +52,13 @@ def test_xquad_is_joined_by_id(xquad: Path) -> None:
     ]
 
 
+def test_languages_come_in_the_same_order_in_every_process(tmp_path: Path) -> None:
+    codes = ["ar", "cs", "de", "el", "es", "fi", "hi", "ro", "ru", "th", "tr", "vi", "zh"]
+    for code in ["en", *codes]:
+        write(tmp_path, f"xquad.{code}.json", ("Rain falls.", {"1": f"What falls, in {code}?"}))
+    assert [row.language for row in read(tmp_path)] == codes
+
+
 def test_mlqa_takes_questions_over_the_bridges_passages(mlqa: Path) -> None:
     rain = fingerprint("Rain falls.")
     assert list(read(mlqa)) == [

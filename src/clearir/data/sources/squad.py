@@ -62,7 +62,7 @@ def read(
         have = ", ".join(sorted({question for _, question in pairs}))
         raise InputError(f"{folder}: no file with questions and passages in {bridge!r}; there are {have}")
     if languages is None:
-        languages = {question for _, question in pairs} - {bridge} or {bridge}
+        languages = sorted({question for _, question in pairs} - {bridge}) or [bridge]
     wanted = chosen(languages, (question for _, question in pairs), folder)
     return usable(_records(pairs, wanted, bridge), _row, folder, on_bad, skipped)
 
