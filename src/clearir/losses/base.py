@@ -24,7 +24,6 @@ from torch import Tensor, nn
 
 from clearir.losses.cached import _without_sync, cached_backward, embed_chunks, is_sharded
 from clearir.losses.columns import split_columns
-from clearir.losses.embedding_tables import TableGradients
 from clearir.losses.objectives import TERMS, Batch, used_columns, weights_of
 from clearir.losses.packing import Features, Pack, Plan, Range, plan_batch
 from clearir.losses.terms import SimilarityFunction
@@ -345,13 +344,12 @@ class CachedObjectiveLoss(CachedLossMixin, ObjectiveLoss):
                 )
         ranges = [pack.ranges(self.mini_batch_size, self.mini_batch_num_tokens) for pack in packs]
         self._largest_chunk = self._largest(packs, ranges)
-        tables = TableGradients(self.model)
-        chunks = embed_chunks(self, packs, ranges, tables, budget)
+        chunks = embed_chunks(self, packs, ranges, budget)
         reps = [[chunk.embeddings for chunk in pack] for pack in chunks]
         if not torch.is_grad_enabled():
             return self.calculate_loss(reps, plan)
         loss = self.calculate_loss(reps, plan, with_backward=True)
-        return cached_backward(self, loss, packs, ranges, chunks, tables)
+        return cached_backward(self, loss, packs, ranges, chunks)
 
     def _largest(self, packs: list[Pack], ranges: list[list[Range]]) -> tuple[int, int | None]:
         """The chunk with the most tokens, of several such the one with the most texts."""

@@ -23,7 +23,6 @@ from sentence_transformers.base.losses.gradcache import RandContext, _backward_h
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from clearir.losses.embedding_tables import TableGradients
 from clearir.losses.memory import GraphBudget, default_budget
 from clearir.losses.packing import Features, Pack, Range
 
@@ -44,7 +43,7 @@ class Chunk:
 
 
 def embed_chunks(
-    loss: Any, packs: list[Pack], ranges: list[list[Range]], tables: TableGradients, memory_budget: int | None = None
+    loss: Any, packs: list[Pack], ranges: list[list[Range]], memory_budget: int | None = None
 ) -> list[list[Chunk]]:
     """Embed every chunk, with its graph as long as ``memory_budget`` bytes (None: `default_budget`) allow."""
     grad_enabled = torch.is_grad_enabled()
@@ -57,22 +56,19 @@ def embed_chunks(
             left -= 1
             # With DDP the last chunk is always replayed, and the replay synchronises the gradients of all.
             may_keep = left > 0 or not _is_ddp(loss.model)
-            features = pack.chunk(begin, end)
-            done.append(_embed_chunk(loss.model, features, tables, budget if may_keep else None, grad_enabled))
+            done.append(_embed_chunk(loss.model, pack.chunk(begin, end), budget if may_keep else None, grad_enabled))
         chunks.append(done)
     return chunks
 
 
-def _embed_chunk(
-    model: Any, features: Features, tables: TableGradients, budget: GraphBudget | None, grad_enabled: bool
-) -> Chunk:
+def _embed_chunk(model: Any, features: Features, budget: GraphBudget | None, grad_enabled: bool) -> Chunk:
     state = RandContext(*features.values()) if grad_enabled else None
     tokens, width = _size(features)
     if budget is None or not budget.has_room(tokens, width):
         with torch.no_grad():
             embeddings = model(features)["sentence_embedding"]
         return Chunk(embeddings.requires_grad_(grad_enabled), state)
-    with _without_sync(model), tables.held_back(), budget.counting(tokens, width) as fits:
+    with _without_sync(model), budget.counting(tokens, width) as fits:
         embeddings = model(features)["sentence_embedding"]
     return Chunk(embeddings.detach().requires_grad_(), state, embeddings if fits[0] else None)
 
@@ -118,12 +114,7 @@ def _without_sync(model: Any) -> AbstractContextManager[None]:
 
 
 def cached_backward(
-    loss: Any,
-    value: Tensor,
-    packs: list[Pack],
-    ranges: list[list[Range]],
-    chunks: list[list[Chunk]],
-    tables: TableGradients,
+    loss: Any, value: Tensor, packs: list[Pack], ranges: list[list[Range]], chunks: list[list[Chunk]]
 ) -> Tensor:
     """The loss ``value`` as a leaf whose backward pass sends the chunks' cached gradients through the model."""
     value = value.detach().requires_grad_()
@@ -138,13 +129,12 @@ def cached_backward(
             partial(
                 _backward_hook,
                 sentence_features=cast(Any, packs),  # the hook hands them on to embed_minibatch_iter, no more
-                loss_obj=_Replay(loss, tables),
+                loss_obj=_Replay(loss),
                 cache=[[_gradient(chunk) for _, chunk in pack] for pack in replayed],
                 random_states=cast(Any, [[chunk.random_state for _, chunk in pack] for pack in replayed]),
                 ranges=cast(Any, [[one for one, _ in pack] for pack in replayed]),
             )
         )
-    value.register_hook(lambda _: tables.send())
     return value
 
 
@@ -167,9 +157,8 @@ def _gradient(chunk: Chunk) -> Tensor:
 class _Replay:
     """What the backward hook of sentence-transformers asks of a loss, for packs."""
 
-    def __init__(self, loss: Any, tables: TableGradients) -> None:
+    def __init__(self, loss: Any) -> None:
         self.model = loss.model
-        self._tables = tables
 
     def embed_minibatch_iter(
         self,
@@ -181,5 +170,5 @@ class _Replay:
     ) -> Iterator[tuple[Tensor, None]]:
         """Embed the chunks again as they were embedded first."""
         for (begin, end), random_state in zip(ranges, random_states, strict=True):
-            with random_state, self._tables.held_back(), torch.enable_grad() if with_grad else nullcontext():
+            with random_state, torch.enable_grad() if with_grad else nullcontext():
                 yield self.model(sentence_feature.chunk(begin, end))["sentence_embedding"], None
