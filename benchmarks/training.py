@@ -32,7 +32,7 @@ from plots import plot
 from ways import NAMES, serve
 
 ROOT = Path(__file__).resolve().parents[1]
-HEADLINE = ("column-wise", "theirs", "plain", "cached", "cached same memory")
+HEADLINE = ("column-wise", "column-wise kept", "theirs", "plain", "cached", "cached same memory")
 AMPLE = 1 << 50
 console = Console(width=None if sys.stdout.isatty() else 130)
 
