@@ -88,7 +88,7 @@ class LossSettings(Settings):
 
     Attributes:
         objective: a name in `clearir.losses.objectives.OBJECTIVES`: clear, clear-no-kl, infonce, infonce-bridge,
-            hybrid, symmetric.
+            hybrid, symmetric, clear-plus.
         weights: in place of a named objective, the weight of each term of `clearir.losses.objectives.TERMS`.
         alpha: of clear and clear-no-kl.
         beta: of clear.

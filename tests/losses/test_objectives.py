@@ -95,7 +95,7 @@ def test_each_objective_by_hand(name, value):
 
 
 def test_these_are_all_objectives():
-    assert set(OBJECTIVES) == {"clear", "clear-no-kl", "infonce", "infonce-bridge", "hybrid", "symmetric"}
+    assert set(OBJECTIVES) == {"clear", "clear-no-kl", "infonce", "infonce-bridge", "hybrid", "symmetric", "clear-plus"}
     assert all(sum(weights.values()) == pytest.approx(1.0) for weights in OBJECTIVES.values())
 
 
