@@ -13,7 +13,7 @@ from clearir.encode import load_model
 from clearir.errors import InputError
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.suites import Suite
-from clearir.merge import MERGE, choose_weight, interpolate
+from clearir.merge import MERGE, Judged, best, choose_weight, interpolate, judge
 
 
 def clearir(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -74,6 +74,15 @@ def test_the_choice_is_the_best_of_those_above_the_bound(models, suite, retentio
     assert taken.cross == max(one.cross for one in kept)
 
 
+def test_of_equals_the_first_is_best_and_a_base_without_english_loses_none():
+    base = Judged(cross=0.3, bridge=0.8)
+    others = [Judged(cross=cross, bridge=bridge) for cross, bridge in ((0.5, 0.4), (0.4, 0.79), (0.4, 0.8))]
+    judged = [base, *(judge(one, base, 0.9) for one in others)]
+    assert [one.kept for one in judged] == [True, False, True, True]
+    assert best(judged) is judged[2]
+    assert judge(others[0], Judged(cross=0.0, bridge=0.0), 1.0).kept
+
+
 def test_a_bound_that_nothing_keeps_leaves_the_base(models, suite):
     assert choose_weight(*models, suite, retention=100.0, weights=(0.5, 1.0)).weight == 0.0
 
@@ -81,6 +90,8 @@ def test_a_bound_that_nothing_keeps_leaves_the_base(models, suite):
 def test_what_cannot_be_mixed_is_said(models, suite):
     with pytest.raises(InputError, match=r"a weight of 1\.5"):
         interpolate(*models, 1.5)
+    with pytest.raises(InputError, match=r"a weight of -0\.5"):
+        choose_weight(*models, suite, weights=(0.5, -0.5))
     other = SentenceTransformer(modules=[torch.nn.Linear(2, 2)])
     with pytest.raises(InputError, match="missing in the tuned one; give a model and what was trained from it"):
         interpolate(models[0], other, 0.5)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clearir.artifacts import atomic_folder, write_json
 from clearir.errors import InputError
@@ -35,23 +35,46 @@ WEIGHTS = tuple(tenth / 10 for tenth in range(11))
 RETENTION = 0.995
 
 
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What a model on the way from the base to the tuned one scores; by default, the base.
+
+    Attributes:
+        cross: mean over target languages of target query -> bridge passage.
+        bridge: bridge query -> bridge passage.
+        retention: ``bridge`` as a share of the base model's.
+        kept: whether that is the bound or more; the base always is.
+    """
+
+    cross: float
+    bridge: float
+    retention: float = 1.0
+    kept: bool = True
+
+
+OneJudged = TypeVar("OneJudged", bound=Judged)
+
+
+def judge(one: OneJudged, base: Judged, bound: float) -> OneJudged:
+    """The same with ``retention`` and ``kept`` as they are beside the base."""
+    retention = one.bridge / base.bridge if base.bridge else 1.0
+    return replace(one, retention=retention, kept=retention >= bound)
+
+
+def best(judged: Sequence[OneJudged]) -> OneJudged:
+    """The first of those with the best ``cross`` among those that keep the bound; the base is one of them."""
+    return max((one for one in judged if one.kept), key=lambda one: one.cross)
+
+
 @dataclass(frozen=True)
-class Tried:
+class Tried(Judged):
     """What one mixture scores.
 
     Attributes:
         weight: of the tuned model; 0 is the base.
-        cross: mean over target languages of target query -> bridge passage.
-        bridge: bridge query -> bridge passage.
-        retention: ``bridge`` as a share of the base model's.
-        kept: whether that is the bound or more.
     """
 
     weight: float
-    cross: float
-    bridge: float
-    retention: float
-    kept: bool
 
 
 @dataclass(frozen=True)
@@ -79,7 +102,7 @@ def interpolate(base: SentenceTransformer, tuned: SentenceTransformer, weight: f
     Raises:
         InputError: a weight outside 0 to 1, or models of different shape or vocabulary.
     """
-    _check(base, tuned, weight)
+    _check(base, tuned, [weight])
     merged = deepcopy(tuned)
     _set_weights(merged, base.state_dict(), tuned.state_dict(), weight)
     return merged
@@ -105,9 +128,10 @@ def choose_weight(
         prompts: put before queries and passages; by default those that ``tuned`` was saved with.
 
     Raises:
-        InputError: data without target queries or bridge queries, or models that do not fit together.
+        InputError: data without target queries or bridge queries, models that do not fit together, or a weight
+            outside 0 to 1.
     """
-    _check(base, tuned, 0.0)
+    _check(base, tuned, weights)
     if not retention > 0:
         raise InputError(f"a retention of {retention} keeps nothing; give a share such as {RETENTION}")
     suite = bridge_passages(suite)
@@ -117,10 +141,9 @@ def choose_weight(
     for weight in track(sorted({0.0, *weights}), "Trying weights"):
         _set_weights(mixture, *states, weight)
         cross, within = cross_and_bridge(mixture, suite, prompts)
-        left = within / found[0].bridge if found and found[0].bridge else 1.0
-        found.append(Tried(weight, cross, within, left, left >= retention or weight == 0))
-    best = max((one for one in found if one.kept), key=lambda one: (one.cross, -one.weight))
-    return Choice(best.weight, retention, suite.name, suite.bridge, tuple(found))
+        one = Tried(weight, cross=cross, bridge=within)
+        found.append(judge(one, found[0], retention) if found else one)
+    return Choice(best(found).weight, retention, suite.name, suite.bridge, tuple(found))
 
 
 def save(merged: SentenceTransformer, out: Path, facts: Mapping[str, Any]) -> None:
@@ -145,9 +168,10 @@ def _set_weights(
                 place.copy_((1 - weight) * one + weight * two)
 
 
-def _check(base: SentenceTransformer, tuned: SentenceTransformer, weight: float) -> None:
-    if not 0 <= weight <= 1:
-        raise InputError(f"a weight of {weight} is no mixture; give a number from 0 (the base) to 1 (the tuned model)")
+def _check(base: SentenceTransformer, tuned: SentenceTransformer, weights: Sequence[float]) -> None:
+    for weight in weights:
+        if not 0 <= weight <= 1:
+            raise InputError(f"a weight of {weight} is no mixture; give one from 0 (the base) to 1 (the tuned model)")
     shapes = [{name: tuple(one.shape) for name, one in model.state_dict().items()} for model in (base, tuned)]
     for name in {**shapes[0], **shapes[1]}:
         before, after = shapes[0].get(name), shapes[1].get(name)

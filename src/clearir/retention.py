@@ -7,7 +7,6 @@ is, or none finds more than the base, it is the base: `clearir.merge` may still 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from safetensors.torch import load_model, save_model
 from transformers import TrainerCallback
 
 from clearir.artifacts import atomic_file, read_json, write_json
-from clearir.merge import bridge_passages, cross_and_bridge
+from clearir.merge import Judged, best, bridge_passages, cross_and_bridge, judge
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -28,27 +27,14 @@ CHECKS = "checks.json"
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Judged):
     """What one checkpoint scores on the dev rows.
 
     Attributes:
         step: of the optimizer; 0 is the base.
-        cross: mean over target languages of target query -> bridge passage.
-        bridge: bridge query -> bridge passage.
-        retention: ``bridge`` as a share of the base model's.
-        kept: whether that is the bound or more.
     """
 
     step: int
-    cross: float
-    bridge: float
-    retention: float
-    kept: bool
-
-
-def best(checks: Sequence[Check]) -> Check:
-    """The first of those with the best ``cross`` among those that keep the bound; the base is one of them."""
-    return max((check for check in checks if check.kept), key=lambda check: (check.cross, -check.step))
 
 
 class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore]
@@ -81,7 +67,7 @@ class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore]
             self.checks = [Check(**one) for one in read_json(resume / CHECKS)]
         else:
             cross, bridge = cross_and_bridge(network, self._suite, prompts)
-            self.checks = [Check(0, cross, bridge, 1.0, kept=True)]
+            self.checks = [Check(0, cross=cross, bridge=bridge)]
             self._put_aside(0)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -90,8 +76,8 @@ class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore]
             return
         before = best(self.checks)
         cross, bridge = cross_and_bridge(self._network, self._suite, self._prompts)
-        retention = bridge / self.checks[0].bridge if self.checks[0].bridge else 1.0
-        self.checks.append(Check(state.global_step, cross, bridge, retention, retention >= self._bound))
+        check = Check(state.global_step, cross=cross, bridge=bridge)
+        self.checks.append(judge(check, self.checks[0], self._bound))
         chosen = best(self.checks)
         if chosen.step == state.global_step:
             self._put_aside(chosen.step)
