@@ -385,7 +385,7 @@ def _checkpoint_callback(seconds: Callable[[], float]) -> TrainerCallback:
 def _progress_callback(advance: Callable[..., None], loss: Any) -> TrainerCallback:
     from transformers import TrainerCallback
 
-    class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore]
+    class ShowProgress(TrainerCallback):  # type: ignore[misc, unused-ignore]
         """Moves the bar and keeps the loss's terms for the log."""
 
         def __init__(self) -> None:
@@ -410,4 +410,4 @@ def _progress_callback(advance: Callable[..., None], loss: Any) -> TrainerCallba
                 self.sums.clear()
                 self.steps = 0
 
-    return Watch()
+    return ShowProgress()
