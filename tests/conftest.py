@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import string
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -37,33 +36,9 @@ def minilm_path() -> Path:
 @pytest.fixture(scope="session")
 def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT of 2 layers and 16 dimensions that reads letters, as a sentence-transformers folder."""
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from tiny_bert import write_model
 
-    folder = tmp_path_factory.mktemp("tiny") / "bert"
-    folder.mkdir()
-    letters = string.ascii_lowercase + string.digits
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *("##" + letter for letter in letters)]
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-        initializer_range=0.5,
-    )
-    BertModel(config).save_pretrained(folder)
-    numbers = {token: number for number, token in enumerate(vocabulary)}
-    BertTokenizerFast(vocab=numbers, do_lower_case=True).save_pretrained(folder)
-    transformer = Transformer(str(folder), max_seq_length=64)
-    model = SentenceTransformer(modules=[transformer, Pooling(16, "mean")], device="cpu")
-    out = tmp_path_factory.mktemp("tiny") / "model"
-    model.save_pretrained(str(out), create_model_card=False)
-    return out
+    return write_model(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="session")
@@ -82,13 +57,12 @@ def tiny_model(tiny_model_path: Path) -> Callable[..., Any]:
     """A function that loads the tiny BERT anew: ``tiny_model(dtype=torch.float64, dropout=0.0)``."""
 
     def load(dtype: Any = None, dropout: float = 0.0) -> Any:
-        import torch
         from sentence_transformers import SentenceTransformer
 
+        from clearir.train import set_dropout
+
         model = SentenceTransformer(str(tiny_model_path), device="cpu")
-        for module in model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = dropout
+        set_dropout(model, dropout)
         return model.to(dtype) if dtype is not None else model
 
     return load

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import workbench
+from tiny_bert import write_model
 from workbench import Command
 
 NAMES = ("translate", "prepare", "mine", "train", "checkpoint", "evaluate", "index")
@@ -122,7 +123,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder) / "inputs"
         workbench.write_inputs(inputs)
-        model = workbench.write_model(inputs)
+        model = write_model(inputs)
         trials = []
         for number, name in enumerate(names):
             trial = Trial(name, inputs, model, Path(folder) / name)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import random
-import string
 import sys
 import traceback
 from collections.abc import Callable
@@ -69,34 +68,6 @@ def write_inputs(folder: Path, count: int = 60) -> None:
     with (folder / "corpus.jsonl").open("w") as stream:
         stream.writelines(json.dumps({"id": i, "text": text, "n": i}) + "\n" for i, text in enumerate(passages))
     (folder / "translate.py").write_text(SLOW)
-
-
-def write_model(folder: Path) -> Path:
-    """A random BERT of 2 layers and 16 dimensions that reads letters."""
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    letters = string.ascii_lowercase + string.digits
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *("##" + letter for letter in letters)]
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-        initializer_range=0.5,
-    )
-    bert = folder / "bert"
-    BertModel(config).save_pretrained(bert)
-    numbers = {token: number for number, token in enumerate(vocabulary)}
-    BertTokenizerFast(vocab=numbers, do_lower_case=True).save_pretrained(bert)
-    model = SentenceTransformer(modules=[Transformer(str(bert), max_seq_length=64), Pooling(16, "mean")], device="cpu")
-    model.save_pretrained(str(folder / "model"), create_model_card=False)
-    return folder / "model"
 
 
 def commands(inputs: Path, model: Path, out: Path) -> dict[str, Command]:

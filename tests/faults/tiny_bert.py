@@ -1,0 +1,34 @@
+"""A model so small that a test can train it."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+
+
+def write_model(folder: Path) -> Path:
+    """Write a random BERT of 2 layers and 16 dimensions that reads letters, and return its folder."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    letters = string.ascii_lowercase + string.digits
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *("##" + letter for letter in letters)]
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+    )
+    bert = folder / "bert"
+    BertModel(config).save_pretrained(bert)
+    numbers = {token: number for number, token in enumerate(vocabulary)}
+    BertTokenizerFast(vocab=numbers, do_lower_case=True).save_pretrained(bert)
+    model = SentenceTransformer(modules=[Transformer(str(bert), max_seq_length=64), Pooling(16, "mean")], device="cpu")
+    model.save_pretrained(str(folder / "model"), create_model_card=False)
+    return folder / "model"
