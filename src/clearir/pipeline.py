@@ -267,10 +267,11 @@ def test_suite(recipe: Recipe) -> Suite:
 
 def _dev_suite(recipe: Recipe, what: str) -> Suite:
     from clearir.evaluate.suites import Suite
+    from clearir.train import no_dev_rows
 
     rows = read_part(Path(recipe.output) / "rows", "dev")
     if not rows:
-        raise InputError(f"{what} is judged on dev rows, and none are held out; add data.dev=0.1, or leave {what} out")
+        raise no_dev_rows(what)
     return Suite.from_rows(rows, f"{recipe.name} dev")
 
 

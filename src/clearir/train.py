@@ -183,9 +183,14 @@ def _watch(
     from clearir.retention import Watch
 
     if dev is None:
-        raise InputError("train.retention is judged on dev rows, and none are held out; add data.dev=0.1")
+        raise no_dev_rows("train.retention")
     checkpoints.mkdir(parents=True, exist_ok=True)
     return Watch(network, dev, retention, prompts, checkpoints, resume)
+
+
+def no_dev_rows(what: str) -> InputError:
+    """What to raise where a setting needs dev rows, and a recipe holds none out."""
+    return InputError(f"{what} is judged on dev rows, and none are held out; add data.dev=0.1, or leave {what} out")
 
 
 def set_dropout(network: SentenceTransformer, share: float) -> None:
