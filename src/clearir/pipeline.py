@@ -121,17 +121,30 @@ def mine_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line
 
 
 def train_model(
-    recipe: Recipe, *, folder: Path | None = None, overwrite: bool = False, say: Say = lambda line: None
+    recipe: Recipe,
+    *,
+    folder: Path | None = None,
+    trained: Path | None = None,
+    overwrite: bool = False,
+    say: Say = lambda line: None,
 ) -> None:
-    """Train on what is in ``mined/``, and merge if the recipe says so: into ``folder``, by default ``model/``."""
+    """Train on what is in ``mined/``, and merge if the recipe says so.
+
+    Args:
+        recipe: what to do.
+        folder: for the model that comes out; by default ``model/``.
+        trained: for the model as it was trained, where it is merged; by default ``trained/`` beside ``folder``.
+        overwrite: replace a model of other settings.
+        say: gets a line at the end of each stage.
+    """
     from clearir.train import train
 
     out = Path(recipe.output)
     place = folder or out / "model"
     if recipe.merge is not None:
-        trained = place.with_name("trained")
-        train_model(recipe.model_copy(update={"merge": None}), folder=trained, overwrite=overwrite, say=say)
-        processes.first_only(lambda: merge_model(recipe, trained, place, overwrite=overwrite, say=say))
+        tuned = trained or place.with_name("trained")
+        train_model(recipe.model_copy(update={"merge": None}), folder=tuned, overwrite=overwrite, say=say)
+        processes.first_only(lambda: merge_model(recipe, tuned, place, overwrite=overwrite, say=say))
         return
     mined = out / "mined" / "train.parquet"
 

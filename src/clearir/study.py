@@ -228,12 +228,10 @@ class _Run:
 
         name = self.shared.model
         if self.loss is not None:
-            recipe = self._recipe
-            plain = recipe.model_copy(update={"merge": None})
-            trained = self.folder.with_name(self.folder.name.replace(MERGED, "")) / "model"
-            pipeline.train_model(plain, folder=trained, overwrite=self.overwrite, say=self.say)
-            if recipe.merge is not None:
-                pipeline.merge_model(recipe, trained, self._model, overwrite=self.overwrite, say=self.say)
+            unmerged = self.folder.with_name(self.folder.name.replace(MERGED, "")) / "model"
+            pipeline.train_model(
+                self._recipe, folder=self._model, trained=unmerged, overwrite=self.overwrite, say=self.say
+            )
             name = str(self._model.resolve())
         return load_model(
             name,
