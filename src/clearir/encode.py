@@ -249,7 +249,7 @@ def encode(
     distinct = list(dict.fromkeys(texts))
     if not distinct:
         return np.zeros((0, model.get_embedding_dimension() or 0), dtype=np.float32)
-    keys = {text: text_key(text, prompt, model.max_seq_length) for text in distinct} if cache or ready else {}
+    keys = {text: vector_key(text, prompt, model.max_seq_length) for text in distinct} if cache or ready else {}
     vectors: dict[str, NDArray[np.float32]] = ready.find(keys) if ready else {}
     missing = [text for text in distinct if text not in vectors]
     if cache is None:
@@ -323,7 +323,7 @@ def _batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         start += size
 
 
-def text_key(text: str, prompt: str, max_seq_length: int | None) -> bytes:
+def vector_key(text: str, prompt: str, max_seq_length: int | None) -> bytes:
     """16 bytes of everything beside the model that a vector depends on."""
     head = json.dumps([prompt, str(max_seq_length)]).encode()
     return hashlib.blake2b(

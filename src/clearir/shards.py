@@ -221,12 +221,12 @@ class Worker:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        from clearir.encode import encode, text_key
+        from clearir.encode import encode, vector_key
 
         passages = list(_passages(shard, self.job.columns))
         texts = [text for _, text in passages]
         vectors = encode(self.network, texts, prompt=self.job.prompt, description=f"Encoding {shard.name}")
-        keys = [text_key(text, self.job.prompt, self.network.max_seq_length) for text in texts]
+        keys = [vector_key(text, self.job.prompt, self.network.max_seq_length) for text in texts]
         table = pa.table(
             {
                 "id": pa.array([identity for identity, _ in passages], pa.string()),
@@ -333,7 +333,7 @@ class ReadyVectors:
         """Vectors of texts.
 
         Args:
-            keys: of each text; see `clearir.encode.text_key`.
+            keys: of each text; see `clearir.encode.vector_key`.
 
         Returns:
             those that are there.
