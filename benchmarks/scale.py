@@ -2,7 +2,7 @@
 
 ```
 python benchmarks/scale.py memory                 # the memory table of docs/scale.md: arithmetic, no model is loaded
-python benchmarks/scale.py measure > points.json  # texts a second of one core: encoding and training
+python benchmarks/scale.py measure > points.json  # of one core: passages encoded and rows trained on a second
 python benchmarks/scale.py extrapolate points.json
 ```
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,10 +33,10 @@ class Encoder:
     token_types: int
 
     @classmethod
-    def of(cls, config: Any, name: str = "") -> Encoder:
+    def of(cls, config: Any) -> Encoder:
         """Read them off a configuration of transformers."""
         return cls(
-            name,
+            "",
             config.hidden_size,
             config.num_hidden_layers,
             config.intermediate_size,
@@ -158,9 +157,10 @@ def memory_table() -> str:
 
 
 def measure(data: Path) -> dict[str, Any]:
-    """Rates of all-MiniLM-L6-v2 in texts a second of one processor core, by processor time: other work does not count.
+    """Rates of all-MiniLM-L6-v2 on one processor core, by processor time: other work does not count.
 
-    Passages and queries are SQuAD's in Finnish and English (squad-fi): 19,035 passages, read up to 256 tokens.
+    Texts are SQuAD's in Finnish and English (squad-fi), read up to 256 tokens: 512 passages are encoded, and one batch
+    of rows is trained on.
     """
     import time
 
@@ -214,12 +214,12 @@ def extrapolate(passages: int, rate: float, dimensions: int) -> Extrapolation:
     return Extrapolation(passages, passages / rate / 3600, passages * dimensions * FLOAT / GB)
 
 
-def extrapolation_table(points: dict[str, Any], dimensions: int = 384) -> str:
+def extrapolation_table(points: dict[str, Any]) -> str:
     """Markdown, for several sizes of a corpus."""
     rate = points["encoding"]["passages_a_second"]
     lines = ["| passages | core hours | on 64 cores | vectors |", "|---|---|---|---|"]
     for passages in (100_000, 1_000_000, 10_000_000):
-        one = extrapolate(passages, rate, dimensions)
+        one = extrapolate(passages, rate, MINILM.hidden)
         lines.append(
             f"| {passages:,} | {one.core_hours:,.1f} h | {one.core_hours / 64:,.2f} h | {one.vector_gb:,.2f} GB |"
         )
@@ -243,5 +243,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
     main()
