@@ -183,5 +183,7 @@ def test_load_translator_names_what_there_is():
         load_translator("deepl")
     with pytest.raises(InputError, match="has no option 'modle'; it has model, batch_size"):
         load_translator("hf", modle="x")
+    with pytest.raises(InputError, match="has no option 'backend'"):
+        load_translator("hf", **{"backend": "command"})
     with pytest.raises(InputError, match="model"):
         load_translator("hf")

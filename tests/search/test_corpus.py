@@ -132,6 +132,12 @@ def test_unknown_names_and_options():
         read_corpus("missing.txt")
     with pytest.raises(InputError, match="name a source of rows with --source"):
         read_corpus("c.jsonl", split="dev")
+    with pytest.raises(InputError, match="path: a file of passages has the options language and columns only"):
+        read_corpus("c.jsonl", **{"path": "d.jsonl"})
+    with pytest.raises(InputError, match="no option 'path'"):
+        read_corpus("c.jsonl", "table", **{"path": "d.jsonl"})
+    with pytest.raises(InputError, match="write bridge=fi instead"):
+        read_corpus("c.jsonl", "table", language="fi")
 
 
 names = st.sampled_from(["text", "id", "title", "language", "metadata", "year"]) | st.text(min_size=1, max_size=3)

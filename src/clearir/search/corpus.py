@@ -72,6 +72,7 @@ class Corpus:
 def read_corpus(
     path: str | Path,
     source: str | None = None,
+    /,  # so that an option of the same name is told to be none
     *,
     language: str | None = None,
     columns: Mapping[str, str] | None = None,
@@ -85,7 +86,7 @@ def read_corpus(
             itself says what it is: ``.txt`` has a passage a line; JSON lines, JSON, CSV, TSV and Parquet have a column
             ``text`` (or ``passage``, ``contents``), perhaps ``title``, ``id`` (or ``_id``, ``docid``, ``passage_id``)
             and ``language``, and any others, which are kept as fields.
-        language: of the passages, where no column says it.
+        language: of the passages of a file, where no column says it.
         columns: our name of a column (``text, title, id, language``) -> the table's, for names other than those.
         options: of the source; see `clearir.data.sources.read`.
 
@@ -97,6 +98,8 @@ def read_corpus(
             f"{', '.join(options)}: a file of passages has the options language and columns only; name a source of "
             f"rows with --source ({', '.join(sources.KINDS)})"
         )
+    if source is not None and language is not None:
+        raise InputError(f"language: passages of a source are in its bridge language; write bridge={language} instead")
     default = None if language is None else checks.language(language, "language")
     left_out: Counter[str] = Counter()
     if source is None:

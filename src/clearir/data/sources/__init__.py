@@ -28,7 +28,7 @@ _MODULES = {
 KINDS = tuple(_MODULES)
 
 
-def read(kind: str, path: Any, *, languages: Iterable[str] | None = None, **options: Any) -> Iterator[Row]:
+def read(kind: str, path: Any, /, *, languages: Iterable[str] | None = None, **options: Any) -> Iterator[Row]:
     """Rows of a source.
 
     Args:

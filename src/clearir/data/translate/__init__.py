@@ -42,7 +42,7 @@ _BACKENDS: dict[str, type[CommandTranslator | HFTranslator | OpenAITranslator]] 
 }
 
 
-def load_translator(backend: str, **options: Any) -> Translator:
+def load_translator(backend: str, /, **options: Any) -> Translator:
     """Make a translator: ``backend`` is ``"hf"``, ``"command"`` or ``"openai"``, ``options`` are its arguments.
 
     Raises:
