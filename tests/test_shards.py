@@ -89,6 +89,12 @@ def test_a_shard_that_is_there_is_not_computed_again(corpus, vectors, tiny_model
         encode_corpus(corpus, str(tiny_model_path), out, shard_rows=10, passage_prompt="passage: ")
 
 
+@pytest.mark.parametrize("columns", ["body", {"body": "text"}])
+def test_wrong_columns_are_refused_before_a_model_is_loaded(corpus, tmp_path, columns):
+    with pytest.raises(InputError, match="columns: 'body'"):
+        encode_corpus(corpus, "no-such-model", tmp_path / "out", columns=columns)
+
+
 def test_what_is_ready_is_not_encoded(corpus, vectors, tiny_model_path):
     ready = ReadyVectors.open(vectors)
     model = load_model(tiny_model_path)

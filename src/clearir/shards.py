@@ -134,11 +134,15 @@ def encode_corpus(
         overwrite: replace the vectors of something else.
 
     Raises:
-        InputError: the corpus is not Parquet or cannot be read, or ``out`` holds something else.
+        InputError: the corpus is not Parquet or cannot be read, ``columns`` names none of ours, or ``out`` holds
+            something else.
         MissingExtraError: Ray is not installed.
     """
     from clearir.encode import load_model, model_fingerprint, prompts_of
+    from clearir.search.corpus import RecordReader
 
+    columns = {} if columns is None else columns
+    RecordReader(None, columns)  # what is no name of a column is said before a model is loaded
     if engine == "ray":
         require("ray", "ray")  # before a model is loaded for nothing
     shards = list(shards_of(corpus, shard_rows))
@@ -147,7 +151,7 @@ def encode_corpus(
     settings = {
         "stage": "encode",
         "corpus": path_fingerprint(Path(corpus)),
-        "columns": dict(columns or {}),
+        "columns": dict(columns),
         "model_hash": model_fingerprint(network),
         "prompt": prompt,
         "max_seq_length": network.max_seq_length,
@@ -162,7 +166,7 @@ def encode_corpus(
         folder=str(work.resolve()),
         prompt=prompt,
         max_seq_length=max_seq_length,
-        columns=dict(columns or {}),
+        columns=dict(columns),
         trust_remote_code=trust_remote_code,
     )
     missing = [shard for shard in shards if not (work / shard.name).exists()]
