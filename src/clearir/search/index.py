@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ class IndexInfo:
         probes: partitions that a search looks into; None: the index is exact.
         partitions: that there are.
         recall: share of the ten nearest that the approximate index finds, as measured when it was made.
+        format: of the index.
     """
 
     corpus: str
@@ -65,7 +66,7 @@ class IndexInfo:
     probes: int | None = None
     partitions: int | None = None
     recall: float | None = None
-    format: int = field(default=FORMAT)
+    format: int = FORMAT
 
     @property
     def all_fields(self) -> tuple[Field, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -35,7 +35,7 @@ class Row:
     snippet: str
     rest: str  # the whole text, where the snippet is a part of it
     fields: list[tuple[str, str]]
-    move: str = ""  # up, down, same or new
+    move: str = ""  # up, down, same, new or gone
     words: str = ""  # the same in words
 
 
@@ -158,7 +158,7 @@ def _moved_row(moved: Moved, query: str, *, tuned: bool) -> Row:
     else:
         better = (moved.other > moved.hit.rank) == tuned
         move, words = "up" if better else "down", f"{verb} {moved.other}"
-    return Row(**{**row.__dict__, "move": move, "words": words})
+    return replace(row, move=move, words=words)
 
 
 def _facets(searcher: Searcher) -> list[Facet]:
