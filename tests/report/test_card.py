@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,12 @@ def test_user_text_is_shown_and_never_obeyed(hostile_folder: Path) -> None:
     card = model_card(load_run(hostile_folder))
     assert "<script" not in card.split("```yaml")[0]
     assert front_matter(card)["library_name"] == "sentence-transformers"
+
+
+def test_card_and_loss_cite_the_same(small_folder: Path) -> None:
+    from clearir.losses.base import CITATION
+
+    def plain(text: str) -> str:
+        return re.sub(r'[{}"\s]', "", text)
+
+    assert plain(CITATION) in plain(model_card(load_run(small_folder)))
