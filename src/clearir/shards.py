@@ -169,19 +169,27 @@ def encode_corpus(
         columns=dict(columns),
         trust_remote_code=trust_remote_code,
     )
-    missing = [shard for shard in shards if not (work / shard.name).exists()]
-    written = _with_ray(job, missing, workers) if engine == "ray" else map(Worker(job, network).write, missing)
-    with task("Encoding rows", sum(shard.rows for shard in shards)) as advance:
-        advance(sum(shard.rows for shard in shards) - sum(shard.rows for shard in missing))
-        for rows in written:
-            advance(rows)
+    computed = _write_missing(job, network, shards, engine, workers)
     passages = sum(_rows_of(work / shard.name) for shard in shards)
     write_manifest(work, settings, {"passages": passages, "shards": len(shards)})
     if out.exists():
         shutil.rmtree(out)
     work.replace(out)
     shutil.rmtree(work.parent)
-    return Encoded(out, passages, len(shards), len(missing))
+    return Encoded(out, passages, len(shards), computed)
+
+
+def _write_missing(
+    job: Job, network: SentenceTransformer, shards: Sequence[Shard], engine: Engine, workers: int | None
+) -> int:
+    """Compute the shards that are not there yet, and return how many those are."""
+    missing = [shard for shard in shards if not (Path(job.folder) / shard.name).exists()]
+    written = _with_ray(job, missing, workers) if engine == "ray" else map(Worker(job, network).write, missing)
+    with task("Encoding rows", sum(shard.rows for shard in shards)) as advance:
+        advance(sum(shard.rows for shard in shards) - sum(shard.rows for shard in missing))
+        for rows in written:
+            advance(rows)
+    return len(missing)
 
 
 def shards_of(corpus: str | Path, rows: int = SHARD_ROWS) -> Iterator[Shard]:
