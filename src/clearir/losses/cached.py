@@ -80,12 +80,12 @@ def _size(features: Features) -> tuple[int, int]:
 
 
 def _graph_budget(model: Any, memory_budget: int | None) -> GraphBudget | None:
-    """None where no graph can be kept.
+    """None where no graph can be kept, or none is to be: parameters that FSDP shares have no memory to look at.
 
     Layers under gradient checkpointing hide from the count what they keep, and DDP with a static graph wants forward
     and backward passes in turn.
     """
-    if getattr(_unwrapped(model), "static_graph", False):
+    if memory_budget == 0 or getattr(_unwrapped(model), "static_graph", False):
         return None
     if any(getattr(module, "gradient_checkpointing", False) for module in model.modules()):
         return None
