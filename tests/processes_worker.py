@@ -23,7 +23,7 @@ import clearir.losses  # noqa: F401
 from clearir import cli, processes
 from clearir.settings import LossSettings
 from clearir.train import WHOLE, draw_rows, train
-from test_train import PLAIN, SHORT, sample
+from test_train import PLAIN, SHORT, dev, sample
 
 CACHED = LossSettings(mini_batch_size=2, memory_budget=100_000)
 FOUR = SHORT.model_copy(update={"batch_size": 2})  # 4 x 2 rows a step, as one process with 8
@@ -31,10 +31,10 @@ TWO = SHORT.model_copy(update={"batch_size": 4})  # 2 x 4
 ONE = SHORT.model_copy(update={"batch_size": 8})
 
 
-def trained(name: str, settings, loss, rows: list) -> None:
+def trained(name: str, settings, loss, rows: list, dev=None) -> None:
     def run(folder: Path, model: str) -> None:
         with processes.joined():
-            train(rows, model, folder / name, settings, loss, work=folder / f".{name}")
+            train(rows, model, folder / name, settings, loss, work=folder / f".{name}", dev=dev)
 
     return run
 
@@ -57,6 +57,34 @@ def one_is_killed(folder: Path, model: str) -> None:
     resumed(folder, model)
 
 
+def watched(folder: Path, model: str) -> None:
+    """Notes when the first process begins and ends to score, and when each goes on with the training."""
+    import clearir.retention
+    from clearir.trainer import Trainer
+
+    notes: list[tuple[str, float]] = []
+    score, step = clearir.retention.cross_and_bridge, Trainer.training_step
+
+    def slow_score(*arguments):
+        notes.append(("scores", time.monotonic()))
+        time.sleep(0.3)
+        found = score(*arguments)
+        notes.append(("has scored", time.monotonic()))
+        return found
+
+    def noted(work):
+        def call(*arguments, **named):
+            notes.append(("trains", time.monotonic()))
+            return work(*arguments, **named)
+
+        return call
+
+    clearir.retention.cross_and_bridge = slow_score
+    Trainer.training_step, Trainer.train = noted(step), noted(Trainer.train)
+    trained("watched", KEPT, CACHED, KEPT_ROWS, dev())(folder, model)
+    (folder / f"watched-notes-{os.environ['RANK']}.json").write_text(json.dumps(notes))
+
+
 def several(folder: Path, model: str) -> None:
     """What `processes` promises, without a training."""
     with processes.joined():
@@ -73,12 +101,18 @@ def of_steps(settings, processes: int, steps: int) -> tuple:
 UNEVEN = sample(27)  # for 4 x 2 rows a step
 LONG, LONG_ROWS = of_steps(TWO, 2, 12)
 resumed = trained("killed", LONG, PLAIN, LONG_ROWS)
+KEPT, KEPT_ROWS = of_steps(TWO.model_copy(update={"retention": 1.05, "learning_rate": 0.1}), 2, 8)
 RUNS = {
     "several": (2, several),
     "two": (2, trained("two", TWO, CACHED, draw_rows(sample(30), TWO, 0, 2))),
     "one-as-two": (1, trained("one-as-two", ONE, PLAIN, draw_rows(sample(30), ONE, 0))),
     "four": (4, trained("four", FOUR, PLAIN, UNEVEN)),
     "one-as-four": (1, trained("one-as-four", ONE, PLAIN, [*UNEVEN, *UNEVEN[:5]])),
+    "watched": (2, watched),
+    "one-as-watched": (
+        1,
+        trained("one-as-watched", KEPT.model_copy(update={"batch_size": 8}), PLAIN, KEPT_ROWS, dev()),
+    ),
     "failing": (2, failing_first),
     "one-is-killed": (2, one_is_killed),
     "resumed": (2, resumed),

@@ -17,6 +17,7 @@ from clearir import processes
 from clearir.train import TRAINING
 
 WORKER = Path(__file__).with_name("processes_worker.py")
+CONFIGURATIONS = Path(__file__).parents[1] / "recipes" / "accelerate"
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,24 @@ def test_four_processes_fill_up_an_uneven_last_batch(folder):
     assert_same_model(folder / "one-as-four", folder / "four")
 
 
+def test_the_first_process_keeps_the_checkpoint_that_one_alone_would(folder):
+    assert [code for code, _ in ended(folder, "watched")] == [0, 0], ended(folder, "watched")
+    assert_same_model(folder / "one-as-watched", folder / "watched")
+    several, one = (json.loads((folder / name / TRAINING).read_text()) for name in ("watched", "one-as-watched"))
+    assert several["checks"] == one["checks"]
+    assert several["step_kept"] == one["step_kept"]
+    assert 0 < one["step_kept"] < one["steps"], "neither the base nor the last: it had to be chosen"
+
+
+def test_the_others_wait_while_the_first_process_scores(folder):
+    first, other = (json.loads((folder / f"watched-notes-{rank}.json").read_text()) for rank in range(2))
+    assert {what for what, _ in other} == {"trains"}
+    begun, done = ([when for what, when in first if what == name] for name in ("scores", "has scored"))
+    assert len(begun) == len(done) == 5  # the base and 4 checkpoints
+    for begin, end in zip(begun, done, strict=True):
+        assert not [when for _, when in other if begin < when < end], "its patience with the first would run out"
+
+
 def test_an_error_of_the_first_process_ends_all_and_is_said_once(folder):
     (first, said), (second, nothing) = ended(folder, "failing")
     assert (first, second) == (2, 2)
@@ -105,9 +124,8 @@ def test_a_killed_process_ends_the_others_and_the_next_run_goes_on(folder):
 def test_accelerate_reads_the_configurations():
     from accelerate.commands.config.config_args import load_config_from_file
 
-    folder = Path(__file__).parents[1] / "recipes" / "accelerate"
     kinds = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in sorted(CONFIGURATIONS.glob("*.yaml")):
         config = load_config_from_file(str(path))
         kinds[path.stem] = (config.distributed_type.value, config.num_processes)
     assert kinds == {"ddp": ("MULTI_GPU", 8), "deepspeed-zero2": ("DEEPSPEED", 8), "fsdp": ("FSDP", 8)}

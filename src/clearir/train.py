@@ -131,9 +131,8 @@ def train(
     resume = processes.first_only(lambda: last_whole_checkpoint(checkpoints))
     begun = time.monotonic() - _seconds_before(resume)
     watch = None
-    if settings.retention is not None and trainer.is_world_process_zero():
-        watch = _watch(network, dev, settings.retention, before_each, checkpoints, resume)
-        trainer.add_callback(watch)
+    if settings.retention is not None:
+        watch = _watch(trainer, dev, settings.retention, before_each, checkpoints, resume)
     trainer.add_callback(_checkpoint_callback(lambda: time.monotonic() - begun))
     with task("Training", trainer.args.max_steps) as advance, _memory(network):
         trainer.add_callback(_progress_callback(advance, trainer.loss))
@@ -173,19 +172,34 @@ def train(
 
 
 def _watch(
-    network: SentenceTransformer,
+    trainer: Trainer,
     dev: Suite | None,
     retention: float,
     prompts: Prompts,
     checkpoints: Path,
     resume: Path | None,
-) -> Watch:
+) -> Watch | None:
+    """What judges the checkpoints, in the first process; the others wait until it has scored the base model."""
     from clearir.retention import Watch
 
-    if dev is None:
-        raise no_dev_rows("train.retention")
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    return Watch(network, dev, retention, prompts, checkpoints, resume)
+    watches: list[Watch] = []
+
+    def start() -> None:
+        if dev is None:
+            raise no_dev_rows("train.retention")
+        if trainer.is_fsdp_enabled:
+            raise InputError(
+                "train.retention is judged by one process, and under FSDP none has the whole model; leave "
+                "train.retention out, or start with recipes/accelerate/ddp.yaml"
+            )
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        watches.append(Watch(trainer.model, dev, retention, prompts, checkpoints, resume))
+
+    processes.first_only(start)
+    if not watches:
+        return None
+    trainer.add_callback(watches[0])
+    return watches[0]
 
 
 def no_dev_rows(what: str) -> InputError:
