@@ -10,6 +10,7 @@ A run that was killed goes on from its last whole checkpoint; on the same machin
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from collections import Counter, defaultdict
@@ -264,6 +265,7 @@ def _trainer(
 
     n = sum(column.startswith("negative_") for column in dataset.column_names)
     bf16, fp16 = _half_precision(settings.precision)
+    os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # of `accelerate launch`: the settings say it
     rare: dict[str, Any] = {"gradient_checkpointing": True} if settings.gradient_checkpointing else {}
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(checkpoints),
