@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 SCRIPT = """
-import contextlib, io, json, sys, time
+import contextlib, io, json, pathlib, sys, time
 from clearir.cli import main
 
 _, table, *names = sys.argv
@@ -28,6 +28,7 @@ for name in names:
         except SystemExit as end:
             status = end.code
     answers[name] = [status, err.getvalue(), time.monotonic() - begun]
+    assert pathlib.Path(table + ".out.parquet").exists() == (status == 0), err.getvalue()
 print(json.dumps(answers))
 """
 
