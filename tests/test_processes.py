@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import torch
 from safetensors.torch import load_file
 
 from clearir import processes
-from clearir.train import TRAINING
+from clearir.data.rows import Rows
+from clearir.settings import LossSettings, TrainSettings
+from clearir.train import TRAINING, train
 
 WORKER = Path(__file__).with_name("processes_worker.py")
 CONFIGURATIONS = Path(__file__).parents[1] / "recipes" / "accelerate"
@@ -119,6 +122,56 @@ def test_a_killed_process_ends_the_others_and_the_next_run_goes_on(folder):
     assert "another process of this run is gone" in said
     assert [code for code, _ in ended(folder, "resumed")] == [0, 0], ended(folder, "resumed")
     assert_same_model(folder / "one-as-resumed", folder / "killed")
+
+
+def test_accelerate_launch_trains_a_recipe_as_the_documentation_says(exact_model_path, tmp_path):
+    pytest.importorskip("accelerate.commands.launch", reason="accelerate has no launcher here")
+    draw = random.Random(0)
+    rows = []
+    for number in range(40):
+        words = ["".join(draw.choices("aeioubdglmn", k=6)) for _ in range(4)]
+        query, target = " ".join(words[:2]), " ".join(word[::-1] for word in words[:2])
+        rows.append(
+            {"query": query, "passage": f"{number} {' '.join(words)}", "target_query": target, "language": "de"}
+        )
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    settings = {"max_steps": 3, "batch_size": 4, "learning_rate": 1e-3, "precision": "fp32"}
+    recipe = {
+        "name": "tiny",
+        "model": str(exact_model_path),
+        "output": str(tmp_path / "out"),
+        "data": {"source": "table", "path": str(tmp_path / "rows.jsonl"), "test": {"de": 4}},
+        "mine": {"negatives": 1, "target_negatives": 1, "window": [1, 10]},
+        "train": settings,
+        "loss": {"cached": False},
+    }
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))  # JSON is YAML
+    launcher = ["-m", "accelerate.commands.launch", "--config_file", CONFIGURATIONS / "ddp.yaml"]
+    # A free port instead of 29500, and a precision that is not the recipe's, which counts.
+    options = ["--num_processes", "2", "--main_process_port", "0", "--mixed_precision", "bf16"]
+    command = [sys.executable, *launcher, *options, "-m", "clearir", "train", tmp_path / "recipe.yaml"]
+    said = end_of([str(word) for word in command])
+    assert said.count("a step of training: 2 processes x 4 rows = 8 rows") == 1, said
+    assert (tmp_path / "out" / "report.md").is_file()
+
+    mined = Rows.from_parquet(tmp_path / "out" / "mined" / "train.parquet").rows
+    assert len(mined) == 3 * 8
+    whole = TrainSettings(**settings | {"batch_size": 8})
+    train(mined, str(exact_model_path), tmp_path / "one", whole, LossSettings(cached=False))
+    assert_same_model(tmp_path / "one", tmp_path / "out" / "model")
+
+
+def end_of(command: list[str]) -> str:
+    """What a launcher and its processes say; where they hang the launcher is told to end them."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    launcher = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        said, _ = launcher.communicate(timeout=600)
+    finally:
+        launcher.terminate()
+        launcher.wait(60)
+    assert launcher.returncode == 0, said
+    return said
 
 
 def test_accelerate_reads_the_configurations():

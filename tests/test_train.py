@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from clearir.errors import ClearirError, InputError
 from clearir.evaluate.suites import Suite
 from clearir.merge import cross_and_bridge
 from clearir.settings import LossSettings, PromptSettings, TrainSettings
-from clearir.train import TRAINING, WHOLE, draw_rows, last_whole_checkpoint, steps_of, train
+from clearir.train import TRAINING, WHOLE, _watch, draw_rows, last_whole_checkpoint, steps_of, train
 
 WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron", "iris", "jade", "kelp", "lotus")
 SHORT = TrainSettings(max_steps=6, batch_size=4, save_steps=2, log_steps=2, learning_rate=1e-3)
@@ -196,6 +197,12 @@ def test_the_best_checkpoint_that_keeps_english_comes_out(tiny_model_path, tmp_p
     assert [check["kept"] for check in record["checks"]] == [True, False, False, False]
     assert record["step_kept"] == 0
     assert same(weights(tmp_path / "none"), weights(tiny_model_path))
+
+
+def test_a_retention_under_fsdp_is_refused(tmp_path):
+    sharded = SimpleNamespace(is_fsdp_enabled=True)
+    with pytest.raises(InputError, match=r"under FSDP none has the whole model; leave train\.retention out"):
+        _watch(sharded, dev(), 0.995, PromptSettings(), tmp_path, None)
 
 
 def test_a_retention_without_dev_rows_is_refused(tiny_model_path, tmp_path):
