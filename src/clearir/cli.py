@@ -11,7 +11,7 @@ import typer
 
 from clearir import processes
 from clearir.console import console, errors, show_progress
-from clearir.errors import ClearirError, InputError
+from clearir.errors import ClearirError, InputError, naming
 from clearir.progress import listening
 from clearir.search import commands as search_commands
 
@@ -258,9 +258,10 @@ def compare(
     from clearir.evaluate.scores import Scores
     from clearir.tables import show_comparison
 
-    show_comparison(
-        compare_scores(Scores.load(baseline), *(Scores.load(path) for path in others), metric=metric, seed=seed)
-    )
+    scores = [Scores.load(path) for path in (baseline, *others)]
+    with naming(baseline, *others):
+        comparison = compare_scores(*scores, metric=metric, seed=seed)
+    show_comparison(comparison)
 
 
 @app.command()

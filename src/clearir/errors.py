@@ -6,6 +6,10 @@ line prints it as it stands and exits with status 2; nobody should ever see a tr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class ClearirError(Exception):
     """Base of all errors that a user can put right."""
@@ -17,3 +21,14 @@ class InputError(ClearirError, ValueError):
 
 class MissingExtraError(ClearirError, ImportError):
     """An optional dependency is not installed; the message holds the exact command that installs it."""
+
+
+@contextmanager
+def naming(*files: Path) -> Iterator[None]:
+    """What is wrong with the contents of files, found where their names are not known, gets these in front."""
+    try:
+        yield
+    except InputError as error:
+        if any(str(file) in str(error) for file in files):
+            raise
+        raise InputError(f"{' and '.join(map(str, files))}: {error}") from error

@@ -177,7 +177,7 @@ def test_human_translations_keep_their_numbers_in_words(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
-        (ROWS, {}, "30 of 30 rows have no target query, and no translator is given"),
+        (ROWS, {}, r"30 of 30 rows have no target query \(the first: row 1\), and no translator is given"),
         ([replace(ROWS[0], target_query=" ", language="ca")], {}, r"the filter dropped all 1 rows: empty \(1\)"),
         (
             [replace(ROWS[0], target_query="Qui?", language="ca")],

@@ -159,14 +159,14 @@ class _Line:
     def translate(self, translator: Translator | None) -> None:
         """Target queries for the rows that have none."""
         rows = self.parts["rows"]
-        open_rows = sum(row.target_query is None for row in rows)
+        open_rows = [number for number, row in enumerate(rows, start=1) if row.target_query is None]
         if not open_rows:
             self.facts["translated"] = None
             return
         if translator is None:
             raise InputError(
-                f"{open_rows} of {len(rows)} rows have no target query, and no translator is given; name one"
-                " (backend command, hf or openai) or read rows that have target queries"
+                f"{len(open_rows)} of {len(rows)} rows have no target query (the first: row {open_rows[0]}), and no"
+                " translator is given; name one (backend command, hf or openai) or read rows that have target queries"
             )
         asked = {"languages": self._settings.languages, "translator": translator.identity}
 

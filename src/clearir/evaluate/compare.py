@@ -118,7 +118,7 @@ def compare(baseline: Scores, *others: Scores, metric: str = MAIN_METRIC, seed: 
     names = _names(baseline, others)
     rows: list[Difference] = []
     for name, other in zip(names[1:], others, strict=True):
-        _check_same(baseline, other)
+        check_same(baseline, other)
         jobs = _jobs(baseline, other, metric)
         done = [_compare(name, job, seed) for job in track(jobs, f"Comparing {name}")]
         for _, group in groupby(done, key=lambda row: row["part"]):
@@ -150,7 +150,12 @@ def _names(baseline: Scores, others: Sequence[Scores]) -> list[str]:
     return names
 
 
-def _check_same(baseline: Scores, other: Scores) -> None:
+def check_same(baseline: Scores, other: Scores) -> None:
+    """Refuse to compare scores of other data or other queries.
+
+    Raises:
+        InputError: they are.
+    """
     if (baseline.suite, baseline.suite_hash) != (other.suite, other.suite_hash):
         raise InputError(
             f"{baseline.model} was scored on {baseline.suite} ({baseline.suite_hash}) and {other.model} on "

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from clearir.artifacts import read_json
-from clearir.errors import InputError
-from clearir.evaluate.compare import DIRECTIONS, Comparison, Difference, compare
+from clearir.errors import InputError, naming
+from clearir.evaluate.compare import DIRECTIONS, Comparison, Difference, check_same, compare
 from clearir.evaluate.scores import Scores, Texts
 from clearir.report.tables import check_same_suite
 
@@ -177,7 +177,9 @@ def load_scores(before: Path, after: Path) -> Run:
         InputError: a file that cannot be read or is not one of scores, or two that do not belong together.
     """
     first, second = Scores.load(before), Scores.load(after)
-    check_same_suite(first, second)
+    with naming(before, after):
+        check_same_suite(first, second)
+        check_same(first, second)
     texts = after.with_name(TEXTS)
     return Run(
         name=f"{first.model} and {second.model} on {first.suite}",
