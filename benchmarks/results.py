@@ -1,0 +1,240 @@
+"""What the studies found, for the documentation: docs/results/ from their runs, docs/results.md from docs/results/.
+
+    clearir study recipes/studies/debian.yaml                # and so on: the commands stand in the recipes
+    python benchmarks/results.py --collect artifacts/studies # their results -> docs/results/STUDY/*.json
+    python benchmarks/results.py                             # docs/results/ -> tables and pictures of docs/results.md
+
+In docs/results.md whatever stands between ``<!-- KIND STUDY ... -->`` and ``<!-- end -->`` is written anew and all
+other text stays. KIND is ``overview`` (differences to the base), ``against`` (to another objective, which follows the
+study's name), ``languages`` (one column a language, of a kind of direction that follows), ``details`` (every number
+with its interval) or ``pooled`` (over several studies).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from clearir.artifacts import atomic_file
+from clearir.report.markdown import grid
+from clearir.report.study import BASE, Result, cells, compared, draw, estimate, head, note, suites, summarise
+from clearir.report.text import markdown, points
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, RESULTS = ROOT / "docs" / "results.md", ROOT / "docs" / "results"
+PLACE = re.compile(r"(<!-- (?P<kind>\w+) (?P<words>[^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+#: mean of the three cross-lingual kinds, where a suite has them all
+CROSS, MEAN = ("x->en", "en->x", "x->x"), "mean of these"
+
+
+@dataclass(frozen=True)
+class Study:
+    """The results of a study that every seed has.
+
+    Attributes:
+        name: of its folder.
+        objectives: without the base; `clear` first.
+        seeds: those of all objectives.
+        runs: by objective and seed.
+    """
+
+    name: str
+    objectives: list[str]
+    seeds: list[int]
+    runs: dict[tuple[str, int], Result]
+
+    @classmethod
+    def load(cls, folder: Path) -> Study:
+        """Read ``folder/*.json``."""
+        results = [_with_mean(Result.load(file)) for file in sorted(folder.glob("*.json"))]
+        names = sorted({one.objective for one in results} - {BASE}, key=lambda name: (name != "clear", name))
+        seeds = set.intersection(*({one.seed for one in results if one.objective == name} for name in (BASE, *names)))
+        return cls(folder.name, names, sorted(seeds), {(one.objective, one.seed): one for one in results})
+
+    @property
+    def results(self) -> list[Result]:
+        """Those of the common seeds."""
+        return [one for (_, seed), one in self.runs.items() if seed in self.seeds]
+
+    def columns(self) -> list[tuple[str, str]]:
+        """(suite, kind) of everything that was scored, the recipe's own test rows first."""
+        kinds = self.runs[BASE, self.seeds[0]].kinds
+        return [(suite, kind) for suite in kinds for kind in _in_order(kinds[suite])]
+
+    def difference(self, objective: str, other: str, value: Callable[[Result], float]) -> str:
+        """Mean over seeds of a difference, its interval, its mark."""
+        return compared(
+            estimate([value(self.runs[objective, seed]) - value(self.runs[other, seed]) for seed in self.seeds])
+        )
+
+    def mean(self, objective: str, value: Callable[[Result], float]) -> str:
+        """Mean over seeds."""
+        return points(sum(value(self.runs[objective, seed]) for seed in self.seeds) / len(self.seeds))
+
+    @property
+    def cost(self) -> str:
+        """How many trainings the table took, and how long."""
+        trained = [self.runs[name, seed].seconds or 0.0 for name in self.objectives for seed in self.seeds]
+        a_run = statistics.median(trained)
+        steps = max(self.runs[name, seed].steps or 0 for name in self.objectives for seed in self.seeds)
+        return (
+            f"{len(self.seeds)} seed{'s' * (len(self.seeds) > 1)}, {len(trained)} trainings of {steps} steps, "
+            f"{a_run / 60:.1f} minutes each (median) on one core of a busy CPU."
+        )
+
+
+def overview(study: Study, *only: str) -> str:
+    """Scores of the base, and what each objective adds."""
+    return _differences(study, BASE, [one for one in study.objectives if not only or one in only])
+
+
+def against(study: Study, other: str, *only: str) -> str:
+    """Scores of an objective, and what each other one adds to it."""
+    return _differences(study, other, [one for one in study.objectives if one != other and (not only or one in only)])
+
+
+def _differences(study: Study, other: str, objectives: Sequence[str]) -> str:
+    """One table a suite."""
+    columns = study.columns()
+    parts = []
+    for suite in dict.fromkeys(suite for suite, _ in columns):
+        kinds = [kind for one, kind in columns if one == suite]
+        rows = [[f"{markdown(other)} (score)", *(study.mean(other, _kind(suite, kind)) for kind in kinds)]]
+        for name in objectives:
+            rows.append([markdown(name), *(study.difference(name, other, _kind(suite, kind)) for kind in kinds)])
+        parts.append(grid([markdown(_short(suite)), *map(markdown, kinds)], rows).strip())
+    return "\n\n".join([*parts, study.cost])
+
+
+def languages(study: Study, kind: str) -> str:
+    """What each objective adds to the base, a column a language, in the first suite."""
+    suite = study.columns()[0][0]
+    query, passage = kind.split("->")
+    known = study.runs[BASE, study.seeds[0]].directions[suite]
+    found = [name for name in known if _fits(name, query, passage)]
+    rows = [[f"{BASE} (score)", *(study.mean(BASE, _direction(suite, name)) for name in found)]]
+    for one in study.objectives:
+        rows.append([markdown(one), *(study.difference(one, BASE, _direction(suite, name)) for name in found)])
+    return grid(["", *map(markdown, found)], rows)
+
+
+def details(study: Study) -> str:
+    """Every mean and difference of a study, and its picture."""
+    lines = summarise(study.results, study.objectives)
+    with atomic_file(RESULTS / f"{study.name}.png") as temporary:
+        draw(lines, temporary)
+    columns = head(lines)
+    parts = [note(lines)]
+    for suite in suites(lines):
+        rows = [cells(line, len(columns)) for line in lines if line.suite == suite]
+        named = [[markdown(row[0]), markdown(row[1]), *row[2:]] for row in rows]
+        parts += [
+            f"<details><summary>{markdown(_short(suite))}</summary>",
+            grid([markdown(one) for one in columns], named, numbers=False),
+            "</details>",
+        ]
+    return "\n\n".join([*parts, f"![scores of each objective](results/{study.name}.png)"])
+
+
+def pooled(folder: Path, names: str, objective: str, *others: str) -> str:
+    """An objective against others over all runs of several studies (``a+b+c``), each run counting the same."""
+    studies = [Study.load(folder / name) for name in names.split("+")]
+    kinds = [*CROSS, MEAN, "en->en", "en->en, elsewhere", "x->x, elsewhere"]
+    rows = []
+    for other in others:
+        row = [f"{markdown(objective)} over {markdown(other)}"]
+        for kind in kinds:
+            kind, _, elsewhere = kind.partition(", ")
+            found = [
+                study.runs[objective, seed].kinds[suite][kind] - study.runs[other, seed].kinds[suite][kind]
+                for study in studies
+                for seed in study.seeds
+                for suite, one in study.columns()
+                if one == kind and (suite != study.columns()[0][0]) == bool(elsewhere)
+            ]
+            row.append(compared(estimate(found)) + f", {len(found)} runs" if found else "")
+        rows.append(row)
+    return grid(["", *map(markdown, kinds)], rows)
+
+
+def collect(studies: Path) -> None:
+    """Copy ``STUDY/runs/RUN/result.json`` to ``docs/results/STUDY/RUN.json``."""
+    for file in sorted(studies.glob("*/runs/*/result.json")):
+        target = RESULTS / file.parents[2].name / f"{file.parent.name}.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+
+
+def filled(page: str, folder: Path = RESULTS) -> str:
+    """The page with its tables written anew; pictures go beside the results."""
+    kinds: dict[str, Callable[..., str]] = {
+        "overview": overview,
+        "against": against,
+        "languages": languages,
+        "details": details,
+    }
+
+    def write(place: re.Match[str]) -> str:
+        name, *words = place["words"].split()
+        text = (
+            pooled(folder, name, *words)
+            if place["kind"] == "pooled"
+            else kinds[place["kind"]](Study.load(folder / name), *words)
+        )
+        return f"{place[1]}\n{text.strip()}\n\n{place[4]}"
+
+    return PLACE.sub(write, page)
+
+
+def _with_mean(result: Result) -> Result:
+    kinds = {
+        suite: {**found, MEAN: sum(found[kind] for kind in CROSS) / len(CROSS)} if set(CROSS) <= set(found) else found
+        for suite, found in result.kinds.items()
+    }
+    return replace(result, kinds=kinds)
+
+
+def _in_order(kinds: dict[str, float]) -> list[str]:
+    order = [*CROSS, MEAN, "en->en"]
+    return sorted(kinds, key=lambda kind: (order.index(kind) if kind in order else len(order), kind))
+
+
+def _kind(suite: str, kind: str) -> Callable[[Result], float]:
+    return lambda result: result.kinds[suite][kind]
+
+
+def _direction(suite: str, name: str) -> Callable[[Result], float]:
+    return lambda result: result.directions[suite][name]
+
+
+def _fits(direction: str, query: str, passage: str) -> bool:
+    """Whether ``de->en`` is one of ``x->en``."""
+    one, two = direction.split("->")
+    if query == passage == "x":
+        return one == two != "en"
+    return (one == query or (query == "x" and one != "en")) and (two == passage or (passage == "x" and two != "en"))
+
+
+def _short(suite: str) -> str:
+    """``artifacts/elsewhere/mlqa.parquet`` -> ``elsewhere: mlqa``; ``afriqa:FOLDER`` -> ``afriqa``."""
+    name, _, folder = suite.partition(":")
+    return name if folder or "/" not in name else f"elsewhere: {Path(name).stem}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--collect", type=Path, help="folder of the studies' outputs")
+    options = parser.parse_args()
+    if options.collect is not None:
+        collect(options.collect)
+    with atomic_file(PAGE) as temporary:
+        temporary.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

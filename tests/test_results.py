@@ -1,0 +1,105 @@
+"""The tables of docs/results.md; the functions are in benchmarks/results.py."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from math import sqrt
+from pathlib import Path
+
+import pytest
+
+from clearir.report.study import BASE, Result
+
+ROOT = Path(__file__).parents[1]
+T_1 = 12.706204736432095  # 97.5 % quantile of Student's t with 1 degree of freedom
+HERE, THERE = "in domain", "artifacts/elsewhere/other.parquet"
+
+
+@pytest.fixture(scope="module")
+def results():
+    spec = importlib.util.spec_from_file_location("results", ROOT / "benchmarks" / "results.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["results"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["results"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two seeds of the base and two objectives, a third seed of one objective alone."""
+    for name, seed, gain in (
+        *((BASE, 0, 0.0), (BASE, 1, 0.0), (BASE, 2, 0.0)),
+        *(("clear", 0, 0.10), ("clear", 1, 0.12), ("clear", 2, 0.5)),
+        *(("hybrid", 0, 0.13), ("hybrid", 1, 0.13)),
+    ):
+        kinds = {"en->en": 0.8, "en->x": 0.5 + gain, "x->en": 0.4 + gain, "x->x": 0.3 + gain}
+        directions = {"en->en": 0.8, "de->en": 0.4 + gain, "fi->en": 0.4 + gain / 2, "en->de": 0.5, "de->de": 0.3}
+        scores = {HERE: kinds, THERE: {"en->en": 0.9 - gain}}
+        seconds = None if name == BASE else 120.0
+        Result(name, seed, scores, {HERE: directions, THERE: {}}, {}, 30, seconds).save(
+            tmp_path / "small" / f"{name}-{seed}.json"
+        )
+    return tmp_path
+
+
+def row(table: str, name: str, number: int = 0) -> list[str]:
+    """The cells of a row of one of the tables, the first unless said."""
+    line = [line for line in table.splitlines() if line.startswith(f"| {name} ")][number]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_differences_to_the_base_over_the_common_seeds(results, folder):
+    table = results.overview(results.Study.load(folder / "small"))
+    assert row(table, "base (score)")[1:] == ["40.0", "50.0", "30.0", "40.0", "80.0"]
+    assert row(table, "base (score)", 1)[1:] == ["90.0"]
+    half = 100 * T_1 * 0.01  # half of 0.12 - 0.10 over the root of 2, times the root of 2 less
+    assert half == pytest.approx(100 * T_1 * (0.02 / sqrt(2)) / sqrt(2))
+    assert row(table, "clear")[1] == f"+11.0 ({11 - half:+.1f} to {11 + half:+.1f})"
+    assert row(table, "hybrid")[1:4] == ["+13.0 (+13.0 to +13.0) ▲"] * 3
+    assert row(table, "hybrid", 1)[1] == "-13.0 (-13.0 to -13.0) ▼"
+    assert "2 seeds, 4 trainings of 30 steps, 2.0 minutes each (median) on one core of a busy CPU." in table
+
+
+def test_differences_to_another_objective(results, folder):
+    table = results.against(results.Study.load(folder / "small"), "clear", "hybrid")
+    assert row(table, "clear (score)")[1] == "51.0"
+    assert row(table, "hybrid")[1].startswith("+2.0 (")
+
+
+def test_one_column_a_language(results, folder):
+    table = results.languages(results.Study.load(folder / "small"), "x->en")
+    assert [cell.strip() for cell in table.splitlines()[0].strip("|").split("|")] == ["", "de->en", "fi->en"]
+    assert row(table, "clear")[2].startswith("+5.5 (")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fits"), [("x->en", ["de->en"]), ("en->x", ["en->de"]), ("x->x", ["de->de"]), ("en->en", ["en->en"])]
+)
+def test_directions_of_a_kind(results, kind, fits):
+    names = ["de->en", "en->de", "de->de", "de->fi", "en->en"]
+    assert [name for name in names if results._fits(name, *kind.split("->"))] == fits
+
+
+def test_runs_of_several_studies_count_the_same(results, folder):
+    table = results.pooled(folder, "small+small", "hybrid", "clear", BASE)
+    assert row(table, "hybrid over clear")[1].startswith("+2.0 (")
+    assert row(table, "hybrid over clear")[1].endswith(", 4 runs")
+    assert row(table, "hybrid over base")[6] == "-13.0 (-13.0 to -13.0) ▼, 4 runs"
+
+
+def test_only_what_stands_between_the_marks_is_written_anew(results, folder):
+    page = "# Results\n\n<!-- overview small -->\nold\n<!-- end -->\n\nText stays.\n"
+    filled = results.filled(page, folder)
+    assert filled.startswith("# Results\n\n<!-- overview small -->\n\n|")
+    assert filled.endswith("<!-- end -->\n\nText stays.\n")
+    assert "old" not in filled
+    assert results.filled(filled, folder) == filled
+
+
+def test_the_page_holds_what_the_results_say(results):
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert re.search(results.PLACE, page)
+    assert results.filled(page) == page
