@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE, RESULTS = ROOT / "docs" / "results.md", ROOT / "docs" / "results"
 PLACE = re.compile(r"(<!-- (?P<kind>\w+) (?P<words>[^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 #: mean of the three cross-lingual kinds, where a suite has them all
-CROSS, MEAN = ("x->en", "en->x", "x->x"), "mean of these"
+CROSS, MEAN = ("x->en", "en->x", "x->x"), "mean"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Study:
     @classmethod
     def load(cls, folder: Path) -> Study:
         """Read ``folder/*.json``."""
-        results = [_with_mean(Result.load(file)) for file in sorted(folder.glob("*.json"))]
+        results = [_readable(Result.load(file)) for file in sorted(folder.glob("*.json"))]
         names = sorted({one.objective for one in results} - {BASE}, key=lambda name: (name != "clear", name))
         seeds = set.intersection(*({one.seed for one in results if one.objective == name} for name in (BASE, *names)))
         return cls(folder.name, names, sorted(seeds), {(one.objective, one.seed): one for one in results})
@@ -83,7 +83,8 @@ class Study:
         a_run = statistics.median(trained)
         steps = max(self.runs[name, seed].steps or 0 for name in self.objectives for seed in self.seeds)
         return (
-            f"{len(self.seeds)} seed{'s' * (len(self.seeds) > 1)}, {len(trained)} trainings of {steps} steps, "
+            f"{len(self.seeds)} seed{'s' * (len(self.seeds) > 1)}, {len(trained)} "
+            f"training{'s' * (len(trained) > 1)} of {steps} steps, "
             f"{a_run / 60:.1f} minutes each (median) on one core of a busy CPU."
         )
 
@@ -107,7 +108,7 @@ def _differences(study: Study, other: str, objectives: Sequence[str]) -> str:
         rows = [[f"{markdown(other)} (score)", *(study.mean(other, _kind(suite, kind)) for kind in kinds)]]
         for name in objectives:
             rows.append([markdown(name), *(study.difference(name, other, _kind(suite, kind)) for kind in kinds)])
-        parts.append(grid([markdown(_short(suite)), *map(markdown, kinds)], rows).strip())
+        parts.append(grid([markdown(suite), *map(markdown, kinds)], rows).strip())
     return "\n\n".join([*parts, study.cost])
 
 
@@ -134,7 +135,7 @@ def details(study: Study) -> str:
         rows = [cells(line, len(columns)) for line in lines if line.suite == suite]
         named = [[markdown(row[0]), markdown(row[1]), *row[2:]] for row in rows]
         parts += [
-            f"<details><summary>{markdown(_short(suite))}</summary>",
+            f"<details><summary>{markdown(suite)}</summary>",
             grid([markdown(one) for one in columns], named, numbers=False),
             "</details>",
         ]
@@ -191,12 +192,16 @@ def filled(page: str, folder: Path = RESULTS) -> str:
     return PLACE.sub(write, page)
 
 
-def _with_mean(result: Result) -> Result:
+def _readable(result: Result) -> Result:
+    """With the mean of the cross-lingual kinds, and short names of suites."""
     kinds = {
-        suite: {**found, MEAN: sum(found[kind] for kind in CROSS) / len(CROSS)} if set(CROSS) <= set(found) else found
+        _short(suite): {**found, MEAN: sum(found[kind] for kind in CROSS) / len(CROSS)}
+        if set(CROSS) <= set(found)
+        else found
         for suite, found in result.kinds.items()
     }
-    return replace(result, kinds=kinds)
+    directions = {_short(suite): found for suite, found in result.directions.items()}
+    return replace(result, kinds=kinds, directions=directions)
 
 
 def _in_order(kinds: dict[str, float]) -> list[str]:
