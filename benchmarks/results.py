@@ -125,10 +125,8 @@ def languages(study: Study, kind: str) -> str:
 
 
 def details(study: Study) -> str:
-    """Every mean and difference of a study, and its picture."""
+    """Every mean and difference of a study, and where its picture is."""
     lines = summarise(study.results, study.objectives)
-    with atomic_file(RESULTS / f"{study.name}.png") as temporary:
-        draw(lines, temporary)
     columns = head(lines)
     parts = [note(lines)]
     for suite in suites(lines):
@@ -172,7 +170,7 @@ def collect(studies: Path) -> None:
 
 
 def filled(page: str, folder: Path = RESULTS) -> str:
-    """The page with its tables written anew; pictures go beside the results."""
+    """The page with its tables written anew."""
     kinds: dict[str, Callable[..., str]] = {
         "overview": overview,
         "against": against,
@@ -237,8 +235,14 @@ def main() -> None:
     options = parser.parse_args()
     if options.collect is not None:
         collect(options.collect)
+    page = PAGE.read_text(encoding="utf-8")
+    for place in PLACE.finditer(page):
+        if place["kind"] == "details":
+            study = Study.load(RESULTS / place["words"])
+            with atomic_file(RESULTS / f"{study.name}.png") as temporary:
+                draw(summarise(study.results, study.objectives), temporary)
     with atomic_file(PAGE) as temporary:
-        temporary.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        temporary.write_text(filled(page), encoding="utf-8")
 
 
 if __name__ == "__main__":
