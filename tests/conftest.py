@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -64,5 +67,21 @@ def tiny_model(tiny_model_path: Path) -> Callable[..., Any]:
         model = SentenceTransformer(str(tiny_model_path), device="cpu")
         set_dropout(model, dropout)
         return model.to(dtype) if dtype is not None else model
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def benchmark_script() -> Callable[[str], ModuleType]:
+    """A function that loads a script of benchmarks/ as a module: ``benchmark_script("scale")``."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "benchmarks" / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look their module up
+        spec.loader.exec_module(module)
+        return module
 
     return load

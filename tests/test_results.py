@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 from math import sqrt
 from pathlib import Path
 
@@ -18,13 +16,8 @@ HERE, THERE = "in domain", "artifacts/elsewhere/other.parquet"
 
 
 @pytest.fixture(scope="module")
-def results():
-    spec = importlib.util.spec_from_file_location("results", ROOT / "benchmarks" / "results.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["results"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["results"]
+def results(benchmark_script):
+    return benchmark_script("results")
 
 
 @pytest.fixture
