@@ -16,13 +16,14 @@ import argparse
 import re
 import shutil
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clearir.artifacts import atomic_file
+from clearir.evaluate.scores import kind_of_languages
 from clearir.report.markdown import grid
-from clearir.report.study import BASE, Result, cells, compared, draw, estimate, head, note, suites, summarise
+from clearir.report.study import BASE, Result, compared, draw, estimate, note, suite_table, suites, summarise
 from clearir.report.text import markdown, points
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,6 +62,11 @@ class Study:
         """Those of the common seeds."""
         return [one for (_, seed), one in self.runs.items() if seed in self.seeds]
 
+    @property
+    def first_suite(self) -> str:
+        """The recipe's own test rows; where there are none, the first that it names."""
+        return self.columns()[0][0]
+
     def columns(self) -> list[tuple[str, str]]:
         """(suite, kind) of everything that was scored, the recipe's own test rows first."""
         kinds = self.runs[BASE, self.seeds[0]].kinds
@@ -89,35 +95,30 @@ class Study:
         )
 
 
-def overview(study: Study, *only: str) -> str:
+def overview(study: Study) -> str:
     """Scores of the base, and what each objective adds."""
-    return _differences(study, BASE, [one for one in study.objectives if not only or one in only])
+    return against(study, BASE)
 
 
-def against(study: Study, other: str, *only: str) -> str:
-    """Scores of an objective, and what each other one adds to it."""
-    return _differences(study, other, [one for one in study.objectives if one != other and (not only or one in only)])
-
-
-def _differences(study: Study, other: str, objectives: Sequence[str]) -> str:
-    """One table a suite."""
+def against(study: Study, other: str) -> str:
+    """Scores of an objective, and what each other one adds to it: one table a suite."""
     columns = study.columns()
     parts = []
     for suite in dict.fromkeys(suite for suite, _ in columns):
         kinds = [kind for one, kind in columns if one == suite]
         rows = [[f"{markdown(other)} (score)", *(study.mean(other, _kind(suite, kind)) for kind in kinds)]]
-        for name in objectives:
-            rows.append([markdown(name), *(study.difference(name, other, _kind(suite, kind)) for kind in kinds)])
+        for name in study.objectives:
+            if name != other:
+                rows.append([markdown(name), *(study.difference(name, other, _kind(suite, kind)) for kind in kinds)])
         parts.append(grid([markdown(suite), *map(markdown, kinds)], rows).strip())
     return "\n\n".join([*parts, study.cost])
 
 
 def languages(study: Study, kind: str) -> str:
     """What each objective adds to the base, a column a language, in the first suite."""
-    suite = study.columns()[0][0]
-    query, passage = kind.split("->")
+    suite = study.first_suite
     known = study.runs[BASE, study.seeds[0]].directions[suite]
-    found = [name for name in known if _fits(name, query, passage)]
+    found = [name for name in known if _fits(name, kind)]
     rows = [[f"{BASE} (score)", *(study.mean(BASE, _direction(suite, name)) for name in found)]]
     for one in study.objectives:
         rows.append([markdown(one), *(study.difference(one, BASE, _direction(suite, name)) for name in found)])
@@ -127,16 +128,9 @@ def languages(study: Study, kind: str) -> str:
 def details(study: Study) -> str:
     """Every mean and difference of a study, and where its picture is."""
     lines = summarise(study.results, study.objectives)
-    columns = head(lines)
     parts = [note(lines)]
     for suite in suites(lines):
-        rows = [cells(line, len(columns)) for line in lines if line.suite == suite]
-        named = [[markdown(row[0]), markdown(row[1]), *row[2:]] for row in rows]
-        parts += [
-            f"<details><summary>{markdown(suite)}</summary>",
-            grid([markdown(one) for one in columns], named, numbers=False),
-            "</details>",
-        ]
+        parts += [f"<details><summary>{markdown(suite)}</summary>", suite_table(lines, suite), "</details>"]
     return "\n\n".join([*parts, f"![scores of each objective](results/{study.name}.png)"])
 
 
@@ -154,7 +148,7 @@ def pooled(folder: Path, names: str, objective: str, *others: str) -> str:
                 for study in studies
                 for seed in study.seeds
                 for suite, one in study.columns()
-                if one == kind and (suite != study.columns()[0][0]) == bool(elsewhere)
+                if one == kind and (suite != study.first_suite) == bool(elsewhere)
             ]
             row.append(compared(estimate(found)) + f", {len(found)} runs" if found else "")
         rows.append(row)
@@ -215,12 +209,9 @@ def _direction(suite: str, name: str) -> Callable[[Result], float]:
     return lambda result: result.directions[suite][name]
 
 
-def _fits(direction: str, query: str, passage: str) -> bool:
+def _fits(direction: str, kind: str) -> bool:
     """Whether ``de->en`` is one of ``x->en``."""
-    one, two = direction.split("->")
-    if query == passage == "x":
-        return one == two != "en"
-    return (one == query or (query == "x" and one != "en")) and (two == passage or (passage == "x" and two != "en"))
+    return kind_of_languages(*direction.split("->"), "en") == kind
 
 
 def _short(suite: str) -> str:

@@ -250,7 +250,11 @@ def kinds_of_direction(bridge: str) -> list[str]:
 
 def kind_of_direction(direction: Direction, bridge: str) -> str:
     """Which of `kinds_of_direction` a direction is."""
-    query, passage = direction.query_language, direction.passage_language
+    return kind_of_languages(direction.query_language, direction.passage_language, bridge)
+
+
+def kind_of_languages(query: str, passage: str, bridge: str) -> str:
+    """The same for the languages of its queries and passages."""
     if query != bridge and passage != bridge:
         return "x->x" if query == passage else "x->y"
     return f"{bridge if query == bridge else 'x'}->{bridge if passage == bridge else 'x'}"

@@ -187,6 +187,14 @@ def cells(line: Line, width: int) -> list[str]:
     return row[:width]
 
 
+def suite_table(lines: Sequence[Line], suite: str) -> str:
+    """What a study found on one suite, as a Markdown table."""
+    columns = head(lines)
+    own = [cells(line, len(columns)) for line in lines if line.suite == suite]
+    rows = [[markdown(row[0]), markdown(row[1]), *row[2:]] for row in own]
+    return grid([markdown(one) for one in columns], rows, numbers=False)
+
+
 def note(lines: Sequence[Line]) -> str:
     """How to read the table."""
     seeds = lines[0].seeds
@@ -206,12 +214,9 @@ def to_markdown(name: str, lines: Sequence[Line], picture: str) -> str:
         lines: what `summarise` gave.
         picture: path of the picture beside it.
     """
-    columns = head(lines)
     parts = [f"# {markdown(name)}", note(lines)]
     for suite in suites(lines):
-        own = [cells(line, len(columns)) for line in lines if line.suite == suite]
-        rows = [[markdown(row[0]), markdown(row[1]), *row[2:]] for row in own]
-        parts += [f"## {markdown(suite)}", grid([markdown(one) for one in columns], rows, numbers=False)]
+        parts += [f"## {markdown(suite)}", suite_table(lines, suite)]
     return "\n\n".join([*parts, f"![scores of each objective]({picture})"]) + "\n"
 
 
