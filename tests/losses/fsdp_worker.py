@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from gather_worker import outcome  # beside this script
 from sentence_transformers import SentenceTransformer
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -39,14 +40,7 @@ def step(way: str, model_path: str, columns: list[list[str]]) -> dict[str, objec
     fully_shard(model, mesh=mesh)
     passes = []
     model.register_forward_hook(lambda *_: passes.append(1))
-    value = WAYS[way](model)(features, None)
-    value.backward()
-    mean = value.detach().clone()
-    dist.all_reduce(mean)
-    counts: list[int] = [0] * WORLD
-    dist.all_gather_object(counts, len(passes))
-    gradients = {name: p.grad.full_tensor() for name, p in model.named_parameters() if p.grad is not None}
-    return {"loss": mean / WORLD, "gradients": gradients, "passes": counts}
+    return outcome(model, WAYS[way](model)(features, None), passes)
 
 
 def main(rank: int, model_path: str, texts: str, out: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from sentence_transformers import SentenceTransformer
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from clearir import CachedCLEARLoss, CLEARLoss
@@ -31,7 +32,7 @@ WAYS = {
 }
 
 
-def step(way: str, model: SentenceTransformer, features: list[dict], world: int) -> dict[str, object]:
+def step(way: str, model: SentenceTransformer, features: list[dict]) -> dict[str, object]:
     static = "static graph" in way
     # As the Trainer does it, with a static graph, or as one does who knows that every parameter is used.
     find_unused = not static and "all used" not in way
@@ -48,14 +49,20 @@ def step(way: str, model: SentenceTransformer, features: list[dict], world: int)
     if way == "accumulate":
         with parallel.no_sync():
             loss(features, None).backward()
-    value = loss(features, None)
+    return outcome(model, loss(features, None), passes)
+
+
+def outcome(model: SentenceTransformer, value: torch.Tensor, passes: list[int]) -> dict[str, object]:
+    """The backward pass of a loss, and what it gave in all processes; gradients that FSDP shares are put together."""
     value.backward()
+    world = dist.get_world_size()
     mean = value.detach().clone()
     dist.all_reduce(mean)
     counts: list[int] = [0] * world
     dist.all_gather_object(counts, len(passes))
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    return {"loss": mean / world, "gradients": gradients, "passes": counts}
+    whole = {name: grad.full_tensor() if isinstance(grad, DTensor) else grad for name, grad in gradients.items()}
+    return {"loss": mean / world, "gradients": whole, "passes": counts}
 
 
 def main(rank: int, world: int, model_path: str, texts: str, out: str) -> None:
@@ -66,7 +73,7 @@ def main(rank: int, world: int, model_path: str, texts: str, out: str) -> None:
     for way in WAYS:
         model = SentenceTransformer(model_path, device="cpu").double().eval()
         features = [model.preprocess(column[rank * share : (rank + 1) * share]) for column in columns]
-        results[way] = step(way, model, features, world)
+        results[way] = step(way, model, features)
     if rank == 0:
         torch.save(results, f"{out}/{world}.pt")
     dist.barrier()
