@@ -169,7 +169,7 @@ def test_what_is_unknown_is_said_before_anything_runs(recipe_path, tmp_path):
 
 
 def test_the_rest_of_the_loss_stays():
-    settings = LossSettings(alpha=0.3, beta=0.1, scale=50)
+    settings = LossSettings(objective="clear", alpha=0.3, beta=0.1, scale=50)
     assert loss_of(settings, "clear") == settings
     assert loss_of(settings, "clear-no-kl").term_weights() == pytest.approx({"forward": 0.7, "reverse": 0.3})
     hybrid = loss_of(settings, "hybrid")

@@ -81,7 +81,8 @@ def test_the_model_is_a_plain_folder_and_training_moved_it(tiny_model_path, tmp_
     assert record["steps"] == 6
     assert sum(record["rows_by_language"].values()) == 24
     assert [entry["step"] for entry in record["log"]] == [2, 4, 6]
-    assert all({"loss", "forward", "reverse", "kl", "learning_rate"} <= entry.keys() for entry in record["log"])
+    logged = {"loss", "forward", "direct", "align", "retain", "learning_rate"}
+    assert all(logged <= entry.keys() for entry in record["log"])
     assert json.loads((tmp_path / "model" / TRAINING).read_text()) == record
     assert not same(weights(tmp_path / "model"), weights(tiny_model_path))
     assert [path.name for path in tmp_path.iterdir()] == ["model"], "checkpoints are gone when training is done"
@@ -98,8 +99,9 @@ def test_the_model_is_a_plain_folder_and_training_moved_it(tiny_model_path, tmp_
 def test_the_logged_loss_is_the_weighted_sum_of_its_terms(tiny_model_path, tmp_path):
     record = train(draw_rows(sample(30), SHORT, 0), str(tiny_model_path), tmp_path / "model", SHORT, PLAIN)
     for entry in record["log"]:
-        expected = 0.4 * entry["forward"] + 0.4 * entry["reverse"] + 0.2 * entry["kl"]
+        expected = 0.4 * entry["forward"] + 0.4 * entry["direct"] + 0.2 * entry["align"] + 2 * entry["retain"]
         assert entry["loss"] == pytest.approx(expected, abs=1e-3)
+    assert record["log"][-1]["retain"] > 0
 
 
 def test_other_objectives_log_their_own_terms(tiny_model_path, tmp_path):

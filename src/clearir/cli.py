@@ -26,7 +26,7 @@ app = typer.Typer(
 
 RecipePath = Annotated[Path, typer.Argument(help="YAML file; see recipes/ for examples.", metavar="RECIPE.yaml")]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(help="Recipe keys to change, e.g. train.max_steps=20 loss.alpha=0.3")
+    list[str] | None, typer.Argument(help="Recipe keys to change, e.g. train.max_steps=20 loss.objective=hybrid")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that other settings made.")]
 

@@ -1,7 +1,7 @@
 """A recipe: everything that a run depends on, as one validated object.
 
 ```python
-recipe = load_recipe(Path("recipes/demo.yaml"), ["train.max_steps=20", "loss.alpha=0.3"])
+recipe = load_recipe(Path("recipes/demo.yaml"), ["train.max_steps=20", "loss.objective=hybrid"])
 ```
 """
 

@@ -18,6 +18,8 @@ class Settings(BaseModel):
 
 #: the objectives that take ``alpha`` and ``beta``
 CLEAR, CLEAR_NO_KL = "clear", "clear-no-kl"
+#: the objective where none is named
+CLEAR_PLUS = "clear-plus"
 
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -87,18 +89,18 @@ class LossSettings(Settings):
     """The loss; see `clearir.losses`.
 
     Attributes:
-        objective: a name in `clearir.losses.objectives.OBJECTIVES`: clear, clear-no-kl, infonce, infonce-bridge,
-            hybrid, symmetric, clear-plus.
+        objective: a name in `clearir.losses.objectives.OBJECTIVES`: clear-plus, clear (the paper's), clear-no-kl,
+            infonce, infonce-bridge, hybrid, symmetric.
         weights: in place of a named objective, the weight of each term of `clearir.losses.objectives.TERMS`.
         alpha: of clear and clear-no-kl.
         beta: of clear.
         gather_across_devices: where several processes train, each row's negatives are those of all of them.
-        cached: `CachedCLEARLoss`: any batch size in the memory of ``mini_batch_size`` texts.
+        cached: gradient caching: any batch size in the memory of ``mini_batch_size`` texts.
         memory_budget: bytes that the cached loss may keep graphs in; None: half of what is free. Two runs are equal to
             the last bit only if they keep the same graphs, so give a number where that matters.
     """
 
-    objective: str = CLEAR
+    objective: str = CLEAR_PLUS
     weights: dict[str, float] | None = None
     alpha: Share = 0.4
     beta: Share = 0.2
@@ -118,19 +120,20 @@ class LossSettings(Settings):
 
     @model_validator(mode="after")
     def _is_known(self) -> LossSettings:
-        if self.is_clear:
-            return self  # reading a recipe of the default needs no torch
-        if self.weights is not None and self.objective != CLEAR:
+        if self.weights is not None and self.objective != CLEAR_PLUS:
             raise ValueError("objective and weights are two ways to say the same; leave one of them out")
         own_weights = self.weights is not None or self.objective not in (CLEAR, CLEAR_NO_KL)
         if own_weights and (self.alpha, self.beta) != (0.4, 0.2):
-            raise ValueError("alpha and beta are weights of the objective clear; leave them out")
-        self.term_weights()
+            raise ValueError(
+                "alpha and beta are weights of the objective clear; leave them out, or add objective: clear"
+            )
+        if self.weights is not None or self.objective not in (CLEAR, CLEAR_PLUS):
+            self.term_weights()  # needs torch, which a recipe of the others can be read without
         return self
 
     @property
     def is_clear(self) -> bool:
-        """Whether this is the default objective."""
+        """Whether this is the paper's objective."""
         return self.weights is None and self.objective == CLEAR
 
     def term_weights(self) -> dict[str, float]:
@@ -240,7 +243,7 @@ class StudySettings(Settings):
             ``NAME:FOLDER`` for a suite's local copy.
     """
 
-    objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("clear", "infonce", "hybrid")
+    objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("clear", "clear-plus", "hybrid", "infonce")
     seeds: Positive = 3
     also: tuple[str, ...] = ()
 

@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
+from gather_worker import clear_plus
 
 from clearir import CLEARLoss
 
@@ -27,19 +29,22 @@ def test_several_processes_equal_one_with_the_whole_batch(tiny_model, tiny_model
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, WORKER, *arguments], check=True, env=env, timeout=900)
 
-    model = tiny_model(torch.float64).eval()
-    loss = CLEARLoss(model)
-    value = loss(features(model, texts), None)
-    value.backward()
-    one = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    assert max(grad.abs().max() for grad in one.values()) > 1e-3
+    alone = {}
+    for name, make in {"clear": CLEARLoss, "clear-plus": partial(clear_plus, gather=False)}.items():
+        model = tiny_model(torch.float64).eval()
+        value = make(model)(features(model, texts), None)
+        value.backward()
+        one = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+        assert max(grad.abs().max() for grad in one.values()) > 1e-3
+        alone[name] = value.detach(), one
     for world in WORLDS:
         ways = torch.load(tmp_path / f"{world}.pt", weights_only=True)
         for way, several in ways.items():
+            value, one = alone.get(way, alone["clear"])
             assert one.keys() == several["gradients"].keys()
             times = 2 if way == "accumulate" else 1
             where = f"{world} processes, {way}: {{}}".format
-            torch.testing.assert_close(several["loss"], value.detach(), atol=1e-9, rtol=0, msg=where)
+            torch.testing.assert_close(several["loss"], value, atol=1e-9, rtol=0, msg=where)
             for name in one:
                 torch.testing.assert_close(
                     several["gradients"][name], times * one[name], atol=1e-9, rtol=1e-6, msg=where

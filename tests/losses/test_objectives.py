@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from math import exp, log
+from math import exp, log, sqrt
 
 import pytest
 import torch
@@ -14,14 +14,15 @@ from clearir.losses.objectives import OBJECTIVES, TERMS, used_columns, weights_o
 
 # Two rows, two dimensions, dot products at scale 1:
 #   q d^T = [[2, 1], [0, 1]]   d t^T = [[2, 0], [1, 3]]   t d^T = [[2, 1], [0, 3]]   q t^T = t q^T = [[1, 0], [0, 3]]
+# and queries of one language have 0 with each other.
 Q = [[1.0, 0.0], [0.0, 1.0]]
 D = [[2.0, 0.0], [1.0, 1.0]]
 T = [[1.0, 0.0], [0.0, 3.0]]
 
 
-def share(own: float, other: float) -> float:
+def share(own: float, *others: float) -> float:
     """Probability of the own candidate."""
-    return exp(own) / (exp(own) + exp(other))
+    return exp(own) / (exp(own) + sum(map(exp, others)))
 
 
 def kl(p: float, q: float) -> float:
@@ -31,7 +32,7 @@ def kl(p: float, q: float) -> float:
 FORWARD = (share(2, 1), share(1, 0))
 REVERSE = (share(2, 0), share(3, 1))
 DIRECT = (share(2, 1), share(3, 0))
-ALIGN = (share(1, 0), share(3, 0))  # the same in both directions
+ALIGN = (share(1, 0, 0), share(3, 0, 0))  # the same in both directions
 
 
 def nce(shares: tuple[float, float]) -> float:
@@ -71,7 +72,7 @@ def assert_same(one, other) -> None:
         torch.testing.assert_close(one[name], other[name], atol=1e-9, rtol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
 
 
-@pytest.mark.parametrize("term", TERMS)
+@pytest.mark.parametrize("term", set(TERMS) - {"retain"})
 def test_each_term_by_hand(term):
     loss = ObjectiveLoss(nn.Identity(), {term: 1.0}, scale=1.0, similarity_fct=dot)
     assert loss.compute_loss_from_embeddings(vectors()).item() == pytest.approx(EXPECTED[term], abs=1e-12)
@@ -96,7 +97,8 @@ def test_each_objective_by_hand(name, value):
 
 def test_these_are_all_objectives():
     assert set(OBJECTIVES) == {"clear", "clear-no-kl", "infonce", "infonce-bridge", "hybrid", "symmetric", "clear-plus"}
-    assert all(sum(weights.values()) == pytest.approx(1.0) for weights in OBJECTIVES.values())
+    for weights in OBJECTIVES.values():  # `retain` holds the model back and does not say where to go
+        assert sum(weight for name, weight in weights.items() if name != "retain") == pytest.approx(1.0)
 
 
 def test_a_weighted_sum_of_any_terms():
@@ -182,6 +184,7 @@ def test_inside_matryoshka_with_columns_left_out(tiny_model, features, columns):
         ("hybrid", [0, 1, 2, 3, 4]),
         ("symmetric", [1, 2, 3, 4, 5, 6]),
         ({"align": 1.0}, [0, 4, 5, 6]),
+        ({"direct": 1.0, "retain": 1.0}, [0, 1, 2, 3, 4]),
     ],
     ids=str,
 )
@@ -194,8 +197,9 @@ def test_columns_that_count_for_nothing_are_not_embedded(tiny_model, features, c
     ]
     for packing in (True, False):
         embedded = []
+        loss = ObjectiveLoss(model, objective, packing=packing)
         hook = model.register_forward_pre_hook(lambda _, args: embedded.append(len(args[0]["input_ids"])))  # noqa: B023
-        ObjectiveLoss(model, objective, packing=packing)(features(model, texts), None)
+        loss(features(model, texts), None)
         hook.remove()
         assert sum(embedded) == 4 * len(used)
 
@@ -226,10 +230,101 @@ def test_translations_of_the_same_query_are_no_negatives_of_each_other():
     t = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]], dtype=torch.float64)
     value = loss._loss([q, q, t], list(ids))
     # q t^T = [[1, 2, 0], [1, 2, 0], [0, 0, 3]], t q^T = [[1, 1, 0], [2, 2, 0], [0, 0, 3]]; 0 and 1 never meet
-    third = exp(3) / (exp(3) + 2 * exp(0))
-    to_target = -(log(share(1, 0)) + log(share(2, 0)) + log(third)) / 3
-    to_bridge = -(log(share(1, 0)) + log(share(2, 0)) + log(third)) / 3
+    # q q^T = [[1, 1, 0], [1, 1, 0], [0, 0, 1]], t t^T = [[1, 2, 0], [2, 4, 0], [0, 0, 9]]; nor here
+    one_way = -(log(share(1, 0, 0)) + log(share(2, 0, 0)) + log(share(3, 0, 0, 0, 0))) / 3
+    assert value.item() == pytest.approx(one_way, abs=1e-12)  # the same both ways
+
+
+@pytest.mark.parametrize("ids", [None, torch.tensor([[1, 2], [3, 4], [5, 6]])], ids=["no texts", "texts"])
+def test_aligned_queries_keep_apart_from_others_of_their_language(ids):
+    loss = ObjectiveLoss(nn.Identity(), {"align": 1.0}, scale=1.0, similarity_fct=dot)
+    q = torch.tensor([[1.0, 1.0], [0.0, 2.0]], dtype=torch.float64)
+    t = torch.tensor([[3.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
+    # q t^T = [[3, 2], [0, 2]], q q^T = [[2, 2], [2, 4]], t q^T = [[3, 0], [2, 2]], t t^T = [[9, 3], [3, 2]]
+    to_target = -(log(share(3, 2, 2)) + log(share(2, 0, 2))) / 2
+    to_bridge = -(log(share(3, 0, 3)) + log(share(2, 2, 3))) / 2
+    value = loss._loss([q, q, t], None if ids is None else list(ids))
     assert value.item() == pytest.approx((to_target + to_bridge) / 2, abs=1e-12)
+
+
+# -- what the untrained model made of the texts -----------------------------------------------------------------
+
+
+def nudge(model: nn.Module) -> None:
+    """As if it had been trained."""
+    draw = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape, generator=draw, dtype=parameter.dtype)
+
+
+def test_retain_by_hand():
+    loss = ObjectiveLoss(nn.Identity(), {"retain": 1.0})
+    before = {"query": torch.tensor([[3.0, 0.0], [2.0, 2.0]]), "passage": torch.tensor([[0.0, 4.0], [1.0, 1.0]])}
+    value = loss._loss(vectors(), None, before)
+    # 1 - cos: the queries 0 and 45 degrees from where they were, the passages 90 and 0
+    expected = ((1 - 1) + (1 - 1 / sqrt(2)) + (1 - 0) + (1 - 1)) / 4
+    assert value.item() == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_retain_measures_from_the_model_that_the_loss_was_made_with(tiny_model, features, columns, cached):
+    model = tiny_model(torch.float64, dropout=0.1).train()
+    texts = columns(5, 1, 1)
+    batch = features(model, texts)
+    loss = (CachedObjectiveLoss if cached else ObjectiveLoss)(model, {"retain": 1.0})
+    before = [model.eval().encode(column, convert_to_tensor=True) for column in texts[:2]]
+    assert loss(batch, None).item() == pytest.approx(0, abs=1e-12)
+    nudge(model)
+    after = [model.encode(column, convert_to_tensor=True) for column in texts[:2]]
+    cosines = [nn.functional.cosine_similarity(*pair) for pair in zip(before, after, strict=True)]
+    expected = 1 - sum(one.mean().item() for one in cosines) / 2
+    assert expected > 1e-3
+    assert loss(batch, None).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_untrained_model_is_nothing_that_is_trained_or_saved(tiny_model):
+    model = tiny_model()
+    loss = CachedObjectiveLoss(model, "clear-plus")
+    assert [p.data_ptr() for p in loss.parameters()] == [p.data_ptr() for p in model.parameters()]
+    assert {name.partition(".")[0] for name in loss.state_dict()} == {"model"}
+    assert CachedObjectiveLoss(model, "hybrid")._untrained is None
+
+
+@pytest.mark.parametrize("objective", ["clear-plus", {"retain": 1.0}], ids=str)
+def test_retain_cached_equals_plain_and_packed_equals_columns(tiny_model, features, columns, objective):
+    model = tiny_model(torch.float64)
+    batch = features(model, columns(5, 1, 1))
+    losses = [
+        ObjectiveLoss(model, objective),
+        ObjectiveLoss(model, objective, packing=False),
+        CachedObjectiveLoss(model, objective, mini_batch_size=2, memory_budget=0),
+        CachedObjectiveLoss(model, objective, mini_batch_num_tokens=9, memory_budget=300_000),
+    ]
+    nudge(model)
+    plain, *others = [gradients(loss, batch) for loss in losses]
+    for other in others:
+        assert_same(plain, other)
+
+
+def test_retain_inside_matryoshka_compares_as_many_dimensions(tiny_model, features, columns):
+    model = tiny_model(torch.float64)
+    batch = features(model, columns(5, 0, 0))
+    losses = [
+        MatryoshkaLoss(model, loss, [16, 8])
+        for loss in (
+            ObjectiveLoss(model, "clear-plus"),
+            CachedObjectiveLoss(model, "clear-plus", mini_batch_size=2, memory_budget=0),
+        )
+    ]
+    nudge(model)
+    assert_same(*[gradients(loss, batch) for loss in losses])
+
+
+def test_retain_of_embeddings_alone_is_refused():
+    loss = ObjectiveLoss(nn.Identity(), "clear-plus", scale=1.0, similarity_fct=dot)
+    with pytest.raises(ValueError, match="retain compares with the untrained model, which needs texts"):
+        loss.compute_loss_from_embeddings(vectors())
 
 
 # -- what cannot be meant ---------------------------------------------------------------------------------------

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from math import exp, log
+from math import exp, log, sqrt
 
 import pytest
 import torch
 
-from clearir.losses.terms import info_nce, other_correct_answers, paired_kl, scaled_scores
+from clearir.losses.terms import drift, info_nce, other_correct_answers, paired_kl, same_answer, scaled_scores
 
 
 def dot(a, b):
@@ -87,3 +87,17 @@ def test_other_correct_answers_of_some_rows_are_those_of_all():
     whole = other_correct_answers(anchors, positives, candidates, torch.arange(9))
     assert torch.equal(other_correct_answers(anchors, positives, candidates, torch.arange(3, 6)), whole[3:6])
     assert whole.any()
+
+
+def test_drift_is_one_minus_the_cosine_in_the_dimensions_that_there_are():
+    now = torch.tensor([[1.0, 1.0], [0.0, 2.0], [-1.0, 0.0]], dtype=torch.float64)
+    before = torch.tensor([[3.0, 0.0, 9.0], [0.0, 1.0, 9.0], [1.0, 0.0, 9.0]], dtype=torch.float64)
+    assert drift(now, before).tolist() == pytest.approx([1 - 1 / sqrt(2), 0, 2], abs=1e-12)
+
+
+def test_same_answer_is_the_anchor_itself_the_same_text_or_the_same_right_answer():
+    anchors, positives = torch.tensor([1, 1, 2, 3]), torch.tensor([5, 6, 6, 7])
+    assert same_answer(anchors, positives, torch.tensor([1, 3])).tolist() == [
+        [True, True, True, False],
+        [False, False, False, True],
+    ]

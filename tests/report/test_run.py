@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from clearir.errors import InputError
-from clearir.report.run import load_run, load_scores
+from clearir.losses.objectives import TERMS as OF_OBJECTIVES
+from clearir.report.markdown import to_markdown
+from clearir.report.run import TERMS, load_run, load_scores
 
 
 @pytest.fixture
@@ -31,6 +34,23 @@ def test_everything_of_a_folder_is_read(run_folder: Path) -> None:
 
 def test_languages_come_by_amount_of_training_data(run_folder: Path) -> None:
     assert load_run(run_folder).languages == ["de", "es", "vi", "zh", "ar", "hi"]
+
+
+def test_every_term_of_an_objective_has_a_title() -> None:
+    assert set(TERMS) == {"loss", *OF_OBJECTIVES}
+
+
+def test_the_terms_that_were_logged_are_shown(folder: Path) -> None:
+    file = folder / "model" / "training.json"
+    record = json.loads(file.read_text())
+    record["log"] = [{"step": step, "loss": 1.5, "direct": step / 10, "retain": 0.25} for step in (5, 10)]
+    file.write_text(json.dumps(record))
+    run = load_run(folder)
+    assert run.training is not None
+    assert run.training.curve("direct") == [(5, 0.5), (10, 1.0)]
+    assert run.training.curve("reverse") == []
+    assert "| step | loss | direct | retain |" in to_markdown(run)
+    assert "| 10 | 1.500 | 1.000 | 0.250 |" in to_markdown(run)
 
 
 def test_scores_are_enough(folder: Path) -> None:

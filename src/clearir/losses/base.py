@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -24,9 +24,10 @@ from torch import Tensor, nn
 
 from clearir.losses.cached import _without_sync, cached_backward, embed_chunks, is_sharded
 from clearir.losses.columns import split_columns
-from clearir.losses.objectives import TERMS, Batch, used_columns, weights_of
+from clearir.losses.objectives import TERMS, Batch, Side, untrained_columns, used_columns, weights_of
 from clearir.losses.packing import Features, Pack, Plan, Range, plan_batch
 from clearir.losses.terms import SimilarityFunction
+from clearir.losses.untrained import Untrained
 
 CITATION = """
 @inproceedings{lee2026clear,
@@ -52,11 +53,13 @@ class UsedPlan:
         plan: of these columns.
         used: which columns of the batch they are.
         count: of all columns of the batch.
+        untrained: what the untrained model makes of a side, where a term asks for it.
     """
 
     plan: Plan
     used: list[int]
     count: int
+    untrained: Mapping[Side, Tensor] = field(default_factory=dict)
 
     def spread(self, values: Sequence[Tensor]) -> list[Tensor | None]:
         """One value a used column -> one a column, None for the others."""
@@ -74,7 +77,9 @@ class ObjectiveLoss(nn.Module):
 
     Args:
         model: the model that is trained.
-        objective: a name in `clearir.losses.objectives.OBJECTIVES`, or weights of its `TERMS`.
+        objective: a name in `clearir.losses.objectives.OBJECTIVES`, or weights of its `TERMS`. With `retain` among
+            them the model's weights at this moment are kept, frozen, beside those that are trained, and embed the
+            queries and passages of every batch too: one forward pass without gradients over these two columns.
         scale: 1 / temperature.
         similarity_fct: similarity of two matrices of embeddings. Scores are always computed in float32.
         num_negatives: hard-negative passages a row; the rest of the columns are hard-negative target queries. None:
@@ -112,6 +117,8 @@ class ObjectiveLoss(nn.Module):
         super().__init__()
         self._weights = weights_of(objective)
         self.model = model
+        asked = any(TERMS[name].untrained for name in self._weights)
+        self._untrained = Untrained(model) if asked else None
         self.scale = scale
         self.similarity_fct = similarity_fct
         self.num_negatives = num_negatives
@@ -128,11 +135,9 @@ class ObjectiveLoss(nn.Module):
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
         """The loss of a batch; ``labels`` are not used."""
-        plan = self._plan(sentence_features)
-        # A batch left in columns goes through the model whole, as the sentence-transformers losses do it.
-        ranges = [
-            [(0, len(pack))] if pack.lengths is None else pack.ranges(TEXTS_A_CHUNK, None) for pack in plan.plan.packs
-        ]
+        features = list(sentence_features)
+        plan = self._with_untrained(self._plan(features), features)
+        ranges = [self._ranges(pack) for pack in plan.plan.packs]
         left = sum(map(len, ranges))
         embeddings = []
         for pack, pack_ranges in zip(plan.plan.packs, ranges, strict=True):
@@ -144,7 +149,7 @@ class ObjectiveLoss(nn.Module):
                 with _without_sync(self.model) if left else nullcontext():
                     chunks.append(self.model(pack.chunk(*one))["sentence_embedding"])
             embeddings.append(torch.cat(chunks))
-        return self._loss(plan.spread(plan.plan.columns(embeddings)), plan.spread(list(plan.plan.text_ids)))
+        return self._loss_of(plan, embeddings)
 
     def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor | None = None) -> Tensor:
         """The loss from embeddings alone. Without texts no false negative can be told, so none is masked.
@@ -158,20 +163,46 @@ class ObjectiveLoss(nn.Module):
         """
         return self._loss(list(embeddings), None)
 
-    def _plan(self, sentence_features: Iterable[Features]) -> UsedPlan:
-        features = list(sentence_features)
+    def _ranges(self, pack: Pack) -> list[Range]:
+        """Where to cut: a batch left in columns goes through whole, as the sentence-transformers losses do it."""
+        return [(0, len(pack))] if pack.lengths is None else pack.ranges(TEXTS_A_CHUNK, None)
+
+    def _plan(self, features: list[Features]) -> UsedPlan:
         used = used_columns(self.weights, split_columns(range(len(features)), self.num_negatives))
         packing = self.packing and not is_sharded(self.model)
         return UsedPlan(plan_batch([features[column] for column in used], packing), used, len(features))
 
-    def _loss(self, embeddings: list[Tensor | None], text_ids: list[Tensor | None] | None) -> Tensor:
-        batch = self._batch(embeddings, text_ids)
+    def _with_untrained(self, plan: UsedPlan, features: list[Features]) -> UsedPlan:
+        """The plan with what the untrained model makes of the columns that a term asks for."""
+        if self._untrained is None:
+            return plan
+        columns = untrained_columns(self.weights, split_columns(range(len(features)), self.num_negatives))
+        found = self._untrained.embed([features[column] for column in columns.values()], self._ranges)
+        return replace(plan, untrained=dict(zip(columns, found, strict=True)))
+
+    def _loss_of(self, plan: UsedPlan, embeddings: list[Tensor]) -> Tensor:
+        """The loss from the embeddings of each pack of a plan."""
+        columns = plan.spread(plan.plan.columns(embeddings))
+        return self._loss(columns, plan.spread(list(plan.plan.text_ids)), plan.untrained)
+
+    def _loss(
+        self,
+        embeddings: list[Tensor | None],
+        text_ids: list[Tensor | None] | None,
+        untrained: Mapping[Side, Tensor] | None = None,
+    ) -> Tensor:
+        batch = self._batch(embeddings, text_ids, untrained or {})
         weights = self.weights
         terms = {name: TERMS[name].values(batch).mean() for name in weights}
         self.terms = {name: term.detach() for name, term in terms.items()}
         return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
 
-    def _batch(self, embeddings: list[Tensor | None], text_ids: list[Tensor | None] | None) -> Batch:
+    def _batch(
+        self,
+        embeddings: list[Tensor | None],
+        text_ids: list[Tensor | None] | None,
+        untrained: Mapping[Side, Tensor],
+    ) -> Batch:
         """Columns by name, gathered from all processes if asked, and this process's rows among them."""
         known = next(column for column in embeddings if column is not None)
         rows = torch.arange(len(known), device=known.device)
@@ -188,6 +219,7 @@ class ObjectiveLoss(nn.Module):
             rows,
             self.similarity_fct,
             self.scale,
+            untrained,
         )
 
     def get_config_dict(self) -> dict[str, Any]:
@@ -332,7 +364,8 @@ class CachedObjectiveLoss(CachedLossMixin, ObjectiveLoss):
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
         """The loss of a batch; its backward pass is the cached one. ``labels`` are not used."""
-        plan = self._plan(sentence_features)
+        features = list(sentence_features)
+        plan = self._plan(features)
         packs = plan.plan.packs
         budget = self.memory_budget
         if is_sharded(self.model):
@@ -342,14 +375,18 @@ class CachedObjectiveLoss(CachedLossMixin, ObjectiveLoss):
                     "mini_batch_num_tokens cuts the batch of each process differently, and with FSDP the processes "
                     "would wait for each other forever; use mini_batch_size"
                 )
-        ranges = [pack.ranges(self.mini_batch_size, self.mini_batch_num_tokens) for pack in packs]
+        ranges = [self._ranges(pack) for pack in packs]
         self._largest_chunk = self._largest(packs, ranges)
+        plan = self._with_untrained(plan, features)
         chunks = embed_chunks(self, packs, ranges, budget)
         reps = [[chunk.embeddings for chunk in pack] for pack in chunks]
         if not torch.is_grad_enabled():
             return self.calculate_loss(reps, plan)
         loss = self.calculate_loss(reps, plan, with_backward=True)
         return cached_backward(self, loss, packs, ranges, chunks)
+
+    def _ranges(self, pack: Pack) -> list[Range]:
+        return pack.ranges(self.mini_batch_size, self.mini_batch_num_tokens)
 
     def _largest(self, packs: list[Pack], ranges: list[list[Range]]) -> tuple[int, int | None]:
         """The chunk with the most tokens, of several such the one with the most texts."""
@@ -373,11 +410,7 @@ class CachedObjectiveLoss(CachedLossMixin, ObjectiveLoss):
             with_backward: send the gradients to ``reps`` and return the detached loss.
         """
         embeddings = [torch.cat(chunks) for chunks in reps]
-        if labels is None:
-            loss = self._loss(list(embeddings), None)
-        else:
-            plan = labels.plan
-            loss = self._loss(labels.spread(plan.columns(embeddings)), labels.spread(list(plan.text_ids)))
+        loss = self._loss(list(embeddings), None) if labels is None else self._loss_of(labels, embeddings)
         if with_backward:
             loss.backward()
             loss = loss.detach()

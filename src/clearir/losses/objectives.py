@@ -7,12 +7,16 @@ With bridge query ``q``, passage ``d`` and target query ``t`` of a row, and hard
 | `forward`     | InfoNCE ``q -> d`` among all ``d`` and ``d-``                                             |
 | `reverse`     | InfoNCE ``d -> t`` among all ``t`` and ``t-``                                             |
 | `direct`      | InfoNCE ``t -> d`` among all ``d`` and ``d-``                                             |
-| `align`       | InfoNCE ``q -> t`` among all ``t`` and ``t-``, and ``t -> q`` among all ``q``: their mean |
+| `align`       | InfoNCE ``q -> t`` among all ``t``, ``t-`` and other ``q``, and ``t -> q`` among all ``q`` |
+|               | and other ``t``: their mean                                                               |
 | `kl`          | ``KL(P(t given d) || P(d given q))``, column j against column j (CLEAR, section 3)        |
 | `consistency` | ``KL(P(d given q) || P(d given t))``, no gradient through the first: ``t`` follows ``q``  |
+| `retain`      | ``1 - cos`` of ``q`` with what the untrained model makes of it, and of ``d``: their mean  |
 
-`clear-plus` is ours: ``0.4 forward + 0.4 direct + 0.2 align``. Both queries find the passage, and each finds its
-translation: ``t`` stands in for the target-language passages that are not there (docs/results.md).
+`clear-plus` is ours: ``0.4 forward + 0.4 direct + 0.2 align + 2 retain``. Both queries find the passage, and each
+finds its translation: ``t`` stands in for the target-language passages that are not there. Its candidates hold the
+other queries in its own language too (SamToNe, arXiv 2306.02516), so these do not become one heap. What English texts
+meant before training, they mean after it (docs/results.md).
 
 A new objective is a line in `OBJECTIVES`, a new term one in `TERMS`; recipes, studies and checks know it from there.
 """
@@ -28,7 +32,15 @@ import torch
 from torch import Tensor
 
 from clearir.losses.columns import Columns
-from clearir.losses.terms import SimilarityFunction, info_nce, other_correct_answers, paired_kl, scaled_scores
+from clearir.losses.terms import (
+    SimilarityFunction,
+    drift,
+    info_nce,
+    other_correct_answers,
+    paired_kl,
+    same_answer,
+    scaled_scores,
+)
 
 Side = Literal["query", "passage", "target_query"]
 #: whose texts are the anchors, and whose texts (with their hard negatives) the candidates
@@ -39,6 +51,9 @@ REVERSE: Contrast = ("passage", "target_query")
 DIRECT: Contrast = ("target_query", "passage")
 TO_TARGET: Contrast = ("query", "target_query")
 TO_BRIDGE: Contrast = ("target_query", "query")
+
+#: what `retain` keeps where it was: the texts in the bridge language
+BRIDGE_TEXTS: tuple[Side, ...] = ("query", "passage")
 
 
 @dataclass(frozen=True)
@@ -51,6 +66,7 @@ class Batch:
         rows: the anchors that are asked for.
         similarity_fct: see `scaled_scores`.
         scale: see `scaled_scores`.
+        untrained: what the model made of ``rows`` before training, ``(a, dim)`` a side; empty where no term asks.
     """
 
     columns: Columns[Tensor | None]
@@ -58,6 +74,7 @@ class Batch:
     rows: Tensor
     similarity_fct: SimilarityFunction
     scale: float
+    untrained: Mapping[Side, Tensor] = field(default_factory=dict)
     _known: dict[Contrast, tuple[Tensor, Tensor | None]] = field(default_factory=dict)
 
     def scores(self, contrast: Contrast) -> tuple[Tensor, Tensor | None]:
@@ -78,6 +95,17 @@ class Batch:
         candidates = torch.cat(_candidates(self.ids, positive))
         return scores, other_correct_answers(_own(self.ids, anchor), _own(self.ids, positive), candidates, self.rows)
 
+    def own_side(self, contrast: Contrast) -> tuple[Tensor, Tensor]:
+        """Scaled scores ``(a, batch)`` of anchors with all anchors, and which are no wrong answers.
+
+        These are the anchor itself, anchors of the same text, and those with the same right answer.
+        """
+        own = _own(self.columns, contrast[0])
+        scores = scaled_scores(own[self.rows], own, self.similarity_fct, self.scale)
+        if self.ids is None:
+            return scores, self.rows[:, None] == torch.arange(len(own), device=own.device)
+        return scores, same_answer(_own(self.ids, contrast[0]), _own(self.ids, contrast[1]), self.rows)
+
     def both_correct(self, one: Contrast, other: Contrast, width: int) -> Tensor | None:
         """The first ``width`` candidates that are right answers besides the positives in either contrast."""
         first, second = self.scores(one)[1], self.scores(other)[1]
@@ -91,24 +119,35 @@ class Term:
     Attributes:
         contrasts: whose scores it takes.
         values: batch -> ``(a,)``, one value an anchor.
+        untrained: whose embeddings by the untrained model it takes.
     """
 
     contrasts: tuple[Contrast, ...]
     values: Callable[[Batch], Tensor]
+    untrained: tuple[Side, ...] = ()
 
 
-def _contrast(*contrasts: Contrast) -> Term:
-    """InfoNCE, the mean over the contrasts."""
+def _contrast(contrast: Contrast) -> Term:
+    """InfoNCE."""
 
     def values(batch: Batch) -> Tensor:
-        return torch.stack([_info_nce(batch, one) for one in contrasts]).mean(dim=0)
+        scores, correct = batch.scores(contrast)
+        return info_nce(scores, batch.rows, correct)
 
-    return Term(contrasts, values)
+    return Term((contrast,), values)
 
 
-def _info_nce(batch: Batch, contrast: Contrast) -> Tensor:
+def _align(batch: Batch) -> Tensor:
+    return (_apart(batch, TO_TARGET) + _apart(batch, TO_BRIDGE)) / 2
+
+
+def _apart(batch: Batch, contrast: Contrast) -> Tensor:
+    """InfoNCE with the other anchors among the candidates (SamToNe, arXiv 2306.02516)."""
     scores, correct = batch.scores(contrast)
-    return info_nce(scores, batch.rows, correct)
+    own, no_wrong = batch.own_side(contrast)
+    if correct is None:
+        correct = torch.zeros_like(scores, dtype=torch.bool)
+    return info_nce(torch.cat([scores, own], dim=1), batch.rows, torch.cat([correct, no_wrong], dim=1))
 
 
 def _kl(batch: Batch) -> Tensor:
@@ -124,13 +163,21 @@ def _consistency(batch: Batch) -> Tensor:
     return paired_kl(bridge, target, batch.both_correct(FORWARD, DIRECT, bridge.shape[1]))
 
 
+def _retain(batch: Batch) -> Tensor:
+    if not batch.untrained:
+        raise ValueError("retain compares with the untrained model, which needs texts; embeddings alone have none")
+    drifts = [drift(_own(batch.columns, side)[batch.rows], batch.untrained[side]) for side in BRIDGE_TEXTS]
+    return torch.stack(drifts).mean(dim=0)
+
+
 TERMS: dict[str, Term] = {
     "forward": _contrast(FORWARD),
     "reverse": _contrast(REVERSE),
     "direct": _contrast(DIRECT),
-    "align": _contrast(TO_TARGET, TO_BRIDGE),
+    "align": Term((TO_TARGET, TO_BRIDGE), _align),
     "kl": Term((FORWARD, REVERSE), _kl),
     "consistency": Term((FORWARD, DIRECT), _consistency),
+    "retain": Term((), _retain, BRIDGE_TEXTS),
 }
 
 #: name -> weight of each term
@@ -141,7 +188,7 @@ OBJECTIVES: dict[str, dict[str, float]] = {
     "infonce-bridge": {"forward": 1.0},
     "hybrid": {"forward": 0.5, "direct": 0.5},
     "symmetric": {"direct": 0.5, "reverse": 0.5},
-    "clear-plus": {"forward": 0.4, "direct": 0.4, "align": 0.2},
+    "clear-plus": {"forward": 0.4, "direct": 0.4, "align": 0.2, "retain": 2.0},
 }
 
 
@@ -180,7 +227,12 @@ def used_columns(weights: Mapping[str, float], positions: Columns[int]) -> list[
     for name in weights:
         for anchor, positive in TERMS[name].contrasts:
             used |= {_own(positions, anchor), *_candidates(positions, positive)}
-    return sorted(used)
+    return sorted(used | set(untrained_columns(weights, positions).values()))
+
+
+def untrained_columns(weights: Mapping[str, float], positions: Columns[int]) -> dict[Side, int]:
+    """Which columns the untrained model embeds too, by side."""
+    return {side: _own(positions, side) for name in weights for side in TERMS[name].untrained}
 
 
 def _own(columns: Columns[Any], side: Side) -> Any:

@@ -77,6 +77,35 @@ def paired_kl(reverse: Tensor, forward: Tensor, correct: Tensor | None = None) -
     return (log_p.exp() * difference).sum(dim=1)
 
 
+def drift(embeddings: Tensor, before: Tensor) -> Tensor:
+    """``1 - cosine`` of each embedding with what it was.
+
+    Args:
+        embeddings: ``(a, dim)``.
+        before: ``(a, dim)``, or more dimensions, of which the first ``dim`` count (Matryoshka).
+
+    Returns:
+        ``(a,)``, 0 to 2.
+    """
+    now, then = at_least_float32(embeddings), at_least_float32(before[:, : embeddings.shape[1]])
+    with torch.autocast(device_type=embeddings.device.type, enabled=False):
+        return 1 - torch.nn.functional.cosine_similarity(now, then, dim=1)
+
+
+def same_answer(anchor_ids: Tensor, positive_ids: Tensor, rows: Tensor) -> Tensor:
+    """Which anchors say the same as an anchor: the same text, or a text with the same right answer.
+
+    Args:
+        anchor_ids: ``(b,)`` int64, equal where the texts are equal, of the whole batch.
+        positive_ids: ``(b,)`` likewise.
+        rows: ``(a,)`` the anchors that are asked for.
+
+    Returns:
+        ``(a, b)`` of bool; True at the anchor itself.
+    """
+    return (anchor_ids[rows, None] == anchor_ids) | (positive_ids[rows, None] == positive_ids)
+
+
 def other_correct_answers(anchor_ids: Tensor, positive_ids: Tensor, candidate_ids: Tensor, rows: Tensor) -> Tensor:
     """Which candidates are right answers for an anchor without being its own positive (false negatives).
 

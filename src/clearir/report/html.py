@@ -10,7 +10,7 @@ from clearir.report import charts, proof
 from clearir.report.examples import Change, extremes
 from clearir.report.markdown import passages_and_queries
 from clearir.report.pools import pool_tables
-from clearir.report.run import Run
+from clearir.report.run import TERMS, Run
 from clearir.report.tables import DirectionTable, cell, direction_table
 from clearir.report.text import (
     clean,
@@ -26,12 +26,6 @@ from clearir.report.text import (
 
 EXAMPLES = 3
 LANGUAGES_WITH_EXAMPLES = 12
-_TERMS = {
-    "loss": "Loss",
-    "forward": "Forward: query → passage",
-    "reverse": "Reverse: passage → target query",
-    "kl": "KL: reverse against forward",
-}
 
 
 def to_html(run: Run) -> str:
@@ -124,10 +118,10 @@ def matrices(run: Run, metric: str = MAIN_METRIC) -> list[tuple[str, str]]:
 def curves(run: Run) -> list[tuple[str, str]]:
     """Title and figure of every term of the loss that the training log has at least twice."""
     found = []
-    for term, title in _TERMS.items():
-        entries = [entry for entry in run.training.log if entry.get(term) is not None] if run.training else []
-        if len(entries) > 1:
-            steps, values = [entry["step"] for entry in entries], [entry[term] for entry in entries]
+    for term, title in TERMS.items():
+        logged = run.training.curve(term) if run.training else []
+        if len(logged) > 1:
+            steps, values = [step for step, _ in logged], [value for _, value in logged]
             found.append((title, charts.curve(steps, values, f"{title}, over the steps of training")))
     return found
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from clearir.report import proof
 from clearir.report.examples import Change, Found, most_changed
 from clearir.report.headline import headline
-from clearir.report.run import Hit, Run, Training
+from clearir.report.run import TERMS, Hit, Run, Training
 from clearir.report.tables import Cell, DirectionTable, direction_table
 from clearir.report.text import interval, language_name, markdown, p_value, points, printable, signed
 
@@ -191,7 +191,7 @@ def _hit(hit: Hit) -> str:
 
 
 def _training(training: Training) -> list[str]:
-    terms = ["step", "loss", "forward", "reverse", "kl"]
+    terms = ["step", *(term for term in TERMS if training.curve(term))]
     logged = [entry for entry in training.log if "loss" in entry]
     few = [logged[i] for i in sorted({round(k * (len(logged) - 1) / 5) for k in range(6)})] if logged else []
     rows = [[f"{entry['step']:.0f}", *(_number(entry.get(term)) for term in terms[1:])] for entry in few]

@@ -21,6 +21,17 @@ from clearir.evaluate.scores import Scores, Texts
 from clearir.report.tables import check_same_suite
 
 TEXTS = "texts.json"
+#: what a training log tells of a step besides its number: the loss, and the terms that it is the sum of
+TERMS = {
+    "loss": "Loss",
+    "forward": "Forward: query → passage",
+    "direct": "Direct: target query → passage",
+    "reverse": "Reverse: passage → target query",
+    "align": "Align: query ↔ target query",
+    "kl": "KL: reverse against forward",
+    "consistency": "Consistency: target query as query",
+    "retain": "Retain: how far English has moved",
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,7 @@ class Training:
     """How training went.
 
     Attributes:
-        log: one entry a logged step: ``step``, ``loss``, ``forward``, ``reverse``, ``kl``, ``learning_rate``.
+        log: one entry a logged step: ``step``, ``learning_rate``, and those of `TERMS` that the objective has.
         seconds: duration.
         steps: of the optimiser.
         rows_by_language: rows as they were drawn, those that were drawn twice counted twice.
@@ -38,6 +49,10 @@ class Training:
     seconds: float
     steps: int
     rows_by_language: dict[str, int] = field(default_factory=dict)
+
+    def curve(self, term: str) -> list[tuple[float, float]]:
+        """Step and value wherever the term was logged."""
+        return [(entry["step"], entry[term]) for entry in self.log if entry.get(term) is not None]
 
 
 @dataclass(frozen=True)
