@@ -7,7 +7,8 @@
 In docs/results.md whatever stands between ``<!-- KIND STUDY ... -->`` and ``<!-- end -->`` is written anew and all
 other text stays. KIND is ``overview`` (differences to the base), ``against`` (to another objective, which follows the
 study's name), ``languages`` (one column a language, of a kind of direction that follows), ``details`` (every number
-with its interval) or ``pooled`` (over several studies).
+with its interval), ``pooled`` (over several studies) or ``settings`` (the same rows with other settings: runs of
+studies that split alike, as STUDY:OBJECTIVE).
 """
 
 from __future__ import annotations
@@ -155,6 +156,30 @@ def pooled(folder: Path, names: str, objective: str, *others: str) -> str:
     return grid(["", *map(markdown, kinds)], rows)
 
 
+def settings(folder: Path, first: str, *others: str) -> str:
+    """What other settings add to ``STUDY:OBJECTIVE``, seed by seed; the studies split their rows alike."""
+    named = {name: _runs_of(folder, name) for name in (first, *others)}
+    reference = named[first]
+    suite, kinds = next((suite, _in_order(kinds)) for suite, kinds in next(iter(reference.values())).kinds.items())
+    means = [sum(run.kinds[suite][kind] for run in reference.values()) / len(reference) for kind in kinds]
+    rows = [[f"{markdown(first)} (score)", *map(points, means)]]
+    for name in others:
+        common = sorted(named[name].keys() & reference.keys())
+        row = [f"{markdown(name)}, {len(common)} seeds"]
+        for kind in kinds:
+            values = [named[name][seed].kinds[suite][kind] - reference[seed].kinds[suite][kind] for seed in common]
+            row.append(compared(estimate(values)))
+        rows.append(row)
+    return grid([markdown(suite), *map(markdown, kinds)], rows)
+
+
+def _runs_of(folder: Path, name: str) -> dict[int, Result]:
+    """Seed -> run of ``STUDY:OBJECTIVE``."""
+    study, _, objective = name.partition(":")
+    runs = Study.load(folder / study).runs
+    return {seed: run for (one, seed), run in runs.items() if one == objective}
+
+
 def collect(studies: Path) -> None:
     """Copy ``STUDY/runs/RUN/result.json`` to ``docs/results/STUDY/RUN.json``."""
     for file in sorted(studies.glob("*/runs/*/result.json")):
@@ -174,9 +199,10 @@ def filled(page: str, folder: Path = RESULTS) -> str:
 
     def write(place: re.Match[str]) -> str:
         name, *words = place["words"].split()
+        over_several = {"pooled": pooled, "settings": settings}.get(place["kind"])
         text = (
-            pooled(folder, name, *words)
-            if place["kind"] == "pooled"
+            over_several(folder, name, *words)
+            if over_several is not None
             else kinds[place["kind"]](Study.load(folder / name), *words)
         )
         return f"{place[1]}\n{text.strip()}\n\n{place[4]}"

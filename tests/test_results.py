@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 
@@ -81,6 +83,20 @@ def test_runs_of_several_studies_count_the_same(results, folder):
     assert row(table, "hybrid over clear")[1].startswith("+2.0 (")
     assert row(table, "hybrid over clear")[1].endswith(", 4 runs")
     assert row(table, "hybrid over base")[6] == "-13.0 (-13.0 to -13.0) ▼, 4 runs"
+
+
+def test_other_settings_are_compared_seed_by_seed(results, folder):
+    shutil.copytree(folder / "small", folder / "other")
+    for file in (folder / "other").glob("clear-*.json"):
+        run = Result.load(file)
+        kinds = {kind: value + 0.02 for kind, value in run.kinds[HERE].items()}
+        replace(run, kinds={**run.kinds, HERE: kinds}).save(file)
+    table = results.settings(folder, "small:clear", "other:clear", "small:hybrid")
+    assert row(table, "small:clear (score)")[1] == "64.0"  # 40 and 10, 12, 50 more
+    assert row(table, "other:clear, 3 seeds")[1:] == ["+2.0 (+2.0 to +2.0) ▲"] * 5
+    assert row(table, "small:hybrid, 2 seeds")[1].startswith("+2.0 (")
+    page = "<!-- settings small:clear other:clear -->\n<!-- end -->\n"
+    assert "| other:clear, 3 seeds" in results.filled(page, folder)
 
 
 def test_only_what_stands_between_the_marks_is_written_anew(results, folder):
