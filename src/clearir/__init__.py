@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clearir.losses import CachedCLEARLoss, CLEARLoss
+    from clearir.losses import CachedCLEARLoss, CachedObjectiveLoss, CLEARLoss, ObjectiveLoss
 
 __version__ = "0.1.0"
 
-_PUBLIC = {"CLEARLoss": "clearir.losses", "CachedCLEARLoss": "clearir.losses"}
-__all__ = ["CLEARLoss", "CachedCLEARLoss", "__version__"]
+_LOSSES = ("CLEARLoss", "CachedCLEARLoss", "ObjectiveLoss", "CachedObjectiveLoss")
+_PUBLIC = dict.fromkeys(_LOSSES, "clearir.losses")
+__all__ = ["CLEARLoss", "CachedCLEARLoss", "CachedObjectiveLoss", "ObjectiveLoss", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -321,6 +321,15 @@ def test_retain_inside_matryoshka_compares_as_many_dimensions(tiny_model, featur
     assert_same(*[gradients(loss, batch) for loss in losses])
 
 
+def test_retain_of_a_model_that_no_process_has_whole_is_refused():
+    class FSDPModule(nn.Module):
+        """Told by its name, as torch's own is."""
+
+    assert ObjectiveLoss(FSDPModule(), "hybrid").weights
+    with pytest.raises(ValueError, match="make the loss before FSDP wraps the model"):
+        ObjectiveLoss(FSDPModule(), "clear-plus")
+
+
 def test_retain_of_embeddings_alone_is_refused():
     loss = ObjectiveLoss(nn.Identity(), "clear-plus", scale=1.0, similarity_fct=dot)
     with pytest.raises(ValueError, match="retain compares with the untrained model, which needs texts"):
