@@ -193,3 +193,13 @@ def test_two_workers_of_ray_make_the_same_and_one_may_be_killed(corpus, tiny_mod
     assert len(killed) == 1
     assert (done.passages, done.shards) == (42, 22)
     assert parts(tmp_path / "by-ray") == parts(local)
+
+
+def test_a_cluster_without_processors_is_refused(corpus, tiny_model_path, tmp_path):
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install ray[data]")
+    ray.init(num_cpus=0, num_gpus=0, include_dashboard=False, log_to_driver=False, object_store_memory=80_000_000)
+    try:
+        with pytest.raises(InputError, match="neither GPUs nor CPUs; start its workers"):
+            encode_corpus(corpus, str(tiny_model_path), tmp_path / "by-ray", engine="ray", workers=2)
+    finally:
+        ray.shutdown()

@@ -271,8 +271,10 @@ def _with_ray(job: Job, shards: Sequence[Shard], workers: int | None) -> Iterato
         ray.init(log_to_driver=False, include_dashboard=False) if "RAY_ADDRESS" not in os.environ else ray.init()
     DataContext.get_current().enable_progress_bars = False
     there = ray.cluster_resources()  # type: ignore[no-untyped-call, unused-ignore]
-    gpus = int(there.get("GPU", 0))
-    size = min(workers or gpus or int(there["CPU"]), len(shards))
+    gpus, cpus = int(there.get("GPU", 0)), int(there.get("CPU", 0))
+    if not gpus and not cpus:
+        raise InputError("--engine ray: the cluster has neither GPUs nor CPUs; start its workers (ray start)")
+    size = min(workers or gpus or cpus, len(shards))
     done = ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards)).map_batches(
         _RayWorker,
         fn_constructor_args=(job,),

@@ -134,6 +134,8 @@ def test_unknown_names_and_options():
         read_corpus("c.jsonl", split="dev")
     with pytest.raises(InputError, match="path: a file of passages has the options language and columns only"):
         read_corpus("c.jsonl", **{"path": "d.jsonl"})
+    with pytest.raises(InputError, match=r"skipped: no option, .* on_bad=skip"):
+        read_corpus("passages.jsonl", "table", skipped="x")
     with pytest.raises(InputError, match="no option 'path'"):
         read_corpus("c.jsonl", "table", **{"path": "d.jsonl"})
     with pytest.raises(InputError, match="write bridge=fi instead"):

@@ -101,6 +101,8 @@ def read_corpus(
     if source is not None and language is not None:
         raise InputError(f"language: passages of a source are in its bridge language; write bridge={language} instead")
     default = None if language is None else checks.language(language, "language")
+    if "skipped" in options:
+        raise InputError("skipped: no option, but what is counted here; on_bad=skip leaves bad rows out")
     left_out: Counter[str] = Counter()
     if source is None:
         named = _from_files(Path(path), default, columns or {})
