@@ -48,6 +48,19 @@ def test_the_card_tells_use_scores_data_recipe_and_source(small_folder: Path) ->
     assert "2604.05821" in card
 
 
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        ("{alpha: 0.4}", "trained with CLEAR so that"),
+        ("{objective: clear-plus}", "trained with clearir's objective clear-plus so that"),
+        ("{weights: {direct: 1}}", "trained with a weighted sum of clearir's terms"),
+        ("3", "trained with CLEAR so that"),
+    ],
+)
+def test_the_card_names_the_objective(small_folder: Path, loss: str, words: str) -> None:
+    assert words in model_card(replace(load_run(small_folder), recipe=f"loss: {loss}"))
+
+
 def test_only_trained_languages_are_named(small_folder: Path) -> None:
     run = load_run(small_folder)
     assert run.data is not None

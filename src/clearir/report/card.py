@@ -53,8 +53,8 @@ def model_card(run: Run) -> str:
     parts = [
         _front_matter(run, base),
         f"# {markdown(run.name)}",
-        f"A sentence-transformers model for search across languages: {markdown(base)}, trained with CLEAR so that"
-        f" queries in {markdown(targets, 2000)} find passages in {markdown(bridge)}, while {markdown(bridge)} search"
+        f"A sentence-transformers model for search across languages: {markdown(base)}, trained with"
+        f" {objective(run)} so that queries in {markdown(targets, 2000)} find passages in {markdown(bridge)}, while {markdown(bridge)} search"
         " stays what it was.",
         "## Use",
         USAGE,
@@ -74,6 +74,16 @@ def model_card(run: Run) -> str:
         CITATION,
     ]
     return join(parts)
+
+
+def objective(run: Run) -> str:
+    """What the model was trained with, in words; CLEAR where the run does not tell."""
+    loss = run.settings.get("loss")
+    loss = loss if isinstance(loss, dict) else {}
+    if loss.get("weights"):
+        return "a weighted sum of clearir's terms (see the recipe below)"
+    name = loss.get("objective", "clear")
+    return "CLEAR" if name == "clear" else f"clearir's objective {markdown(str(name))}"
 
 
 def trained_languages(run: Run) -> list[str]:
