@@ -108,7 +108,14 @@ def compare(rows: list[Row], name: str, seeds: list[int], steps: int, cache: Pat
                 ).rows
                 with_negatives = dict(zip(distinct, found, strict=True))
                 out = Path(folder) / f"{way}-{seed}"
-                train([with_negatives[row] for row in drawn], name, out, settings, LossSettings(), seed=seed)
+                train(
+                    [with_negatives[row] for row in drawn],
+                    name,
+                    out,
+                    settings,
+                    LossSettings(objective="clear"),
+                    seed=seed,
+                )
                 after[way] = evaluate(load_model(out, max_seq_length=128), suite)
             for way in sorted(before.directions):
                 if way.endswith("->en") or way == "fon->fr":

@@ -54,8 +54,8 @@ def model_card(run: Run) -> str:
         _front_matter(run, base),
         f"# {markdown(run.name)}",
         f"A sentence-transformers model for search across languages: {markdown(base)}, trained with"
-        f" {objective(run)} so that queries in {markdown(targets, 2000)} find passages in {markdown(bridge)}, while {markdown(bridge)} search"
-        " stays what it was.",
+        f" {objective(run)} so that queries in {markdown(targets, 2000)} find passages in {markdown(bridge)}, while"
+        f" {markdown(bridge)} search stays what it was.",
         "## Use",
         USAGE,
         "## Scores",
