@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from clearir.errors import InputError
-from clearir.search.limits import Limits
+from clearir.search.limits import GUESSES, Limits
 from clearir.search.query import Searcher
 
 pytest.importorskip("lancedb", reason="the extra search is not installed")
@@ -167,9 +168,22 @@ def test_the_page_keeps_the_token_in_a_cookie(searcher):
     assert asking.get("/?q=chess").status_code == 200
 
 
-def test_guessing_the_token_is_slow(searcher):
-    asking = client(searcher, token="open sesame", limits=Limits(rate=1, burst=12))
-    assert [asking.post("/token", data={"token": "x"}).status_code for _ in range(7)][-1] == 429
+@pytest.mark.parametrize("rate", [0, 1000])
+def test_guessing_the_token_is_slow_whatever_the_rate_of_queries(searcher, rate, monkeypatch):
+    # six at once, as ever, but slower after that: nothing comes back while this test runs
+    monkeypatch.setattr("clearir.search.api.GUESSES", replace(GUESSES, rate=0.01))
+    asking = client(searcher, token="open sesame", limits=Limits(rate=rate))
+    wrong, right = ({"Authorization": f"Bearer {token}"} for token in ("open", "open sesame"))
+    for _ in range(20):  # with the right token there is no limit but the rate
+        assert asking.get("/api/info", headers=right).status_code == 200
+    statuses = [asking.get("/api/info", headers=wrong).status_code for _ in range(7)]
+    assert statuses == [401] * 6 + [429]
+    refused = asking.get("/api/info", headers=right)  # a guess, too
+    assert refused.status_code == 429
+    assert 90 <= int(refused.headers["Retry-After"]) <= 100
+    assert asking.post("/token", data={"token": "open sesame"}).status_code == 429
+    assert asking.get("/api/info").status_code == 401  # no token is no guess
+    assert asking.get("/healthz").status_code == 200
 
 
 def test_every_answer_forbids_the_browser_what_it_does_not_need(one):

@@ -36,7 +36,7 @@ from starlette.staticfiles import StaticFiles
 
 from clearir.errors import InputError
 from clearir.search.asked import Asked
-from clearir.search.limits import Limits, RateLimit
+from clearir.search.limits import GUESSES, Limits, RateLimit
 from clearir.search.page import Page
 from clearir.search.query import Compared, Hit, IndexGoneError, Searcher, compare, to_json
 
@@ -106,7 +106,7 @@ class _Api:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._rate = RateLimit(service.limits)
+        self._rate, self._guesses = RateLimit(service.limits), RateLimit(GUESSES)
         self._page = Page(service.searcher, service.base, service.examples, service.limits)
 
     async def guard(self, request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -167,12 +167,10 @@ class _Api:
 
     async def log_in(self, request: Request) -> Response:
         """``POST /token``: from now on the browser brings the token itself."""
-        self._take(request, self._service.limits.burst // 6)  # guessing is slow
         form = parse_qs((await self._body(request)).decode("utf-8", "replace"))
         response = RedirectResponse("/", 303)
         if self._service.token is not None:
-            if not _same(form.get("token", [""])[0], self._service.token):
-                raise Refused(401, "This is not the token.")
+            self._check_guess(request, _same(form.get("token", [""])[0], self._service.token), "This is not the token.")
             response.set_cookie(COOKIE, _digest(self._service.token), httponly=True, samesite="strict")
         return response
 
@@ -189,11 +187,14 @@ class _Api:
         return list(searcher.search_many(asked.queries, asked.k, **options))
 
     def _take(self, request: Request, queries: int) -> None:
-        client = request.client.host if request.client else ""
-        wait = self._rate.wait(client, queries)
-        if wait:
-            seconds = str(math.ceil(wait))
-            raise Refused(429, f"too many queries; try again in {seconds} s", {"Retry-After": seconds})
+        _refuse_for(self._rate.wait(_client(request), queries), "queries")
+
+    def _check_guess(self, request: Request, right: bool, reason: str) -> None:
+        """Refuse a wrong token, and any token from where too many wrong ones came: guessing is slow."""
+        client = _client(request)
+        _refuse_for(self._guesses.wait(client, take=not right), "wrong tokens")
+        if not right:
+            raise Refused(401, reason, {"WWW-Authenticate": "Bearer"})
 
     async def _body(self, request: Request) -> bytes:
         """The body, as long as it is within the limit."""
@@ -214,11 +215,13 @@ class _Api:
         token = self._service.token
         if token is None:
             return
+        reason = "This server asks for a token."
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.casefold() == "bearer" and _same(given.strip(), token):
-            return
-        if not _same(request.cookies.get(COOKIE, ""), _digest(token)):
-            raise Refused(401, "This server asks for a token.", {"WWW-Authenticate": "Bearer"})
+        cookie = request.cookies.get(COOKIE)
+        if scheme.casefold() != "bearer" and cookie is None:
+            raise Refused(401, reason, {"WWW-Authenticate": "Bearer"})
+        right = scheme.casefold() == "bearer" and _same(given.strip(), token)
+        self._check_guess(request, right or _same(cookie or "", _digest(token)), reason)
 
     def _refuse(self, request: Request, refused: Refused) -> Response:
         if request.url.path.startswith("/api/") or request.url.path == "/healthz":
@@ -230,6 +233,16 @@ class _Api:
         except InputError:
             asked = Asked()
         return HTMLResponse(self._page.problem(asked, refused.reason), refused.status, refused.headers)
+
+
+def _client(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _refuse_for(wait: float, what: str) -> None:
+    if wait:
+        seconds = str(math.ceil(wait))
+        raise Refused(429, f"too many {what}; try again in {seconds} s", {"Retry-After": seconds})
 
 
 def _same(given: str, right: str) -> bool:

@@ -48,6 +48,10 @@ class Limits:
             raise InputError(f"k is {k}; ask for 1 to {self.k} passages")
 
 
+#: of wrong tokens: six at once, then one a second, whatever ``rate`` is
+GUESSES = Limits(rate=1, burst=6)
+
+
 class RateLimit:
     """A bucket of tokens a client: full at first, refilled steadily, a query takes one."""
 
@@ -57,8 +61,14 @@ class RateLimit:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def wait(self, client: str, queries: int = 1) -> float:
-        """Take ``queries`` tokens; where there are too few, take none and return the seconds until there are enough."""
+    def wait(self, client: str, queries: int = 1, *, take: bool = True) -> float:
+        """Take ``queries`` tokens; where there are too few, take none and return the seconds until there are enough.
+
+        Args:
+            client: who asks.
+            queries: how many.
+            take: False only looks.
+        """
         if not self._rate:
             return 0.0
         with self._lock:
@@ -66,7 +76,7 @@ class RateLimit:
             tokens, then = self._buckets.pop(client, (self._burst, now))
             tokens = min(self._burst, tokens + (now - then) * self._rate)
             enough = tokens >= queries
-            self._buckets[client] = (tokens - queries if enough else tokens, now)
+            self._buckets[client] = (tokens - queries if enough and take else tokens, now)
             while len(self._buckets) > self._clients:  # the longest unseen are forgotten
                 self._buckets.popitem(last=False)
             return 0.0 if enough else (queries - tokens) / self._rate
