@@ -160,7 +160,8 @@ def settings(folder: Path, first: str, *others: str) -> str:
     """What other settings add to ``STUDY:OBJECTIVE``, seed by seed; the studies split their rows alike."""
     named = {name: _runs_of(folder, name) for name in (first, *others)}
     reference = named[first]
-    suite, kinds = next((suite, _in_order(kinds)) for suite, kinds in next(iter(reference.values())).kinds.items())
+    suite, scored = next(iter(next(iter(reference.values())).kinds.items()))
+    kinds = _in_order(scored)
     means = [sum(run.kinds[suite][kind] for run in reference.values()) / len(reference) for kind in kinds]
     rows = [[f"{markdown(first)} (score)", *map(points, means)]]
     for name in others:
@@ -190,21 +191,20 @@ def collect(studies: Path) -> None:
 
 def filled(page: str, folder: Path = RESULTS) -> str:
     """The page with its tables written anew."""
-    kinds: dict[str, Callable[..., str]] = {
+    of_one: dict[str, Callable[..., str]] = {
         "overview": overview,
         "against": against,
         "languages": languages,
         "details": details,
     }
+    of_several: dict[str, Callable[..., str]] = {"pooled": pooled, "settings": settings}
 
     def write(place: re.Match[str]) -> str:
-        name, *words = place["words"].split()
-        over_several = {"pooled": pooled, "settings": settings}.get(place["kind"])
-        text = (
-            over_several(folder, name, *words)
-            if over_several is not None
-            else kinds[place["kind"]](Study.load(folder / name), *words)
-        )
+        kind, (name, *words) = place["kind"], place["words"].split()
+        if kind in of_several:
+            text = of_several[kind](folder, name, *words)
+        else:
+            text = of_one[kind](Study.load(folder / name), *words)
         return f"{place[1]}\n{text.strip()}\n\n{place[4]}"
 
     return PLACE.sub(write, page)

@@ -18,8 +18,7 @@ from sentence_transformers import SentenceTransformer
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
-from clearir import CachedCLEARLoss, CLEARLoss
-from clearir.losses import ObjectiveLoss
+from clearir import CachedCLEARLoss, CLEARLoss, ObjectiveLoss
 
 WAYS = {
     "plain": None,
