@@ -6,7 +6,6 @@ not fit in memory is done again in smaller mini-batches (cached losses).
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from torch.utils.checkpoint import get_device_states, set_device_states
 
 from clearir.data.rows import Row
 from clearir.errors import ClearirError
-from clearir.losses.memory import is_out_of_memory
+from clearir.losses.memory import is_out_of_memory, release_memory
 
 logger = logging.getLogger(__name__)
 
@@ -74,11 +73,12 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                said = self._less_memory(str(error))
+                cause = str(error)
+                said = self._less_memory(cause)
             # Outside of the handler, whose error holds on to the memory of the failed pass.
             todo = self._batches
             model.zero_grad(set_to_none=True)
-            _release(self.args.device)
+            release_memory(self.args.device, cause)
         if said:
             logger.warning("%s", said)
         self._losses.append(loss)
@@ -153,12 +153,6 @@ class _RandomState:
     def restore(self) -> None:
         torch.set_rng_state(self._cpu)
         set_device_states(self._devices, self._states)
-
-
-def _release(device: torch.device) -> None:
-    gc.collect()  # graphs may hang in cycles
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
 
 
 def _first_line(text: str) -> str:

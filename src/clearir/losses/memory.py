@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,8 @@ from torch import Tensor
 SHARE_OF_FREE_MEMORY = 0.5
 
 # What oneDNN on a CPU, and cuBLAS, say when memory is refused, and no more.
-_REFUSED = ("could not create a primitive", "could not create a memory object", "ALLOC_FAILED")
+_NO_KERNEL = "could not create a primitive"
+_REFUSED = (_NO_KERNEL, "could not create a memory object", "ALLOC_FAILED")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -28,6 +30,23 @@ def is_out_of_memory(error: BaseException) -> bool:
     if not isinstance(error, RuntimeError):
         return False
     return should_reduce_batch_size(error) or any(words in str(error) for words in _REFUSED)
+
+
+def release_memory(device: torch.device, refusal: str) -> None:
+    """Hand back what a step that did not fit still holds, so that it can be tried again.
+
+    oneDNN makes no kernel any more in a thread where it was refused memory for one: from there on this process does
+    without oneDNN.
+
+    Args:
+        device: where the step was computed.
+        refusal: what the error said.
+    """
+    gc.collect()  # graphs may hang in cycles
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    if _NO_KERNEL in refusal:
+        torch.backends.mkldnn.set_flags(False)
 
 
 class GraphBudget:
