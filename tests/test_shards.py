@@ -156,6 +156,15 @@ def test_other_files_are_refused(tiny_model_path, tmp_path, name, content, messa
         encode_corpus(tmp_path / name, str(tiny_model_path), tmp_path / "out")
 
 
+@pytest.mark.parametrize("texts", [[], ["", " "]])
+def test_a_corpus_without_texts_is_refused_and_leaves_nothing(tiny_model_path, tmp_path, texts):
+    file = tmp_path / "empty.parquet"
+    pq.write_table(pa.table({"text": pa.array(texts, pa.string())}), file)
+    with pytest.raises(InputError, match=r"empty\.parquet: no passages; check"):
+        encode_corpus(file, str(tiny_model_path), tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.parquet"]
+
+
 def test_a_folder_without_vectors_is_refused(corpus):
     with pytest.raises(InputError, match="clearir encode MODEL CORPUS"):
         ReadyVectors.open(corpus)

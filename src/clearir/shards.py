@@ -134,8 +134,8 @@ def encode_corpus(
         overwrite: replace the vectors of something else.
 
     Raises:
-        InputError: the corpus is not Parquet or cannot be read, ``columns`` names none of ours, or ``out`` holds
-            something else.
+        InputError: the corpus is not Parquet, cannot be read or has no texts, ``columns`` names none of ours, or
+            ``out`` holds something else.
         MissingExtraError: Ray is not installed.
     """
     from clearir.encode import load_model, model_fingerprint, prompts_of
@@ -171,6 +171,9 @@ def encode_corpus(
     )
     computed = _write_missing(job, network, shards, engine, workers)
     passages = sum(_rows_of(work / shard.name) for shard in shards)
+    if passages == 0:
+        shutil.rmtree(work.parent)
+        raise InputError(f"{corpus}: no passages; check that this is the right file and that its texts are not empty")
     write_manifest(work, settings, {"passages": passages, "shards": len(shards)})
     if out.exists():
         shutil.rmtree(out)
