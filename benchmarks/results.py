@@ -7,8 +7,9 @@
 In docs/results.md whatever stands between ``<!-- KIND STUDY ... -->`` and ``<!-- end -->`` is written anew and all
 other text stays. KIND is ``overview`` (differences to the base), ``against`` (to another objective, which follows the
 study's name), ``languages`` (one column a language, of a kind of direction that follows), ``details`` (every number
-with its interval), ``pooled`` (over several studies) or ``settings`` (the same rows with other settings: runs of
-studies that split alike, as STUDY:OBJECTIVE).
+with its interval), ``pooled`` (over several studies), ``settings`` (the same rows with other settings: runs of
+studies that split alike, as STUDY:OBJECTIVE), ``alpha_beta`` (CLEAR's weights, over studies that split alike) or
+``alone`` (one model a language, of the studies STUDY-LANGUAGE, beside one for all).
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import argparse
 import re
 import shutil
 import statistics
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clearir.artifacts import atomic_file
 from clearir.evaluate.scores import kind_of_languages
+from clearir.losses.objectives import OBJECTIVES
 from clearir.report.markdown import grid
 from clearir.report.study import BASE, Result, compared, draw, estimate, note, suite_table, suites, summarise
 from clearir.report.text import markdown, points
@@ -174,6 +177,55 @@ def settings(folder: Path, first: str, *others: str) -> str:
     return grid([markdown(suite), *map(markdown, kinds)], rows)
 
 
+def alpha_beta(folder: Path, names: str, *kinds: str) -> str:
+    """What CLEAR adds to the base with each alpha (rows) and beta (columns), over ``a+b+c``: one table a kind."""
+    first, *others = (Study.load(folder / name) for name in names.split("+"))
+    suite = first.first_suite
+    tables = []
+    for kind in kinds:
+        found = defaultdict(list)
+        for run in [run for study in (first, *others) for run in study.runs.values()]:
+            if place := _alpha_and_beta(run):
+                found[place].append(run.kinds[suite][kind] - first.runs[BASE, run.seed].kinds[suite][kind])
+        alphas, betas = (sorted(set(axis)) for axis in zip(*found, strict=True))
+        rows = [
+            [f"alpha {alpha}", *(compared(estimate(found[alpha, b])) if (alpha, b) in found else "" for b in betas)]
+            for alpha in alphas
+        ]
+        tables.append(grid([markdown(kind), *(f"beta {beta}" for beta in betas)], rows).strip())
+    return "\n\n".join(tables)
+
+
+def alone(folder: Path, together: str, *languages: str) -> str:
+    """What a model for one language adds to one for all, a column a language, in the first suite."""
+    study, _, objective = together.partition(":")
+    of_all = _runs_of(folder, together)
+    suite = next(iter(of_all[min(of_all)].directions))
+    rows = []
+    for name, direction in (("own queries", "{}->en"), ("en->en", "en->en")):
+        scores, differences = [], []
+        for language in languages:
+            own = _runs_of(folder, f"{study}-{language}:{objective}")
+            place = direction.format(language)
+            both = [(of_all[seed].directions[suite][place], own[seed].directions[suite][place]) for seed in sorted(own)]
+            scores.append(statistics.mean(with_all for with_all, _ in both))
+            differences.append(statistics.mean(single - with_all for with_all, single in both))
+        rows.append([f"{name}: one for all (score)", *map(points, (*scores, statistics.mean(scores)))])
+        own_cells = (compared(estimate([value])) for value in differences)
+        rows.append([f"{name}: one a language", *own_cells, compared(estimate(differences))])
+    return grid(["", *map(markdown, languages), "mean, over languages"], rows)
+
+
+def _alpha_and_beta(run: Result) -> tuple[float, float] | None:
+    """Those of a run with CLEAR or a sum of its terms; None for others."""
+    if run.objective == BASE:
+        return None
+    weights = run.settings["loss"]["weights"] or OBJECTIVES[run.objective]
+    if not weights.keys() <= {"forward", "reverse", "kl"}:
+        return None
+    return weights.get("reverse", 0.0), weights.get("kl", 0.0)
+
+
 def _runs_of(folder: Path, name: str) -> dict[int, Result]:
     """Seed -> run of ``STUDY:OBJECTIVE``."""
     study, _, objective = name.partition(":")
@@ -197,7 +249,12 @@ def filled(page: str, folder: Path = RESULTS) -> str:
         "languages": languages,
         "details": details,
     }
-    of_several: dict[str, Callable[..., str]] = {"pooled": pooled, "settings": settings}
+    of_several: dict[str, Callable[..., str]] = {
+        "pooled": pooled,
+        "settings": settings,
+        "alpha_beta": alpha_beta,
+        "alone": alone,
+    }
 
     def write(place: re.Match[str]) -> str:
         kind, (name, *words) = place["kind"], place["words"].split()

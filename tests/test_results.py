@@ -99,6 +99,42 @@ def test_other_settings_are_compared_seed_by_seed(results, folder):
     assert "| other:clear, 3 seeds" in results.filled(page, folder)
 
 
+def test_alpha_and_beta_of_named_objectives_and_of_sums(results, folder):
+    others = {"0.8*forward+0.2*reverse": {"forward": 0.8, "reverse": 0.2}, "infonce": None}
+    for name, weights in {"clear": None, "clear-no-kl": None, **others}.items():
+        for seed, gain in ((0, 0.02), (1, 0.04)):
+            kinds = {HERE: {"en->en": 0.8, "x->en": 0.4 + gain * (name != "clear")}}
+            Result(name, seed, kinds, {HERE: {}}, {"loss": {"weights": weights}}).save(
+                folder / "map" / f"{len(name)}-{seed}.json"
+            )
+    for seed in (0, 1):
+        base = Result(BASE, seed, {HERE: {"en->en": 0.7, "x->en": 0.4}}, {HERE: {}})
+        base.save(folder / "map" / f"base-{seed}.json")
+    table = results.alpha_beta(folder, "map", "x->en", "en->en")
+    assert [cell.strip() for cell in table.splitlines()[0].strip("|").split("|")] == ["x->en", "beta 0.0", "beta 0.2"]
+    assert row(table, "alpha 0.2")[1].startswith("+3.0 (")
+    assert row(table, "alpha 0.2")[2] == ""
+    assert row(table, "alpha 0.4")[1].startswith("+3.0 (")
+    assert row(table, "alpha 0.4")[2] == "0.0 (0.0 to 0.0)"
+    assert row(table, "alpha 0.4", 1)[2] == "+10.0 (+10.0 to +10.0) ▲"
+
+
+def test_one_model_a_language_beside_one_for_all(results, folder):
+    for language, gain in (("de", 0.01), ("fi", 0.03)):
+        directions = {"en->en": 0.8 - gain, "de->en": 0.5 + gain, "fi->en": 0.45 + gain}
+        run = Result("clear", 0, {HERE: {}}, {HERE: directions})
+        run.save(folder / f"small-{language}" / "clear-0.json")
+    table = results.alone(folder, "small:clear", "de", "fi")
+    assert row(table, "own queries: one for all (score)")[1:] == ["50.0", "45.0", "47.5"]
+    half = 100 * T_1 * 0.01  # the spread of 1 and 3 over languages
+    assert row(table, "own queries: one a language")[1:] == [
+        "+1.0",
+        "+3.0",
+        f"+2.0 ({2 - half:.1f} to {2 + half:+.1f})",
+    ]
+    assert row(table, "en->en: one a language")[1:3] == ["-1.0", "-3.0"]
+
+
 def test_only_what_stands_between_the_marks_is_written_anew(results, folder):
     page = "# Results\n\n<!-- overview small -->\nold\n<!-- end -->\n\nText stays.\n"
     filled = results.filled(page, folder)
