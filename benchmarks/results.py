@@ -160,21 +160,27 @@ def pooled(folder: Path, names: str, objective: str, *others: str) -> str:
 
 
 def settings(folder: Path, first: str, *others: str) -> str:
-    """What other settings add to ``STUDY:OBJECTIVE``, seed by seed; the studies split their rows alike."""
+    """What other settings add to ``STUDY:OBJECTIVE``, seed by seed; the studies split their rows alike.
+
+    One table for each suite that all runs were scored on.
+    """
     named = {name: _runs_of(folder, name) for name in (first, *others)}
     reference = named[first]
-    suite, scored = next(iter(next(iter(reference.values())).kinds.items()))
-    kinds = _in_order(scored)
-    means = [sum(run.kinds[suite][kind] for run in reference.values()) / len(reference) for kind in kinds]
-    rows = [[f"{markdown(first)} (score)", *map(points, means)]]
-    for name in others:
-        common = sorted(named[name].keys() & reference.keys())
-        row = [f"{markdown(name)}, {len(common)} seeds"]
-        for kind in kinds:
-            values = [named[name][seed].kinds[suite][kind] - reference[seed].kinds[suite][kind] for seed in common]
-            row.append(compared(estimate(values)))
-        rows.append(row)
-    return grid([markdown(suite), *map(markdown, kinds)], rows)
+    scored = [run.kinds for runs in named.values() for run in runs.values()]
+    tables = []
+    for suite in (suite for suite in scored[0] if all(suite in kinds for kinds in scored)):
+        kinds = _in_order(scored[0][suite])
+        means = [sum(run.kinds[suite][kind] for run in reference.values()) / len(reference) for kind in kinds]
+        rows = [[f"{markdown(first)} (score)", *map(points, means)]]
+        for name in others:
+            common = sorted(named[name].keys() & reference.keys())
+            row = [f"{markdown(name)}, {len(common)} seeds"]
+            for kind in kinds:
+                values = [named[name][seed].kinds[suite][kind] - reference[seed].kinds[suite][kind] for seed in common]
+                row.append(compared(estimate(values)))
+            rows.append(row)
+        tables.append(grid([markdown(suite), *map(markdown, kinds)], rows).strip())
+    return "\n\n".join(tables)
 
 
 def alpha_beta(folder: Path, names: str, *kinds: str) -> str:

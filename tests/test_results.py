@@ -95,6 +95,11 @@ def test_other_settings_are_compared_seed_by_seed(results, folder):
     assert row(table, "small:clear (score)")[1] == "64.0"  # 40 and 10, 12, 50 more
     assert row(table, "other:clear, 3 seeds")[1:] == ["+2.0 (+2.0 to +2.0) ▲"] * 5
     assert row(table, "small:hybrid, 2 seeds")[1].startswith("+2.0 (")
+    assert row(table, "other:clear, 3 seeds", 1)[1:] == ["0.0 (0.0 to 0.0)"]  # the other suite
+    for file in (folder / "other").glob("clear-*.json"):
+        run = Result.load(file)
+        replace(run, kinds={HERE: run.kinds[HERE]}).save(file)
+    assert results.settings(folder, "small:clear", "other:clear").count("(score)") == 1, "no suite that only one has"
     page = "<!-- settings small:clear other:clear -->\n<!-- end -->\n"
     assert "| other:clear, 3 seeds" in results.filled(page, folder)
 
