@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -137,11 +138,15 @@ def main() -> None:
     models = [options.base, *(options.model or [])]
     networks = [load_model(model, max_seq_length=options.max_seq_length) for model in models]
     lines = []
-    for name, change in variants(known):
-        scores = [evaluate(network, changed(suite, change), metrics=("ndcg@10",)) for network in networks]
-        lines.append([name, *(f"{100 * score.summary()['x->en']:.1f}" for score in scores)])
-        print(*lines[-1], sep="\t", flush=True)
-    print(grid(["queries", *(Path(model).parent.name or model for model in models)], lines))
+    with tempfile.TemporaryDirectory() as cache:
+        for name, change in variants(known):
+            cells = [name]
+            for network in networks:
+                scores = evaluate(network, changed(suite, change), cache=Path(cache), metrics=("ndcg@10",))
+                cells.append(f"{100 * scores.summary()['x->en']:.1f}")
+            print(*cells, sep="\t", flush=True)
+            lines.append(cells)
+    print(grid(["queries", "base", *(Path(model).parent.name for model in models[1:])], lines))
 
 
 if __name__ == "__main__":
