@@ -97,7 +97,7 @@ def _guessable(target: list[str], least_alike: float, word: str) -> bool:
     if word in FUNCTION_WORDS or word in target:
         return True
     alike = (SequenceMatcher(None, word, other).ratio() for other in target)
-    return least_alike < 1 and len(word) > SHORT and any(ratio >= least_alike for ratio in alike)
+    return len(word) > SHORT and any(ratio >= least_alike for ratio in alike)
 
 
 def changed(suite: Suite, change: Change) -> Suite:
@@ -132,17 +132,16 @@ def main() -> None:
     options = parser.parse_args()
 
     suite = load_suite("afriqa", str(options.folder))
-    texts = [text for side in (suite.queries, suite.passages) for of in side.values() for text in of.values()]
-    rows, _ = decontaminate(list(read("afriqa", options.folder, split="train", on_bad="skip")), texts)
+    rows, _ = decontaminate(list(read("afriqa", options.folder, split="train", on_bad="skip")), suite.texts())
     known = Known.of(rows, suite)
     models = [options.base, *(options.model or [])]
     networks = [load_model(model, max_seq_length=options.max_seq_length) for model in models]
     lines = []
     with tempfile.TemporaryDirectory() as cache:
         for name, change in variants(known):
-            cells = [name]
+            cells, asked = [name], changed(suite, change)
             for network in networks:
-                scores = evaluate(network, changed(suite, change), cache=Path(cache), metrics=("ndcg@10",))
+                scores = evaluate(network, asked, cache=Path(cache), metrics=("ndcg@10",))
                 cells.append(f"{100 * scores.summary()['x->en']:.1f}")
             print(*cells, sep="\t", flush=True)
             lines.append(cells)

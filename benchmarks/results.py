@@ -25,10 +25,10 @@ from pathlib import Path
 
 from clearir.artifacts import atomic_file
 from clearir.evaluate.scores import kind_of_languages
-from clearir.losses.objectives import OBJECTIVES
 from clearir.report.markdown import grid
 from clearir.report.study import BASE, Result, compared, draw, estimate, note, suite_table, suites, summarise
 from clearir.report.text import markdown, points
+from clearir.settings import LossSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, RESULTS = ROOT / "docs" / "results.md", ROOT / "docs" / "results"
@@ -207,11 +207,11 @@ def alone(folder: Path, together: str, *languages: str) -> str:
     study, _, objective = together.partition(":")
     of_all = _runs_of(folder, together)
     suite = next(iter(of_all[min(of_all)].directions))
+    of_one = {language: _runs_of(folder, f"{study}-{language}:{objective}") for language in languages}
     rows = []
     for name, direction in (("own queries", "{}->en"), ("en->en", "en->en")):
         scores, differences = [], []
-        for language in languages:
-            own = _runs_of(folder, f"{study}-{language}:{objective}")
+        for language, own in of_one.items():
             place = direction.format(language)
             both = [(of_all[seed].directions[suite][place], own[seed].directions[suite][place]) for seed in sorted(own)]
             scores.append(statistics.mean(with_all for with_all, _ in both))
@@ -226,7 +226,7 @@ def _alpha_and_beta(run: Result) -> tuple[float, float] | None:
     """Those of a run with CLEAR or a sum of its terms; None for others."""
     if run.objective == BASE:
         return None
-    weights = run.settings["loss"]["weights"] or OBJECTIVES[run.objective]
+    weights = LossSettings.model_validate(run.settings["loss"]).term_weights()
     if not weights.keys() <= {"forward", "reverse", "kl"}:
         return None
     return weights.get("reverse", 0.0), weights.get("kl", 0.0)

@@ -353,10 +353,7 @@ def _read(recipe: Recipe, skipped: Counter[str]) -> Rows:
 
 def _texts_of(name: str) -> list[str]:
     """All texts of an evaluation set; see `named_suite`."""
-    suite = named_suite(name)
-    return sorted(
-        {text for side in (suite.queries, suite.passages) for texts in side.values() for text in texts.values()}
-    )
+    return sorted(named_suite(name).texts())
 
 
 def _write_mined(recipe: Recipe, folder: Path) -> Mapping[str, Any]:

@@ -98,6 +98,10 @@ class Suite:
         found = {*self.queries, *self.passages}
         return sorted(found, key=lambda language: (language != self.bridge, language))
 
+    def texts(self) -> set[str]:
+        """Every query and passage, in all languages."""
+        return {text for side in (self.queries, self.passages) for texts in side.values() for text in texts.values()}
+
     @cached_property
     def hash(self) -> str:
         """Fingerprint of all texts and the relevance."""
