@@ -129,6 +129,28 @@ def test_searches_show_both_models(recipe, finished):
     assert len(search["before"]) == len(search["after"]) == 3
 
 
+def test_held_out_queries_are_answered_and_the_right_passage_is_marked(recipe, finished):
+    path = Path(recipe.output) / "searches.json"
+    kept = path.read_text(encoding="utf-8")
+    try:
+        pipeline.answer_searches(recipe.model_copy(update={"searches": 2}))
+        run = load_run(Path(recipe.output))
+    finally:
+        path.write_text(kept, encoding="utf-8")
+    assert [search.language for search in run.searches] == ["de", "de", "fi", "fi", "uk", "uk"]
+    test = {row.target_query: row for row in read_part(Path(recipe.output) / "rows", "test")}
+    for search in run.searches:
+        row = test[search.query]
+        assert (search.meaning, search.right) == (row.query, row.passage)
+        for hit in [*search.before, *search.after]:
+            assert hit.right == (hit.passage == row.passage)
+            assert {one.query for one in test.values() if one.passage == hit.passage} == {hit.question}
+    with console.capture() as captured:
+        show_run(run, Path(recipe.output))
+    assert f"({run.searches[0].meaning})" in captured.get()
+    assert "of all test passages, the right passage stands first for" in " ".join(captured.get().split())
+
+
 def test_a_second_run_does_nothing_again(recipe, finished):
     stamp = (Path(recipe.output) / "model" / "model.safetensors").stat().st_mtime_ns
     said: list[str] = []

@@ -22,7 +22,7 @@ import math
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,16 +33,16 @@ from clearir.data.prepare import read_part
 from clearir.data.rows import Rows
 from clearir.errors import InputError
 from clearir.recipe import Recipe, dump_recipe
-from clearir.settings import MergeSettings, TrainSettings
+from clearir.settings import MergeSettings, SearchExample, TrainSettings
 
 if TYPE_CHECKING:
     from clearir.data.prepare import Prepared
     from clearir.evaluate.scores import Scores
     from clearir.evaluate.suites import Suite
     from clearir.report.run import Run
+    from clearir.searches import Hit
 
 PARTS = ("train", "dev", "test")
-HITS = 3
 Say = Callable[[str], None]
 
 
@@ -84,7 +84,7 @@ def finish(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: N
 
     out = Path(recipe.output)
     score(recipe, overwrite=overwrite, say=say)
-    search_examples(recipe, say=say)
+    answer_searches(recipe, say=say)
     with atomic_file(out / "recipe.yaml") as temporary:
         temporary.write_text(dump_recipe(recipe), encoding="utf-8")
     write_outcome(out)
@@ -237,25 +237,26 @@ def score(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: No
     _stage(out / "scores", settings, lambda folder: _write_scores(recipe, folder), "scores", overwrite, say)
 
 
-def search_examples(recipe: Recipe, *, say: Say = lambda line: None) -> None:
+def answer_searches(recipe: Recipe, *, say: Say = lambda line: None) -> None:
     """Answer the recipe's example queries over the test passages, with both models: ``searches.json``."""
+    from clearir import searches
+
     out = Path(recipe.output)
     path = out / "searches.json"
     if not recipe.searches:
         path.unlink(missing_ok=True)
         return
     say("searches")
-    suite = test_suite(recipe)
-    passages = list(dict.fromkeys(suite.passages[suite.bridge].values()))
-    queries = [example.query for example in recipe.searches]
-    answers = [_top_passages(recipe, model, queries, passages) for model in _models(recipe)]
-    write_json(
-        path,
-        [
-            {"language": example.language, "query": example.query, "before": before, "after": after}
-            for example, before, after in zip(recipe.searches, *answers, strict=True)
-        ],
-    )
+    rows = read_part(out / "rows", "test")
+    wanted = recipe.searches
+    examples = searches.held_out(rows, wanted, recipe.seed) if isinstance(wanted, int) else list(wanted)
+    questions = {row.passage: row.query for row in reversed(rows)}
+    answers = [_top_passages(recipe, model, examples, questions) for model in _models(recipe)]
+    found = [
+        searches.Search(one.language, one.query, before, after, one.meaning, one.right)
+        for one, before, after in zip(examples, *answers, strict=True)
+    ]
+    write_json(path, searches.to_json(found))
 
 
 def write_outcome(out: Path) -> None:
@@ -426,20 +427,31 @@ def _write_scores(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
     return {"before": before.summary(), "after": after.summary()}
 
 
-def _top_passages(recipe: Recipe, model: str, queries: list[str], passages: list[str]) -> list[list[dict[str, Any]]]:
+def _top_passages(
+    recipe: Recipe, model: str, examples: Sequence[SearchExample], questions: Mapping[str, str]
+) -> list[list[Hit]]:
+    """The best of the passages (the keys of ``questions``) for each example."""
     import numpy as np
 
     from clearir.encode import encode, prompts_of
+    from clearir.searches import HITS, Hit
 
     network = _load(recipe, model)
     prompts = prompts_of(network, recipe.prompts.query, recipe.prompts.passage)
     cache = Path(recipe.output) / "cache"
+    passages = list(questions)
+    queries = [example.query for example in examples]
     found = encode(network, passages, prompt=prompts.passage, cache=cache)
     scores = encode(network, queries, prompt=prompts.query, cache=cache) @ found.T
     best = np.argsort(-scores, axis=1, kind="stable")[:, :HITS]
+
+    def hit(example: SearchExample, place: int, score: float) -> Hit:
+        passage = passages[place]
+        return Hit(passage, round(score, 4), questions[passage], passage == example.right)
+
     return [
-        [{"passage": passages[i], "score": round(float(row[i]), 4)} for i in order]
-        for row, order in zip(scores, best, strict=True)
+        [hit(example, i, float(row[i])) for i in order]
+        for example, row, order in zip(examples, scores, best, strict=True)
     ]
 
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from clearir.data.filters import FilterSettings
 from clearir.errors import InputError
 from clearir.settings import (
+    Count,
     DataSettings,
     EvaluateSettings,
     LossSettings,
@@ -50,7 +51,8 @@ class Recipe(Settings):
             the model stays as it was trained.
         data: see `DataSettings`; and so on.
         study: what `clearir study` compares; see `StudySettings`.
-        searches: queries that the end of the run answers before and after.
+        searches: queries that the end of the run answers before and after; a number takes so many of the held-out
+            queries of each language.
     """
 
     name: str
@@ -69,7 +71,7 @@ class Recipe(Settings):
     prompts: PromptSettings = PromptSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     study: StudySettings = StudySettings()
-    searches: tuple[SearchExample, ...] = ()
+    searches: Count | tuple[SearchExample, ...] = ()
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -147,7 +149,8 @@ def _override(content: dict[str, Any], override: str) -> None:
 
 def _explain(path: Path, error: Any) -> str:
     """One line for one of pydantic's errors."""
-    tags = ("function-", "constrained-", "float", "dict[")  # of pydantic's unions; a user's own key may look like one
+    # names that pydantic gives the branches of a union; a key of the user may look like one
+    tags = ("function-", "constrained-", "float", "dict[", "tuple[")
     location = [str(part) for part in error["loc"] if not str(part).startswith(tags)]
     location = location or [str(part) for part in error["loc"][-1:]]
     key = ".".join(location)

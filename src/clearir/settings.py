@@ -249,7 +249,16 @@ class StudySettings(Settings):
 
 
 class SearchExample(Settings):
-    """A query that the end of a run answers with the base and with the tuned model."""
+    """A query that the end of a run answers with the base and with the tuned model.
+
+    Attributes:
+        language: of the query.
+        query: its text.
+        meaning: the query in the bridge language, to show beside it.
+        right: the passage that answers it, to mark where it is found.
+    """
 
     language: str
     query: str
+    meaning: str | None = None
+    right: str | None = None

@@ -13,13 +13,16 @@ from clearir.data.prepare import Prepared
 from clearir.evaluate.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison
 from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores
 from clearir.merge import Choice
-from clearir.report.run import Hit, Run
+from clearir.report.run import Run
 from clearir.report.study import Line, cells, head, note, suites
 from clearir.report.tables import Cell, DirectionTable, direction_table
 from clearir.report.text import language_name, p_value, percent, points, signed
+from clearir.searches import Hit, Search, first_places_in_words, one_each
 
 #: what pools have beside the usual metrics; see `clearir.evaluate.matrix`
 POOL_METRICS = ("max@r", "complete@10", "bridge@10")
+#: searches that are shown
+SEARCHES = 3
 
 
 def show_run(run: Run, folder: Path) -> None:
@@ -43,8 +46,10 @@ def show_run(run: Run, folder: Path) -> None:
         console.print(f"training: {run.training.steps} steps in {clock(run.training.seconds)}")
     for sentence in run.comparison.sentences.values():
         console.print(escape(sentence))
-    for search in run.searches:
-        console.print(_search(search.language, search.query, search.before, search.after))
+    for search in one_each(run.searches)[:SEARCHES]:
+        console.print(_search(search))
+    if (places := first_places_in_words(run.searches)) is not None:
+        console.print(f"of all test passages, {places}")
     console.print()
     console.print(f"model:  {escape(str(folder / 'model'))}", soft_wrap=True)
     for path in sorted(folder.glob("report.*"), reverse=True):
@@ -230,13 +235,21 @@ def _cell(cell: Cell | None) -> str:
     return f"{points(cell.before)} -> {points(cell.after)}\n[{colour}]{signed(cell.difference)}[/]"
 
 
-def _search(language: str, query: str, before: list[Hit], after: list[Hit]) -> Table:
-    shown = Table(title=escape(f"{language_name(language)}: {query}"), title_justify="left", expand=True)
+def _search(search: Search) -> Table:
+    meaning = f" ({search.meaning})" if search.meaning else ""
+    title = f"{language_name(search.language)}: {search.query}{meaning}"
+    shown = Table(title=escape(title), title_justify="left", expand=True)
     shown.add_column("before", ratio=1)
     shown.add_column("after", ratio=1)
-    for old, new in zip(before, after, strict=True):
-        shown.add_row(*(f"{hit.score:.2f} {escape(_short(hit.passage))}" for hit in (old, new)))
+    for old, new in zip(search.before, search.after, strict=True):
+        shown.add_row(_hit(old), _hit(new))
     return shown
+
+
+def _hit(hit: Hit) -> str:
+    mark = "[green]✓[/] " if hit.right else ""
+    question = f"[bold]{escape(_short(hit.question))}[/] " if hit.question else ""
+    return f"{mark}{hit.score:.2f} {question}{escape(_short(hit.passage))}"
 
 
 def _short(text: str, limit: int = 90) -> str:

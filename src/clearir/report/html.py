@@ -23,6 +23,7 @@ from clearir.report.text import (
     signed,
     signed_percent,
 )
+from clearir.searches import first_places_in_words, one_each
 
 EXAMPLES = 3
 LANGUAGES_WITH_EXAMPLES = 12
@@ -58,6 +59,8 @@ def to_html(run: Run) -> str:
         curves=curves(run),
         pools=pool_tables(run),
         examples=examples(run),
+        searches=one_each(run.searches),
+        places=first_places_in_words(run.searches),
         sizes=sizes(run),
         recipe=printable(run.recipe or ""),
         facts=facts(run),

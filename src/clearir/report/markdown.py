@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from clearir.report import proof
 from clearir.report.examples import Change, Found, most_changed
 from clearir.report.headline import headline
-from clearir.report.run import TERMS, Hit, Run, Training
+from clearir.report.run import TERMS, Run, Training
 from clearir.report.tables import Cell, DirectionTable, direction_table
 from clearir.report.text import interval, language_name, markdown, p_value, points, printable, signed
+from clearir.searches import Hit, first_places_in_words, one_each
 
 EXAMPLES = 5
 
@@ -172,8 +173,9 @@ def _found(found: Found) -> str:
 def _searches(run: Run) -> list[str]:
     if not run.searches:
         return []
-    parts = ["## Searches"]
-    for search in run.searches:
+    places = first_places_in_words(run.searches)
+    parts = ["## Searches", *([f"Of all test passages, {places}."] if places else [])]
+    for search in one_each(run.searches):
         rows = [
             [
                 str(place + 1),
@@ -181,13 +183,16 @@ def _searches(run: Run) -> list[str]:
             ]
             for place in range(max(len(search.before), len(search.after)))
         ]
-        parts.append(f"**{markdown(search.query)}** ({markdown(language_name(search.language))})")
+        meaning = f": {markdown(search.meaning)}" if search.meaning else ""
+        parts.append(f"**{markdown(search.query)}** ({markdown(language_name(search.language))}{meaning})")
         parts.append(grid(["", "before", "after"], rows, numbers=False))
     return parts
 
 
 def _hit(hit: Hit) -> str:
-    return f"{markdown(hit.passage, 120)} ({hit.score:.2f})"
+    question = f"*{markdown(hit.question, 80)}*: " if hit.question else ""
+    passage = markdown(hit.passage, 120)
+    return f"{question}{f'**{passage}** ✓' if hit.right else passage} ({hit.score:.2f})"
 
 
 def _training(training: Training) -> list[str]:

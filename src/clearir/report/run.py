@@ -19,6 +19,7 @@ from clearir.errors import InputError, naming
 from clearir.evaluate.compare import DIRECTIONS, Comparison, Difference, check_same, compare
 from clearir.evaluate.scores import Scores, Texts
 from clearir.report.tables import check_same_suite
+from clearir.searches import Search
 
 TEXTS = "texts.json"
 #: what a training log tells of a step besides its number: the loss, and the terms that it is the sum of
@@ -74,24 +75,6 @@ class Data:
     negatives: list[int] | None = None
     topped_up: list[int] | None = None
     source: str | None = None
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A passage that a search found."""
-
-    passage: str
-    score: float
-
-
-@dataclass(frozen=True)
-class Search:
-    """A query and its best passages, before and after."""
-
-    language: str
-    query: str
-    before: list[Hit]
-    after: list[Hit]
 
 
 @dataclass(frozen=True)
