@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from dataclasses import replace
@@ -11,6 +10,7 @@ import pytest
 from clearir.errors import InputError
 from clearir.search.limits import GUESSES, Limits
 from clearir.search.query import Searcher
+from clearir.settings import SearchExample
 
 pytest.importorskip("lancedb", reason="the extra search is not installed")
 pytest.importorskip("starlette", reason="the extra ui is not installed")
@@ -45,7 +45,11 @@ def one(searcher) -> TestClient:
 
 @pytest.fixture(scope="module")
 def two(searcher, base) -> TestClient:
-    return client(searcher, base, examples=[("uk", "гра в шахи"), ("ar", "لعبة")])
+    return client(
+        searcher,
+        base,
+        examples=[SearchExample(language="uk", query="гра в шахи"), SearchExample(language="ar", query="لعبة")],
+    )
 
 
 # -- JSON
@@ -257,7 +261,11 @@ def test_everything_is_escaped(tiny_model_path, tmp_path):
 
     passages = (Passage(HOSTILE, HOSTILE, HOSTILE, "en", {HOSTILE: HOSTILE}), Passage("b", "x", fields={HOSTILE: "y"}))
     build_index(Corpus(HOSTILE, passages), str(tiny_model_path), tmp_path / "i", cache=tmp_path / "c")
-    asking = client(Searcher.open(tmp_path / "i"), examples=[("en", HOSTILE)], limits=Limits(rate=0))
+    asking = client(
+        Searcher.open(tmp_path / "i"),
+        examples=[SearchExample(language="en", query=HOSTILE, meaning=HOSTILE, right=HOSTILE)],
+        limits=Limits(rate=0),
+    )
     for path in ({}, {"q": HOSTILE}, {"q": HOSTILE, "filter": HOSTILE}, {"q": "x", "filter": f"{HOSTILE}={HOSTILE}"}):
         page = asking.get("/", params=path).text
         assert "<script>alert" not in page
@@ -288,17 +296,6 @@ def test_an_index_that_is_replaced_while_it_is_served(index_path, tmp_path):
     answer = served.get("/api/search?q=chess")
     assert (answer.status_code, "start again" in answer.json()["error"]) == (503, True)
     assert "start again" in served.get("/?q=chess").text
-
-
-def test_examples_out_of_a_file(tmp_path):
-    from clearir.search.serve import read_examples
-
-    path = tmp_path / "searches.json"
-    path.write_text(json.dumps([{"language": "fin", "query": " levy ", "before": []}]), encoding="utf-8")
-    assert read_examples(path) == [("fi", "levy")]
-    path.write_text('[{"language": "fi"}]', encoding="utf-8")
-    with pytest.raises(InputError, match=r"searches\.json, row 1: an example is"):
-        read_examples(path)
 
 
 def test_other_machines_need_a_token(monkeypatch):

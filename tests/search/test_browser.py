@@ -16,6 +16,7 @@ pytest.importorskip("uvicorn", reason="the extra ui is not installed")
 
 from clearir.search.corpus import Corpus, Passage
 from clearir.search.index import build_index
+from clearir.settings import SearchExample
 
 ARTIFACTS = Path(__file__).resolve().parents[2] / "artifacts"
 LONG = "It reads the photos of a camera and sorts them by day and place, and it finds the ones that look the same. " * 6
@@ -28,6 +29,11 @@ PASSAGES = (
     Passage("luks", "encrypts a disk", "disk encryption", "en", {"section": "admin"}),
     Passage("vim", "edits text fast", "text editor", "en", {"section": "editors"}),
 )
+
+EXAMPLES = [
+    SearchExample(language="uk", query="гра в шахи", meaning="a game of chess", right=PASSAGES[2].text),
+    SearchExample(language="ar", query="لعبة الشطرنج"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +63,7 @@ def address(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         told.append(place)
         ready.set()
 
-    options = {"base": str(folder / "base"), "examples": [("uk", "гра в шахи"), ("ar", "لعبة الشطرنج")], "port": 0}
+    options = {"base": str(folder / "base"), "examples": EXAMPLES, "port": 0}
     threading.Thread(
         target=serve, args=(str(folder / "tuned"),), kwargs={**options, "ready": tell}, daemon=True
     ).start()
@@ -137,6 +143,13 @@ def test_filters_and_examples_are_clicked(browser: Any, address: str) -> None:
     browser.open(address)
     browser.evaluate("document.querySelector('.examples a').click()")
     browser.wait("document.querySelectorAll('#tuned .hit').length == 6")
+    assert "a game of chess" in browser.evaluate("document.querySelector('.meaning').textContent")
+    for side in ("base", "tuned"):
+        marked = f"[...document.querySelectorAll('#{side} .hit.right')].map(hit => hit.dataset.id).join()"
+        assert browser.evaluate(marked) == "shakhy"
+    ranks = {side: 1 + ids(browser, side).index("shakhy") for side in ("base", "tuned")}
+    said = f"The right passage: at place {ranks['tuned']} with the tuned model, at place {ranks['base']} with the base"
+    assert said in browser.evaluate("document.querySelector('.summary').textContent")
     browser.evaluate("document.querySelector('select[name=filter] option[value=\"language=uk\"]').selected = true")
     browser.evaluate("document.querySelector('.ask').requestSubmit()")
     browser.wait("document.querySelectorAll('#tuned .hit').length == 1")

@@ -97,3 +97,15 @@ def test_bad_input_is_one_message(clearir, index_path, arguments, words):
     status, _, messages = clearir(*(index_path if one == "INDEX" else one for one in arguments))
     assert status == 2
     assert words in messages.replace("\n", " ")
+
+
+def test_examples_of_a_run_are_counted(clearir: Run, index_path: Path, other_index_path: Path, tmp_path: Path) -> None:
+    examples = tmp_path / "searches.json"
+    right = "edit photos and draw pictures"
+    records = [{"language": "en", "query": right, "right": right}, {"language": "fi", "query": "peli"}]
+    examples.write_text(json.dumps(records), encoding="utf-8")
+    status, shown, _ = clearir("search", index_path, "--compare", other_index_path, "--examples", examples)
+    assert status == 0
+    assert [line.split()[:4] for line in shown.splitlines() if "English" in line] == [["│", "English", "│", "1"]]
+    status, _, said = clearir("search", index_path, "chess", "--examples", examples)
+    assert (status, "leave the query" in said) == (2, True)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clearir.errors import InputError
-from clearir.search.corpus import Passage, read_corpus
+from clearir.search.corpus import QUESTION, Passage, read_corpus
 
 
 def write(path: Path, *records: object) -> Path:
@@ -89,7 +89,10 @@ def test_passages_of_a_source_of_rows_come_once(tmp_path):
         {"query": "q3", "passage": "second"},
     )
     corpus = read_corpus(path, "table")
-    assert corpus.passages == (Passage("1", "first", language="en"), Passage("3", "second", language="en"))
+    assert corpus.passages == (
+        Passage("1", "first", language="en", fields={QUESTION: "q1"}),
+        Passage("3", "second", language="en", fields={QUESTION: "q3"}),
+    )
 
 
 def test_debian_descriptions(tmp_path):

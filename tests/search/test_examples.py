@@ -1,48 +1,60 @@
-"""The scripts under ``examples/``: those that need no server are run, all are held to what they promise."""
+"""Queries that a page offers: where they are read from, and how those are counted whose answer is known."""
 
 from __future__ import annotations
 
-import ast
-import runpy
-import sys
+import json
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-IN_PROCESS = {
-    "qdrant": "qdrant_client",
-    "langchain_store": "langchain_huggingface",
-    "llama_index_store": "llama_index.embeddings.huggingface",
-}
-SERVERS = ("postgres", "opensearch", "elastic", "embeddings_server")
+pytest.importorskip("lancedb", reason="the extra search is not installed")
+
+from clearir.errors import InputError
+from clearir.search.corpus import Corpus
+from clearir.search.examples import First, count_first, read_examples
+from clearir.search.query import Searcher
+from clearir.settings import SearchExample
 
 
-@pytest.mark.parametrize("name", IN_PROCESS)
-def test_examples_find_what_the_model_finds(name, tiny_model, tiny_model_path, monkeypatch, capsys):
-    pytest.importorskip(IN_PROCESS[name], reason=f"{IN_PROCESS[name]} is not installed")
-    monkeypatch.setattr(sys, "argv", [name, str(tiny_model_path), "disk"])
-    found = runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
-    texts = found["PASSAGES"]
-    vectors = tiny_model().encode(["disk", *texts], normalize_embeddings=True)
-    best = sorted(zip((vectors[1:] @ vectors[0]).tolist(), texts, strict=True), reverse=True)[:3]
-    shown = [line.split(" ", 1) for line in capsys.readouterr().out.strip().splitlines()]
-    assert [text for _, text in shown] == [text for _, text in best]
-    assert [float(score) for score, _ in shown] == pytest.approx([score for score, _ in best], abs=1e-3)
-
-
-@pytest.mark.parametrize("name", [*IN_PROCESS, *SERVERS])
-def test_examples_are_short_and_say_what_to_install(name):
-    source = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
-    docstring = ast.get_docstring(ast.parse(source)) or ""
-    lines = [
-        line for line in source.split('"""')[2].splitlines() if line.strip() and not line.startswith(("import", "from"))
+def test_examples_out_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "searches.json"
+    records = [
+        {"language": "fin", "query": " levy ", "before": []},
+        {"language": "fi", "query": "peli", "meaning": "game", "right": "plays chess"},
     ]
-    assert len(lines) <= 25
-    assert f"python examples/{name}.py" in docstring
-    assert "pip install" in docstring or "docker run" in docstring
-    assert ("Not run by the tests" in docstring) == (name in SERVERS)
+    path.write_text(json.dumps(records), encoding="utf-8")
+    assert read_examples(path) == [
+        SearchExample(language="fi", query="levy"),
+        SearchExample(language="fi", query="peli", meaning="game", right="plays chess"),
+    ]
 
 
-def test_no_example_is_forgotten():
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*IN_PROCESS, *SERVERS}
+def test_an_example_without_a_query_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "searches.json"
+    path.write_text('[{"language": "fi"}]', encoding="utf-8")
+    with pytest.raises(InputError, match=r"searches\.json, row 1: an example is"):
+        read_examples(path)
+
+
+def test_right_passages_in_the_first_place_are_counted(
+    index_path: Path, other_index_path: Path, corpus: Corpus
+) -> None:
+    tuned, base = Searcher.open(index_path), Searcher.open(other_index_path)
+    texts = [passage.text for passage in corpus.passages]
+    examples = [SearchExample(language="en", query=text, right=text) for text in texts[:4]]
+    examples.append(SearchExample(language="uk", query=texts[5], right="no such passage"))
+    examples.append(SearchExample(language="uk", query=texts[5]))  # nobody knows its answer
+
+    def expected(searcher: Searcher) -> int:
+        return sum(searcher.search(text, 1)[0].text == text for text in texts[:4])
+
+    assert count_first(examples, tuned, base) == [
+        First("en", 4, expected(tuned), expected(base)),
+        First("uk", 1, 0, 0),
+    ]
+    assert count_first(examples, tuned)[1] == First("uk", 1, 0, None)
+
+
+def test_examples_without_right_passages_are_refused(index_path: Path) -> None:
+    with pytest.raises(InputError, match=r'add it: \{"query"'):
+        count_first([SearchExample(language="en", query="chess")], Searcher.open(index_path))

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from clearir.search.page import short_name, summarise
+from clearir.search.corpus import QUESTION
+from clearir.search.page import short_name, summarise, title_of
 from clearir.search.query import Compared, Hit, Moved
 
 
@@ -37,6 +38,30 @@ def moved(*places: tuple[str, int | None]) -> list[Moved]:
 )
 def test_what_moved_in_words(base, tuned, sentence):
     assert summarise(Compared(moved(*base), moved(*tuned))) == sentence
+
+
+@pytest.mark.parametrize(
+    ("right", "sentence"),
+    [
+        ((48, 1), "The right passage: at place 1 with the tuned model, at place 48 with the base model."),
+        ((None, 2), "The right passage: at place 2 with the tuned model, beyond place 100 with the base model."),
+    ],
+)
+def test_where_the_right_passage_is_known_its_places_are_told(right, sentence):
+    assert summarise(Compared(moved(("a", 1)), moved(("a", 1)), right)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("title", "fields", "heading"),
+    [
+        ("A title", {QUESTION: "A question"}, "A title"),
+        ("", {QUESTION: "A question"}, "A question"),
+        ("", {QUESTION: 3}, "id"),
+        ("", {}, "id"),
+    ],
+)
+def test_a_hit_is_headed_with_its_title_or_a_question_that_it_answers(title, fields, heading):
+    assert title_of(Hit(1, 0.5, "id", title, "text", None, fields)) == heading
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ from clearir.search.asked import Asked
 from clearir.search.limits import GUESSES, Limits, RateLimit
 from clearir.search.page import Page
 from clearir.search.query import Compared, Hit, IndexGoneError, Searcher, compare, to_json
+from clearir.settings import SearchExample
 
 COOKIE = "clearir"
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
@@ -69,7 +70,7 @@ class Service:
     Attributes:
         searcher: the index; of the tuned model where there are two.
         base: the index of the base model, to be shown beside.
-        examples: pairs of language and query that the page offers.
+        examples: queries that the page offers. Of those whose right passage is known it says where that stands.
         limits: of requests.
         token: that requests have to bring; None: none.
         hosts: names that the server may be called by; None: any. On loopback, where no token is needed, a page from
@@ -78,7 +79,7 @@ class Service:
 
     searcher: Searcher
     base: Searcher | None = None
-    examples: Sequence[tuple[str, str]] = ()
+    examples: Sequence[SearchExample] = ()
     limits: Limits = field(default_factory=Limits)
     token: str | None = None
     hosts: tuple[str, ...] | None = LOOPBACK_NAMES
@@ -107,6 +108,7 @@ class _Api:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._rate, self._guesses = RateLimit(service.limits), RateLimit(GUESSES)
+        self._right = {one.query: one.right for one in service.examples if one.right is not None}
         self._page = Page(service.searcher, service.base, service.examples, service.limits)
 
     async def guard(self, request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -183,7 +185,10 @@ class _Api:
         searcher, base = self._service.searcher, self._service.base
         options: dict[str, Any] = {"hybrid": asked.hybrid, "filters": asked.filters}
         if base is not None:
-            return [compare(base, searcher, query, asked.k, **options) for query in asked.queries]
+            return [
+                compare(base, searcher, query, asked.k, right=self._right.get(query.strip()), **options)
+                for query in asked.queries
+            ]
         return list(searcher.search_many(asked.queries, asked.k, **options))
 
     def _take(self, request: Request, queries: int) -> None:

@@ -12,7 +12,7 @@ from clearir.console import console, errors
 from clearir.errors import InputError
 
 if TYPE_CHECKING:
-    from clearir.search.query import Compared, Hit
+    from clearir.search.query import Compared, Hit, Searcher
 
 Folder = Annotated[str, typer.Argument(help="Folder or URI of an index (clearir index).", metavar="DIR")]
 ModelOption = Annotated[str | None, typer.Option(help="Where the model lies now, if it was moved.")]
@@ -135,12 +135,16 @@ def search(
         list[str] | None, typer.Option("--filter", help="FIELD=VALUE, also < <= > >=; several may be given.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a query, for programs.")] = False,
+    examples: Annotated[
+        Path | None, typer.Option(help="Queries with their right passages: count how often these stand first.")
+    ] = None,
     model: ModelOption = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Search an index in any language.
 
-    Without a query, asks for one after the other; with --json, reads them from standard input, one a line.
+    Without a query, asks for one after the other; with --json, reads them from standard input, one a line. With
+    --examples, answers those of a run (searches.json) and counts how often the right passage stands first.
 
     Example: `clearir search index "kuinka salaan levyn" --hybrid --filter language=en`
     """
@@ -152,6 +156,11 @@ def search(
     from clearir.search.terminal import compared_table, describe, hits_table
 
     _quiet()
+    if examples is not None:
+        if query is not None or hybrid or filters or as_json:
+            raise InputError("--examples counts by meaning alone; leave the query, --hybrid, --filter and --json out")
+        _count(folder, compare, examples, model, trust_remote_code)
+        return
     answer = _answerer(folder, compare, k, hybrid, filters or [], model, trust_remote_code)
 
     def show(text: str) -> None:
@@ -200,8 +209,8 @@ def serve(
     Example: `clearir serve index --base index-base --examples runs/demo/searches.json`
     """
     from clearir.cli import _quiet
+    from clearir.search.examples import read_examples
     from clearir.search.limits import Limits
-    from clearir.search.serve import read_examples
     from clearir.search.serve import serve as serve_index
 
     _quiet()
@@ -256,18 +265,37 @@ def _answerer(
     trust_remote_code: bool,
 ) -> Callable[[str], list[Hit] | Compared]:
     """A function that answers a query, all that takes time done."""
-    from clearir.search.query import Searcher, check_same_corpus
     from clearir.search.query import compare as compare_hits
+
+    searcher, before = _open_both(folder, base, model, trust_remote_code)
+    searcher.warm_up()
+    if before is None:
+        return lambda query: searcher.search(query, k, hybrid=hybrid, filters=filters)
+    before.warm_up()
+    return lambda query: compare_hits(before, searcher, query, k, hybrid=hybrid, filters=filters)
+
+
+def _open_both(
+    folder: str, base: str | None, model: str | None, trust_remote_code: bool
+) -> tuple[Searcher, Searcher | None]:
+    """An index, and that of the base model over the same corpus if there is one."""
+    from clearir.search.query import Searcher, check_same_corpus
 
     searcher = Searcher.open(folder, model=model, trust_remote_code=trust_remote_code)
     if base is None:
-        searcher.warm_up()
-        return lambda query: searcher.search(query, k, hybrid=hybrid, filters=filters)
+        return searcher, None
     before = Searcher.open(base, trust_remote_code=trust_remote_code)
     check_same_corpus(before.info, searcher.info)
-    for one in (before, searcher):
-        one.warm_up()
-    return lambda query: compare_hits(before, searcher, query, k, hybrid=hybrid, filters=filters)
+    return searcher, before
+
+
+def _count(folder: str, base: str | None, examples: Path, model: str | None, trust_remote_code: bool) -> None:
+    from clearir.search.examples import count_first, read_examples
+    from clearir.search.terminal import first_table
+
+    known = read_examples(examples)
+    searcher, before = _open_both(folder, base, model, trust_remote_code)
+    console.print(first_table(count_first(known, searcher, before), against_base=before is not None))
 
 
 def _typed(*, quiet: bool) -> Iterator[str]:

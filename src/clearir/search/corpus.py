@@ -30,6 +30,8 @@ TEXT = ("text", "passage", "contents")
 TITLE = ("title",)
 ID = ("id", "_id", "docid", "passage_id")
 LANGUAGE = ("language", "lang")
+#: the field that holds a query which the passage answers: shown as its title, not read by the model
+QUESTION = "question"
 _METADATA = "metadata"  # BEIR keeps other fields in an object of this name
 _LARGEST = 2**63 - 1
 
@@ -134,7 +136,7 @@ def _from_rows(rows: Iterable[Row], source: str) -> Located:
     ids: dict[str, str] = {}  # of passages that the source gives none; they come once a question
     for number, row in enumerate(rows, start=1):
         identity = row.passage_id or ids.setdefault(row.passage, str(number))
-        yield f"{source}, row {number}", Passage(identity, row.passage, language=row.bridge)
+        yield f"{source}, row {number}", Passage(identity, row.passage, "", row.bridge, {QUESTION: row.query})
 
 
 def _from_files(path: Path, language: str | None, columns: Mapping[str, str]) -> Located:

@@ -9,9 +9,11 @@ from typing import Any
 
 from clearir.report.text import clean, language_name, printable
 from clearir.search.asked import Asked
+from clearir.search.corpus import QUESTION
 from clearir.search.index import IndexInfo
 from clearir.search.limits import Limits
-from clearir.search.query import DEPTH, Compared, Hit, Moved, Searcher, snippet
+from clearir.search.query import DEPTH, Compared, Hit, Moved, Searcher, is_right, snippet
+from clearir.settings import SearchExample
 
 K_CHOICES = (5, 10, 20, 50)
 _FACET_VALUES = 20
@@ -37,13 +39,14 @@ class Row:
     fields: list[tuple[str, str]]
     move: str = ""  # up, down, same, new or gone
     words: str = ""  # the same in words
+    right: bool = False  # the passage that answers the query
 
 
 class Page:
     """Writes pages about one index, or two of the same corpus."""
 
     def __init__(
-        self, searcher: Searcher, base: Searcher | None, examples: Sequence[tuple[str, str]], limits: Limits
+        self, searcher: Searcher, base: Searcher | None, examples: Sequence[SearchExample], limits: Limits
     ) -> None:
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -56,10 +59,11 @@ class Page:
         )
         environment.filters.update(language=language_name, clean=clean, short=short_name)
         self._template = environment.get_template("page.html.j2")
+        self._known = {example.query: example for example in examples}
         self._fixed: dict[str, Any] = {
             "info": searcher.info,
             "base": None if base is None else base.info,
-            "examples": examples,
+            "examples": _by_language(examples),
             "limits": limits,
             "k_choices": [k for k in K_CHOICES if k <= limits.k],
             "facets": _facets(searcher),
@@ -73,14 +77,16 @@ class Page:
     def results(self, asked: Asked, result: Sequence[Hit] | Compared, seconds: float) -> str:
         """The page with what was found, after so many seconds."""
         query = asked.queries[0]
+        known = self._known.get(query.strip())
+        right = None if known is None else known.right
         if isinstance(result, Compared):
             sides = {
-                "base": [_moved_row(moved, query, tuned=False) for moved in result.base],
-                "tuned": [_moved_row(moved, query, tuned=True) for moved in result.tuned],
+                "base": [_moved_row(moved, query, right, tuned=False) for moved in result.base],
+                "tuned": [_moved_row(moved, query, right, tuned=True) for moved in result.tuned],
             }
             summary = summarise(result)
         else:
-            sides, summary = {"hits": [_row(hit, query) for hit in result]}, ""
+            sides, summary = {"hits": [_row(hit, query, right) for hit in result]}, ""
         return self._render(asked, sides=sides, summary=summary, milliseconds=round(1000 * seconds))
 
     def problem(self, asked: Asked, reason: str) -> str:
@@ -97,8 +103,10 @@ class Page:
 
     def _render(self, asked: Asked, **shown: Any) -> str:
         offered = {text for facet in self._fixed["facets"] for text, _, _ in facet.values}
+        known = self._known.get(asked.queries[0].strip()) if asked.queries else None
         form = {
             "query": printable(asked.queries[0]) if asked.queries else "",
+            "meaning": None if known is None else known.meaning,
             "k": str(asked.k),
             "hybrid": asked.hybrid,
             "chosen": asked.filters,
@@ -112,6 +120,9 @@ def summarise(compared: Compared) -> str:
     """What moved, in a sentence or two."""
     if not compared.tuned:
         return ""
+    if compared.right is not None:
+        before, after = map(_place_in_words, compared.right)
+        return f"The right passage: {after} with the tuned model, {before} with the base model."
     count = len(compared.tuned)
     if all(moved.other == moved.hit.rank for moved in compared.tuned):
         return f"Both models give the same {count}, in the same order."
@@ -126,8 +137,18 @@ def summarise(compared: Compared) -> str:
     first = compared.tuned[0].other
     if first == 1:
         return f"{which} The best passage is the same."
-    place = f"beyond place {DEPTH}" if first is None else f"at place {first}"
-    return f"{which} The tuned model’s best passage was {place} with the base model."
+    return f"{which} The tuned model’s best passage was {_place_in_words(first)} with the base model."
+
+
+def _by_language(examples: Sequence[SearchExample]) -> list[tuple[str, list[SearchExample]]]:
+    found: dict[str, list[SearchExample]] = {}
+    for example in examples:
+        found.setdefault(example.language, []).append(example)
+    return list(found.items())
+
+
+def _place_in_words(rank: int | None) -> str:
+    return f"beyond place {DEPTH}" if rank is None else f"at place {rank}"
 
 
 def short_name(path: str) -> str:
@@ -136,20 +157,28 @@ def short_name(path: str) -> str:
     return clean("/".join(parts[-2:]) or path, 80)
 
 
-def _row(hit: Hit, query: str) -> Row:
+def title_of(hit: Hit) -> str:
+    """What a hit is headed with: its title, else a question that it answers, else its id."""
+    question = hit.fields.get(QUESTION)
+    return clean(hit.title, 200) or (clean(question, 200) if isinstance(question, str) else "") or clean(hit.id, 200)
+
+
+def _row(hit: Hit, query: str, right: str | None) -> Row:
     text = printable(hit.text)
     shown = snippet(text, query, 260)
+    fields = [(name, value) for name, value in hit.fields.items() if name != QUESTION]
     return Row(
         hit=hit,
-        title=clean(hit.title, 200) or clean(hit.id, 200),
+        title=title_of(hit),
         snippet=shown,
         rest="" if shown == clean(text, len(text) + 1) else text,
-        fields=[(clean(name, 40), clean(str(value), 60)) for name, value in list(hit.fields.items())[:_FIELDS_SHOWN]],
+        fields=[(clean(name, 40), clean(str(value), 60)) for name, value in fields[:_FIELDS_SHOWN]],
+        right=is_right(hit, right),
     )
 
 
-def _moved_row(moved: Moved, query: str, *, tuned: bool) -> Row:
-    row = _row(moved.hit, query)
+def _moved_row(moved: Moved, query: str, right: str | None, *, tuned: bool) -> Row:
+    row = _row(moved.hit, query, right)
     verb = "was" if tuned else "now"
     if moved.other is None:
         move, words = ("new", "new") if tuned else ("gone", "gone")

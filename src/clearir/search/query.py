@@ -83,10 +83,18 @@ class Moved:
 
 @dataclass(frozen=True)
 class Compared:
-    """The first hits of two models for the same query."""
+    """The first hits of two models for the same query.
+
+    Attributes:
+        base: hits of the base model.
+        tuned: hits of the tuned model.
+        right: ranks of the passage that answers the query, with the base and with the tuned model, None where it is
+            beyond `DEPTH`. The whole is None where no such passage is known.
+    """
 
     base: list[Moved]
     tuned: list[Moved]
+    right: tuple[int | None, int | None] | None = None
 
 
 class Searcher:
@@ -243,9 +251,18 @@ def fuse(*rankings: Sequence[T]) -> list[T]:
 
 
 def compare(
-    base: Searcher, tuned: Searcher, query: str, k: int = 10, *, hybrid: bool = False, filters: Sequence[str] = ()
+    base: Searcher,
+    tuned: Searcher,
+    query: str,
+    k: int = 10,
+    *,
+    hybrid: bool = False,
+    filters: Sequence[str] = (),
+    right: str | None = None,
 ) -> Compared:
     """The first k hits of two models, each with its rank in the other one's first `DEPTH`.
+
+    ``right`` is the text of the passage that answers the query, where it is known.
 
     Raises:
         InputError: as `Searcher.search` does.
@@ -255,7 +272,18 @@ def compare(
     depth = max(k, DEPTH)
     before = base.search(query, depth, hybrid=hybrid, filters=filters)
     after = tuned.search(query, depth, hybrid=hybrid, filters=filters)
-    return Compared(_moved(before, after, k), _moved(after, before, k))
+    ranks = None if right is None else (rank_of(right, before), rank_of(right, after))
+    return Compared(_moved(before, after, k), _moved(after, before, k), ranks)
+
+
+def is_right(hit: Hit, right: str | None) -> bool:
+    """Whether a hit is the passage that answers the query."""
+    return right is not None and hit.text.strip() == right.strip()
+
+
+def rank_of(right: str, hits: Sequence[Hit]) -> int | None:
+    """The rank of the passage that answers the query; None where it is not among the hits."""
+    return next((hit.rank for hit in hits if is_right(hit, right)), None)
 
 
 def to_json(query: str, result: Sequence[Hit] | Compared) -> dict[str, Any]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from clearir.data import languages
-from clearir.data.sources import files
-from clearir.data.sources.checks import BadRowError
 from clearir.errors import InputError
 from clearir.extras import require
 from clearir.search.limits import Limits
 from clearir.search.query import Searcher, check_same_corpus
+from clearir.settings import SearchExample
 
 TOKEN_VARIABLE = "CLEARIR_TOKEN"  # noqa: S105 - the name of a variable
 _AT_ONCE = 200  # connections; more get 503
@@ -23,7 +20,7 @@ def serve(
     location: str,
     *,
     base: str | None = None,
-    examples: Sequence[tuple[str, str]] = (),
+    examples: Sequence[SearchExample] = (),
     host: str = "127.0.0.1",
     port: int = 8321,
     limits: Limits | None = None,
@@ -36,7 +33,7 @@ def serve(
     Args:
         location: folder or URI of an index.
         base: of the index of the base model, over the same corpus.
-        examples: pairs of language and query that the page offers.
+        examples: queries that the page offers.
         host: address to listen at; on any but a loopback address the token in ``CLEARIR_TOKEN`` is needed.
         port: 0 takes any free one.
         limits: of requests.
@@ -81,24 +78,6 @@ def serve(
         name = f"[{host}]" if ":" in host else host
         ready(f"http://{name}:{listening.getsockname()[1]}/")
         uvicorn.Server(config).run(sockets=[listening])
-
-
-def read_examples(path: Path) -> list[tuple[str, str]]:
-    """Pairs of language and query out of a file of records (``{"language": "fi", "query": "..."}``).
-
-    Raises:
-        InputError: the file cannot be read, or a record has no language or query; the message names the place.
-    """
-    found: list[tuple[str, str]] = []
-    for file in files.find(path):
-        for place, record in files.records(file):
-            if isinstance(record, BadRowError):
-                raise record
-            language, query = record.get("language"), record.get("query")
-            if not isinstance(language, str) or not isinstance(query, str) or not query.strip():
-                raise InputError(f'{place}: an example is {{"language": "fi", "query": "..."}}')
-            found.append((languages.normalise(language), query.strip()))
-    return found
 
 
 def _listen(host: str, port: int) -> socket.socket:

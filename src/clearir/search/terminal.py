@@ -8,7 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from clearir.export import Export
-from clearir.report.text import clean
+from clearir.report.text import clean, language_name
+from clearir.search.corpus import QUESTION
+from clearir.search.examples import First
 from clearir.search.index import IndexInfo
 from clearir.search.query import DEPTH, Compared, Hit, Moved, snippet
 
@@ -55,6 +57,23 @@ def compared_table(query: str, compared: Compared) -> Table:
     return shown
 
 
+def first_table(lines: Sequence[First], *, against_base: bool) -> Table:
+    """How often the right passage stands first, a row a language, and over all."""
+    shown = Table(title="queries whose right passage stands first", title_justify="left")
+    shown.add_column("language")
+    shown.add_column("queries", justify="right")
+    sides = ("base", "tuned") if against_base else ("tuned",)
+    for side in sides:
+        shown.add_column(side, justify="right")
+    for line in lines:
+        cells = [str(getattr(line, side)) for side in sides]
+        shown.add_row(escape(language_name(line.language)), str(line.queries), *cells)
+    shown.add_section()
+    total = [sum(getattr(line, side) or 0 for line in lines) for side in ("queries", *sides)]
+    shown.add_row("all", *map(str, total))
+    return shown
+
+
 def exports_table(exports: Sequence[Export]) -> Table:
     """Size of each file, and how near it is to the original."""
     kinds = list(exports[0].scores)
@@ -89,5 +108,6 @@ def _moved(moved: Moved, query: str, *, tuned: bool) -> str:
 
 
 def _passage(hit: Hit, query: str) -> str:
-    title = f"[bold]{escape(clean(hit.title, 100))}[/] " if hit.title else ""
+    heading = hit.title or str(hit.fields.get(QUESTION, ""))
+    title = f"[bold]{escape(clean(heading, 100))}[/] " if heading else ""
     return f"{title}[dim]{escape(clean(hit.id, 60))}[/]\n{escape(snippet(hit.text, query))}"
