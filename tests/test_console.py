@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from io import StringIO
+
 import pytest
+from rich.console import Console
 
 from clearir import console
 
@@ -29,3 +32,28 @@ def test_what_takes_no_time_is_not_mentioned():
     with console.console.capture() as captured, console.show_progress("Reading", None) as advance:
         advance()
     assert captured.get() == ""
+
+
+@pytest.fixture
+def terminal(monkeypatch) -> StringIO:
+    """What a terminal would show."""
+    written = StringIO()
+    monkeypatch.setattr(console, "console", Console(file=written, force_terminal=True, width=80))
+    return written
+
+
+def test_of_a_bar_inside_a_bar_the_outer_one_is_shown(terminal):
+    for _ in range(2):  # the second time nothing is left of the first
+        with console.show_progress("Outer", 2) as outer, console.show_progress("Inner", 5) as inner:
+            inner(5)
+            outer(2)
+    assert terminal.getvalue().count("2/2") >= 2
+    assert "Inner" not in terminal.getvalue()
+
+
+def test_a_bar_that_ends_in_an_error_does_not_hide_the_next_one(terminal):
+    with pytest.raises(ValueError, match="wrong"), console.show_progress("First", 1):
+        raise ValueError("wrong")
+    with console.show_progress("Second", 1) as advance:
+        advance()
+    assert "Second" in terminal.getvalue()

@@ -17,6 +17,8 @@ errors = Console(stderr=True, highlight=False)
 #: seconds between two lines about the same task where there is no terminal to draw a bar in
 QUIET_INTERVAL = 15.0
 
+_bar_is_shown = False
+
 
 @contextmanager
 def show_progress(description: str, total: float | None) -> Iterator[Advance]:
@@ -27,6 +29,11 @@ def show_progress(description: str, total: float | None) -> Iterator[Advance]:
 
 @contextmanager
 def _bar(description: str, total: float | None) -> Iterator[Advance]:
+    """A bar; of a bar inside a bar the outer one keeps the line."""
+    global _bar_is_shown
+    if _bar_is_shown:
+        yield lambda amount=1.0: None
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -35,12 +42,13 @@ def _bar(description: str, total: float | None) -> Iterator[Advance]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    if console._live_stack:  # a bar inside a bar: the outer one keeps the line
-        yield lambda amount=1.0: None
-        return
     with Progress(*columns, console=console, transient=False) as progress:
         bar = progress.add_task(description, total=total)
-        yield lambda amount=1.0: progress.advance(bar, amount)
+        _bar_is_shown = True
+        try:
+            yield lambda amount=1.0: progress.advance(bar, amount)
+        finally:
+            _bar_is_shown = False
 
 
 @contextmanager
