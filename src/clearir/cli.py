@@ -28,6 +28,8 @@ RecipePath = Annotated[Path, typer.Argument(help="YAML file; see recipes/ for ex
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Recipe keys to change, e.g. train.max_steps=20 loss.objective=hybrid")
 ]
+#: where click has a value from that is not the option's default
+TYPED = ("COMMANDLINE", "ENVIRONMENT")
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that other settings made.")]
 
 
@@ -178,6 +180,7 @@ def translate(
 
 @app.command()
 def evaluate(
+    context: typer.Context,
     models: Annotated[list[str], typer.Argument(help="Hub names or folders.")],
     suite: Annotated[
         str | None, typer.Option(help="Name of a suite (clearir suites) or a folder of one's own.")
@@ -211,6 +214,8 @@ def evaluate(
 
     _quiet()
     if mteb is not None:
+        ours = ("suite", "data", "languages", "split", "pools", "out", "cache", "overwrite")
+        refuse_ignored(context, "--mteb, whose own code knows none of that and writes nothing", *ours)
         for model in models:
             network = load_model(model, max_seq_length=max_seq_length, trust_remote_code=trust_remote_code)
             prompts = prompts_of(network, query_prompt, passage_prompt)
@@ -352,6 +357,7 @@ def mine(
 
 @app.command()
 def merge(
+    context: typer.Context,
     base: Annotated[str, typer.Argument(help="The model before training: Hub name or folder.")],
     tuned: Annotated[str, typer.Argument(help="The model after it.")],
     out: Annotated[Path, typer.Option(help="Folder for the merged model.")],
@@ -381,6 +387,9 @@ def merge(
 
     if (weight is None) == (suite is None and data is None):
         raise InputError("give --weight, or --suite or --data with development data to choose one on")
+    if weight is not None:
+        choice_only = ("split", "retention", "query_prompt", "passage_prompt")
+        refuse_ignored(context, "--weight, with which nothing is scored", *choice_only)
     _refuse_existing(out, overwrite, "--out")
     _quiet()
     before, after = (load_model(one, trust_remote_code=trust_remote_code) for one in (base, tuned))
@@ -421,6 +430,18 @@ def _refuse_existing(path: Path, overwrite: bool, option: str) -> None:
         raise InputError(f"{path} is there already; choose another {option} or add --overwrite")
 
 
+def refuse_ignored(context: typer.Context, beside: str, *options: str) -> None:
+    """Refuse those of some options that were typed, beside one with which they would not be heeded.
+
+    Raises:
+        InputError: one was.
+    """
+    sources = {name: context.get_parameter_source(name) for name in options}
+    typed = [f"--{name.replace('_', '-')}" for name, source in sources.items() if source and source.name in TYPED]
+    if typed:
+        raise InputError(f"{', '.join(typed)}: of no use beside {beside}; leave it out")
+
+
 def _suite(name: str | None, data: Path | None, languages: list[str] | None, split: str | None) -> Any:
     from clearir.data.rows import Rows
     from clearir.data.sources import tables
@@ -434,6 +455,8 @@ def _suite(name: str | None, data: Path | None, languages: list[str] | None, spl
     assert data is not None
     if data.is_dir() and not any(data.glob("*.parquet")):
         return load_suite(str(data), languages=languages, split=split)
+    if split is not None:
+        raise InputError(f"--split {split}: {data} is a table of rows, which has no parts; leave it out")
     return Suite.from_rows(Rows.collect(tables.read(data), str(data)), data.stem).restrict(languages)
 
 
@@ -442,12 +465,20 @@ def _names(text: str | None) -> list[str] | None:
 
 
 def _slugs(models: list[str]) -> list[str]:
-    """A file name for each model: the last two parts of its name, numbered where that is the same."""
+    """A file name for each model: the last two parts of its name, numbered where that is taken.
+
+    Capitals make no other name: some disks do not tell them apart.
+    """
     names: list[str] = []
+    taken = {"texts"}  # lies beside the scores
     for model in models:
         parts = [part for part in model.replace(":", "/").split("/") if part not in ("", ".", "..")]
-        name = "--".join(parts[-2:])
-        names.append(f"{name}-{names.count(name) + 1}" if name in names else name)
+        slug = name = "--".join(parts[-2:])
+        number = 2
+        while name.casefold() in taken:
+            name, number = f"{slug}-{number}", number + 1
+        names.append(name)
+        taken.add(name.casefold())
     return names
 
 

@@ -45,6 +45,8 @@ def read_folder(path: Path, languages: Collection[str] | None, split: str | None
             f"{path}: no suite; a suite is corpus.jsonl, queries.jsonl and qrels/test.tsv, or a folder a language "
             "(en/, sw/ ...) with corpus.jsonl and queries.jsonl, and a qrels.tsv"
         )
+    if split is not None and all(file.stem != split for file in relevance):
+        raise InputError(f"{path}: no qrels/{split}.tsv; leave --split out, or name a file in qrels/")
     for file in relevance:
         for query, passage, value in _relevance(file):
             qrels[query][passage] = value

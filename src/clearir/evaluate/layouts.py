@@ -49,6 +49,7 @@ _SQUAD_ID = re.compile("[0-9a-f]{24}|[0-9a-f]{40}")  # of XQuAD and of MLQA
 def read_xquad(path: Path | None, languages: Asked, split: str | None) -> Iterable[Row]:
     """XQuAD: ``xquad.de.json`` ... in a folder, or MTEB's copy on the Hub."""
     if path is not None and any(path.glob("*.json")):
+        _refuse_split(path, split)
         return _squad(path, languages)
     subsets = {code: code for code in _with_english(languages, XQUAD_LANGUAGES, "xquad")}
     return _squad_from_mteb(path, XQUAD, subsets, split or "validation", "github.com/google-deepmind/xquad")
@@ -70,6 +71,8 @@ def read_belebele(path: Path | None, languages: Asked, split: str | None) -> tup
     """Belebele: ``deu_Latn.jsonl`` ... in a folder, or MTEB's copy on the Hub, a configuration a language."""
     found = {file.stem: file for file in sorted(path.rglob("*.jsonl"))} if path is not None else {}
     source, revision = (str(path), None) if path is not None else BELEBELE
+    if found:
+        _refuse_split(path, split)
     wanted = None if languages is None else {codes.normalise(code) for code in languages}
     queries: Texts = {}
     passages: Texts = {}
@@ -97,6 +100,8 @@ def read_mkqa(path: Path | None, languages: Asked, split: str | None) -> tuple[T
     passages: Texts = {language: {} for language in asked.values()}
     qrels: Qrels = defaultdict(dict)
     found = sorted(path.glob("mkqa.jsonl*")) if path is not None else []
+    if found:
+        _refuse_split(path, split)
     for row in _json_lines(found[0]) if found else ():
         for code, language in asked.items():
             with _layout(found[0], "MKQA's fields example_id, queries, answers, with every language in them"):
@@ -154,8 +159,14 @@ def read_xor_tydi(path: Path | None, languages: Asked, split: str | None) -> tup
 def read_debian(path: Path | None, languages: Asked, split: str | None) -> Iterable[Row]:
     """Debian's descriptions, out of the folder that `clearir.data.sources.debian.fetch` made."""
     folder = _local(path, "debian", "with clearir.data.sources.debian.fetch")
+    _refuse_split(folder, split)
     targets = None if languages is None else [code for code in map(codes.normalise, languages) if code != "en"]
     return debian.read(folder, targets or None, on_bad="skip")
+
+
+def _refuse_split(path: Path | None, split: str | None) -> None:
+    if split is not None:
+        raise InputError(f"{path}: no split {split!r}; the published files are one part, leave --split out")
 
 
 @contextmanager

@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def encode(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="Hub name or folder.")],
     corpus: Annotated[str, typer.Argument(help="Passages: a Parquet file, or a folder of them.")],
     options: Annotated[list[str] | None, typer.Argument(help="columns.text=body")] = None,
@@ -44,12 +45,14 @@ def encode(
 
     Example: `clearir encode runs/demo/model passages.parquet --out vectors --engine ray`
     """
-    from clearir.cli import _plain, _quiet
+    from clearir.cli import _plain, _quiet, refuse_ignored
     from clearir.recipe import parse_assignments
     from clearir.shards import encode_corpus
 
     if engine not in ("local", "ray"):
         raise InputError(f"--engine {engine}: write local or ray")
+    if engine == "local":
+        refuse_ignored(context, "--engine local, which is one process", "workers")
     given = parse_assignments(options or [])
     unknown = next((name for name in given if name != "columns"), None)
     if unknown is not None:
