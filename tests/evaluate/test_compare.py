@@ -159,12 +159,25 @@ def test_scores_that_cannot_be_compared(make_scores: Make) -> None:
     with pytest.raises(InputError, match="nothing to compare"):
         compare(scores)
     with pytest.raises(
-        InputError, match=r"base was scored on toy \(0123\) and t on toy \(9999\): other data or languages"
+        InputError,
+        match=r"base was scored on toy \(0123, bridge en\) and t was scored on toy \(9999, bridge en\): other texts",
     ):
         compare(scores, make_scores({"de->en": [0.5, 0.5]}, model="t", suite_hash="9999"))
+    with pytest.raises(InputError, match=r"\(0123, bridge de\): other texts, languages or bridge"):
+        compare(scores, make_scores({"de->en": [0.5, 0.5]}, model="t", bridge="de"))
+    pools = {"de->all": [0.5, 0.5]}, {"de->all": [0.5]}
+    with pytest.raises(InputError, match="de->all: b and t were scored on different queries"):
+        compare(
+            *(make_scores({"de->en": [0.5]}, pools=pool, model=name) for pool, name in zip(pools, "bt", strict=True))
+        )
     with pytest.raises(InputError, match="de->en: base and t were scored on different queries"):
         compare(scores, make_scores({"de->en": [0.5]}, model="t"))
     with pytest.raises(InputError, match="fi->en: base and t were scored on different queries"):
         compare(scores, make_scores({"de->en": [0.5, 0.5], "fi->en": [0.1]}, model="t"))
     with pytest.raises(InputError, match="has no metric 'map@100'; there are ndcg@10"):
         compare(scores, make_scores({"de->en": [0.5, 0.5]}, model="t"), metric="map@100")
+
+
+def test_the_same_texts_under_another_name_can_be_compared(make_scores: Make) -> None:
+    scores = make_scores({"de->en": [0.5, 0.5]})
+    assert compare(scores, make_scores({"de->en": [0.5, 0.5]}, model="t", suite="moved")).suite == "toy"

@@ -151,20 +151,26 @@ def _names(baseline: Scores, others: Sequence[Scores]) -> list[str]:
 
 
 def check_same(baseline: Scores, other: Scores) -> None:
-    """Refuse to compare scores of other data or other queries.
+    """Refuse to set scores beside each other that are not of the same texts, bridge and queries.
+
+    The suite's name may differ: its texts and relevance decide. A pool that one of them lacks is no difference.
 
     Raises:
-        InputError: they are.
+        InputError: they are not.
     """
-    if (baseline.suite, baseline.suite_hash) != (other.suite, other.suite_hash):
-        raise InputError(
-            f"{baseline.model} was scored on {baseline.suite} ({baseline.suite_hash}) and {other.model} on "
-            f"{other.suite} ({other.suite_hash}): other data or languages; evaluate both with the same --suite, "
-            "--languages and data"
+    if (baseline.suite_hash, baseline.bridge) != (other.suite_hash, other.bridge):
+        one, two = (
+            f"{scores.model} was scored on {scores.suite} ({scores.suite_hash}, bridge {scores.bridge})"
+            for scores in (baseline, other)
         )
-    for name in {*baseline.directions, *other.directions}:
-        one, two = baseline.directions.get(name), other.directions.get(name)
-        if one is None or two is None or set(one.query_ids) != set(two.query_ids):
+        raise InputError(
+            f"{one} and {two}: other texts, languages or bridge; evaluate both with the same --suite, --data and "
+            "--languages"
+        )
+    shared_pools = baseline.pools.keys() & other.pools.keys()
+    for name in {*baseline.directions, *other.directions, *shared_pools}:
+        first, second = (scores.directions.get(name) or scores.pools.get(name) for scores in (baseline, other))
+        if first is None or second is None or set(first.query_ids) != set(second.query_ids):
             raise InputError(
                 f"{name}: {baseline.model} and {other.model} were scored on different queries; evaluate both again"
             )

@@ -18,7 +18,6 @@ from clearir.artifacts import read_json
 from clearir.errors import InputError, naming
 from clearir.evaluate.compare import DIRECTIONS, Comparison, Difference, check_same, compare
 from clearir.evaluate.scores import Scores, Texts
-from clearir.report.tables import check_same_suite
 from clearir.searches import Search
 
 TEXTS = "texts.json"
@@ -176,7 +175,6 @@ def load_scores(before: Path, after: Path) -> Run:
     """
     first, second = Scores.load(before), Scores.load(after)
     with naming(before, after):
-        check_same_suite(first, second)
         check_same(first, second)
     texts = after.with_name(TEXTS)
     return Run(

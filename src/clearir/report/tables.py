@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from clearir.errors import InputError
+from clearir.evaluate.compare import check_same
 from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores
 
 
@@ -117,7 +117,7 @@ def direction_table(
     Raises:
         InputError: the scores are of different suites or queries, or the metric was not computed.
     """
-    check_same_suite(before, after)
+    check_same(before, after)
     bridge = before.bridge
     if languages is None:
         languages = [language for language in before.languages if language != bridge]
@@ -133,11 +133,7 @@ def direction_table(
 
 
 def cell(before: Scores, after: Scores, name: str, metric: str, query_ids: Iterable[str] | None = None) -> Cell | None:
-    """Means of one direction or pool; None where one of the models was not scored in it.
-
-    Raises:
-        InputError: the models were scored on different queries.
-    """
+    """Means of one direction or pool; None where one of the models was not scored in it."""
     pair = directions_of(before, after, name)
     if pair is None:
         return None
@@ -149,35 +145,10 @@ def cell(before: Scores, after: Scores, name: str, metric: str, query_ids: Itera
 
 
 def directions_of(before: Scores, after: Scores, name: str) -> tuple[Direction, Direction] | None:
-    """One direction or pool of both models, or None where one of them was not scored in it.
-
-    Raises:
-        InputError: not the same queries.
-    """
+    """One direction or pool of both models, or None where one of them was not scored in it."""
     first = before.directions.get(name) or before.pools.get(name)
     second = after.directions.get(name) or after.pools.get(name)
-    if first is None or second is None:
-        return None
-    if set(first.query_ids) != set(second.query_ids):
-        raise InputError(
-            f"{name}: {before.model} was scored on {len(first.query_ids)} queries and {after.model} on"
-            f" {len(second.query_ids)} that are not the same; evaluate both again on one suite"
-        )
-    return first, second
-
-
-def check_same_suite(before: Scores, after: Scores) -> None:
-    """Refuse to set scores side by side that were not measured on the same texts.
-
-    Raises:
-        InputError: other suite, other texts or another bridge language.
-    """
-    if (before.suite_hash, before.bridge) != (after.suite_hash, after.bridge):
-        raise InputError(
-            f"the scores of {before.model} are on {before.suite} ({before.suite_hash}, bridge {before.bridge}) and"
-            f" those of {after.model} on {after.suite} ({after.suite_hash}, bridge {after.bridge});"
-            " evaluate both on the same suite"
-        )
+    return None if first is None or second is None else (first, second)
 
 
 def _row(before: Scores, after: Scores, language: str, metric: str) -> LanguageRow:
