@@ -26,6 +26,12 @@ from clearir.errors import InputError
 MANIFEST = "manifest.json"
 
 
+def cache_home() -> Path:
+    """Where things are kept that can be made again: ``$CLEARIR_CACHE``, else ``clearir`` in the user's cache."""
+    given = os.environ.get("CLEARIR_CACHE")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clearir"
+
+
 def fingerprint(value: Any) -> str:
     """16 hexadecimal digits that are the same for the same JSON value, on every machine."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str, separators=(",", ":"))

