@@ -65,6 +65,14 @@ def test_a_single_process_is_the_first_and_waits_for_nobody(monkeypatch):
     processes.wait()
 
 
+@pytest.mark.parametrize(("said", "shared"), [(None, False), ("false", False), ("true", True)])
+def test_accelerate_says_whether_processes_share_the_model(monkeypatch, said, shared):
+    monkeypatch.delenv("ACCELERATE_USE_FSDP", raising=False)
+    if said is not None:
+        monkeypatch.setenv("ACCELERATE_USE_FSDP", said)
+    assert processes.shares_model() is shared
+
+
 def test_what_the_first_process_does_all_know(folder):
     assert [code for code, _ in ended(folder, "several")] == [0, 0], ended(folder, "several")
 

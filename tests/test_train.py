@@ -15,6 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import clearir.processes
+import clearir.words
 from clearir.data.rows import Row
 from clearir.encode import load_model
 from clearir.errors import ClearirError, InputError
@@ -23,6 +25,7 @@ from clearir.merge import cross_and_bridge
 from clearir.settings import LossSettings, PromptSettings, TrainSettings
 from clearir.train import TRAINING, WHOLE, _watch, draw_rows, last_whole_checkpoint, steps_of, train
 
+TABLE = "embeddings.word_embeddings.weight"
 WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron", "iris", "jade", "kelp", "lotus")
 SHORT = TrainSettings(max_steps=6, batch_size=4, save_steps=2, log_steps=2, learning_rate=1e-3)
 PLAIN = LossSettings(cached=False)
@@ -254,3 +257,43 @@ def test_dropout_is_set_for_the_training_and_not_saved(tiny_model_path, tmp_path
         == json.loads((tiny_model_path / "config.json").read_text())["hidden_dropout_prob"]
         > 0
     )
+
+
+def whole_table(monkeypatch) -> None:
+    monkeypatch.setattr(clearir.words, "MOST", 0.0)
+
+
+@pytest.mark.parametrize("loss", [PLAIN, LossSettings(mini_batch_size=3)], ids=["plain", "cached"])
+def test_words_in_use_are_trained_as_in_the_whole_table(still_model_path, tmp_path, monkeypatch, caplog, loss):
+    rows = draw_rows(sample(30), SHORT, 0)
+    settings = SHORT.model_copy(update={"retention": 1e-9})
+    with caplog.at_level("INFO", "clearir.words"):
+        used = train(rows, str(still_model_path), tmp_path / "used", settings, loss, dev=dev())
+        whole_table(monkeypatch)
+        whole = train(rows, str(still_model_path), tmp_path / "whole", settings, loss, dev=dev())
+    assert [one.getMessage() for one in caplog.records] == ["training 53 of 77 words: those in use"]
+    for one, other in zip(used["log"], whole["log"], strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
+    assert moved_alike(still_model_path, tmp_path / "used", tmp_path / "whole")
+    before, trained, other = (weights(path) for path in (still_model_path, tmp_path / "used", tmp_path / "whole"))
+    moved = (trained[TABLE] != before[TABLE]).any(dim=1)
+    assert torch.equal(moved, (other[TABLE] != before[TABLE]).any(dim=1))
+    assert 0 < moved.sum() < 53, "the word for padding has no gradient"
+
+
+def test_words_that_are_not_in_use_do_not_decay(still_model_path, tmp_path, monkeypatch):
+    settings = SHORT.model_copy(update={"weight_decay": 0.1})
+    rows = draw_rows(sample(30), settings, 0)
+    train(rows, str(still_model_path), tmp_path / "used", settings, PLAIN)
+    before, used = weights(still_model_path)[TABLE], weights(tmp_path / "used")[TABLE]
+    assert (used == before).all(dim=1).sum() == 77 - 53 + 1, "and the word for padding, which is all zeros"
+    whole_table(monkeypatch)
+    train(rows, str(still_model_path), tmp_path / "whole", settings, PLAIN)
+    assert (weights(tmp_path / "whole")[TABLE] == before).all(dim=1).sum() == 1, "in a whole table all do"
+
+
+def test_the_table_is_left_whole_where_processes_share_the_model(tiny_model_path, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(clearir.processes, "shares_model", lambda: True)
+    with caplog.at_level("INFO", "clearir.words"):
+        train(draw_rows(sample(30), SHORT, 0), str(tiny_model_path), tmp_path / "model", SHORT, PLAIN)
+    assert not caplog.records

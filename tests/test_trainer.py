@@ -15,6 +15,7 @@ import psutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer
 
 from clearir.cli import main
@@ -22,7 +23,8 @@ from clearir.data.rows import Row, Rows
 from clearir.encode import Prompts, load_model
 from clearir.errors import ClearirError
 from clearir.settings import LossSettings, TrainSettings
-from clearir.train import _dataset, _trainer, draw_rows, last_whole_checkpoint, train
+from clearir.train import _collator, _dataset, _trainer, draw_rows, last_whole_checkpoint, train
+from clearir.trainer import Trainer
 
 WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron", "iris", "jade", "kelp", "lotus")
 SHORT = TrainSettings(max_steps=6, batch_size=4, save_steps=1, log_steps=2, learning_rate=1e-3, warmup_ratio=0.0)
@@ -81,9 +83,11 @@ def test_a_bad_row_stops_the_run_and_is_named(poisoned_path, tmp_path):
     assert checkpoint is not None
     assert message.endswith(f"The last checkpoint is kept: {checkpoint}")
     assert checkpoint.name == f"checkpoint-{step - 1}"
-    good = load_file(checkpoint / "model.safetensors")
-    poison = load_file(poisoned_path / "model.safetensors")
+    good, poison = load_file(checkpoint / "model.safetensors"), load_model(poisoned_path).state_dict()
     assert all(weight.isfinite().all() for weight in good.values())
+    (used,) = good.keys() - poison.keys()  # of the words
+    (table,) = poison.keys() - good.keys()
+    assert len(good.pop(used)) < len(poison[table])
     assert not all(torch.equal(good[name], poison[name]) for name in good), "it was trained before it was stopped"
     assert not (tmp_path / "model").exists()
 
@@ -185,13 +189,19 @@ def test_a_batch_that_does_not_fit_is_done_in_smaller_mini_batches(tiny_model_pa
     assert same(weights(tmp_path / "tight"), weights(tmp_path / "small")), "with the same dropout, too"
 
 
+def trainer_of(network: SentenceTransformer, rows: list[Row], folder: Path, settings: TrainSettings) -> Trainer:
+    dataset = _dataset(rows)
+    collator = _collator(network, dataset, Prompts())
+    return _trainer(network, rows, dataset, folder, settings, ONE_CHUNK, collator, 0)
+
+
 @alone
 def test_gradients_of_the_batches_before_it_are_not_lost(still_model_path, tmp_path, caplog):
     def gradients(limit: AbstractContextManager[None]) -> dict[str, torch.Tensor]:
         rows = rows_of(8) + rows_of(64)
         network = load_model(str(still_model_path), device="cpu", attention="eager")
         settings = LARGE.model_copy(update={"accumulate": 2})
-        trainer = _trainer(network, rows, _dataset(rows), tmp_path, settings, ONE_CHUNK, Prompts(), 0)
+        trainer = trainer_of(network, rows, tmp_path, settings)
         trainer.current_gradient_accumulation_steps = 2
         columns = trainer.train_dataset
         for begin in (0, 256):
@@ -218,7 +228,7 @@ def test_several_processes_stop_instead(tiny_model_path, tmp_path, monkeypatch):
     monkeypatch.setattr("transformers.TrainingArguments.world_size", 2)  # all else is one process
     rows = rows_of(64)
     network = load_model(str(tiny_model_path), device="cpu", attention="eager")
-    trainer = _trainer(network, rows, _dataset(rows), tmp_path, LARGE, ONE_CHUNK, Prompts(), 0)
+    trainer = trainer_of(network, rows, tmp_path, LARGE)
     trainer.current_gradient_accumulation_steps = 1
     batch = trainer.data_collator([trainer.train_dataset[i] for i in range(256)])
     with little_memory(), pytest.raises(ClearirError, match=r"memory of process 0; .*lower loss\.mini_batch_size"):

@@ -40,6 +40,13 @@ def is_first() -> bool:
     return count() == 1 or os.environ.get("RANK", "0") == "0"
 
 
+def shares_model() -> bool:
+    """Whether the processes share one model's weights among them (FSDP), so that none has them whole."""
+    from accelerate.utils import parse_flag_from_env
+
+    return bool(parse_flag_from_env("ACCELERATE_USE_FSDP"))
+
+
 @contextmanager
 def joined() -> Iterator[None]:
     """Join the other processes for the block, and leave them behind at its end.

@@ -33,6 +33,7 @@ from clearir.settings import LossSettings, PromptSettings, TrainSettings
 if TYPE_CHECKING:
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
     from transformers import TrainerCallback
 
     from clearir.encode import Prompts
@@ -98,6 +99,7 @@ def train(
 
     from clearir.encode import load_model, prompts_of
     from clearir.losses.memory import is_out_of_memory
+    from clearir.words import keep_words_in_use, put_back, words_of
 
     table = Rows.collect(rows, "the rows to train on")
     if any(row.target_query is None for row in table):
@@ -115,6 +117,10 @@ def train(
     prompts = prompts or PromptSettings()
     before_each = prompts_of(network, prompts.query, prompts.passage)
     dataset = _dataset(rows)
+    collator = _collator(network, dataset, before_each)
+    words = None
+    if not processes.shares_model():
+        words = keep_words_in_use(network, lambda: processes.first_only(lambda: words_of(dataset, collator)))
     key = fingerprint(
         {
             "model": model,
@@ -124,11 +130,12 @@ def train(
             "rows": fingerprint([[*row] for row in zip(*dataset.to_dict().values(), strict=True)]),
             "seed": seed,
             "dev": None if dev is None else dev.hash,
+            "words": words,
             **({"processes": processes.count()} if processes.count() > 1 else {}),
         }
     )
     checkpoints = (work or out.parent / f".{out.name}.checkpoints") / key
-    trainer = _trainer(network, rows, dataset, checkpoints, settings, loss, before_each, seed)
+    trainer = _trainer(network, rows, dataset, checkpoints, settings, loss, collator, seed)
     resume = processes.first_only(lambda: last_whole_checkpoint(checkpoints))
     begun = time.monotonic() - _seconds_before(resume)
     watch = None
@@ -156,6 +163,7 @@ def train(
     if watch is not None:
         record["checks"] = [asdict(check) for check in watch.checks]
         record["step_kept"] = watch.take_best()
+    put_back(network)
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_fsdp_enabled else None
     if processes.is_first():
         if state is not None:  # of the network itself, each process has a part
@@ -247,6 +255,18 @@ def _dataset(rows: Sequence[Row]) -> Dataset:
     return Dataset.from_dict(columns)
 
 
+def _collator(network: SentenceTransformer, dataset: Dataset, prompts: Any) -> SentenceTransformerDataCollator:
+    """Rows -> the features of each column, each text with its prompt and tokenised once."""
+    from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
+
+    from clearir.tokenised import TokeniseOnce
+
+    return SentenceTransformerDataCollator(
+        preprocess_fn=TokeniseOnce(network.preprocess, network.tokenizer),
+        prompts={column: _prompt_of(column, prompts) for column in dataset.column_names},
+    )
+
+
 def _trainer(
     network: SentenceTransformer,
     rows: Sequence[Row],
@@ -254,13 +274,12 @@ def _trainer(
     checkpoints: Path,
     settings: TrainSettings,
     loss: LossSettings,
-    prompts: Any,
+    collator: SentenceTransformerDataCollator,
     seed: int,
 ) -> Trainer:
     from sentence_transformers import SentenceTransformerTrainingArguments
     from transformers import PrinterCallback
 
-    from clearir.tokenised import TokeniseOnce
     from clearir.trainer import Trainer
 
     n = sum(column.startswith("negative_") for column in dataset.column_names)
@@ -287,7 +306,6 @@ def _trainer(
         disable_tqdm=True,
         seed=seed,
         data_seed=seed,
-        prompts={column: _prompt_of(column, prompts) for column in dataset.column_names},
         logging_nan_inf_filter=False,
         eval_strategy="no",
         dataloader_pin_memory=network.device.type != "cpu",
@@ -299,13 +317,12 @@ def _trainer(
         model=network,
         args=arguments,
         train_dataset=dataset,
+        data_collator=collator,
         loss=make_loss(network, loss, n),
         rows=rows,
         last_checkpoint=lambda: last_whole_checkpoint(checkpoints),
     )
     trainer.remove_callback(PrinterCallback)  # the library does not print
-    collator = trainer.data_collator
-    collator.preprocess_fn = TokeniseOnce(collator.preprocess_fn, network.tokenizer)
     return trainer
 
 

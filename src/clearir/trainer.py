@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from safetensors.torch import load_model, save_model
 from sentence_transformers import SentenceTransformerTrainer
 from torch import Tensor, nn
 from torch.utils.checkpoint import get_device_states, set_device_states
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 #: column of a row's place in the table; the collator takes it for a label, and the losses want none
 ROW = "label"
+WEIGHTS = "model.safetensors"
 #: rows of a bad batch that are quoted, and characters of each
 QUOTED, EXCERPT = 3, 60
 
@@ -51,6 +53,22 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """None: the card is ours, see `clearir.report.card`, and needs no statistics."""
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """The weights of a checkpoint, by the names that they have in training: not those of a model to be loaded."""
+        if self.is_fsdp_enabled:
+            super()._save(output_dir, state_dict)
+            return
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        save_model(self.model, str(folder / WEIGHTS))
+
+    def _load_from_checkpoint(self, checkpoint_path: str, *others: Any) -> None:
+        """The inverse of `_save`."""
+        if self.is_fsdp_enabled:
+            super()._load_from_checkpoint(checkpoint_path, *others)
+        else:
+            load_model(self.model, Path(checkpoint_path) / WEIGHTS)
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """Forward and backward pass of a batch; again in smaller mini-batches where memory ends.
