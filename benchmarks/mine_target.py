@@ -23,10 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-from clearir.data.mine import Mined, mine, text_key
+from clearir.data.mine import Mined, mine
 from clearir.data.rows import Row, Rows
 from clearir.data.sources import read
 from clearir.data.split import split
+from clearir.data.texts import text_key
 from clearir.encode import encode, load_model
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.suites import Suite

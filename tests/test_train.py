@@ -23,7 +23,7 @@ from clearir.errors import ClearirError, InputError
 from clearir.evaluate.suites import Suite
 from clearir.merge import cross_and_bridge
 from clearir.settings import LossSettings, PromptSettings, TrainSettings
-from clearir.train import TRAINING, WHOLE, _watch, draw_rows, last_whole_checkpoint, steps_of, train
+from clearir.train import TRAINING, WHOLE, _dataset, _watch, draw_rows, last_whole_checkpoint, steps_of, train
 
 TABLE = "embeddings.word_embeddings.weight"
 WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron", "iris", "jade", "kelp", "lotus")
@@ -141,6 +141,21 @@ def test_prompts_reach_the_columns_they_belong_to(still_model_path, tmp_path):
     train(by_hand, str(still_model_path), tmp_path / "hand", SHORT, PLAIN)
     assert moved_alike(still_model_path, tmp_path / "both", tmp_path / "hand")
     assert not moved_alike(still_model_path, tmp_path / "both", tmp_path / "none")
+
+
+def test_texts_that_a_reader_calls_the_same_reach_the_loss_as_one():
+    """It compares token ids, and would take the second row's passage for a wrong answer to the first."""
+    rows = [
+        Row("one?", "Rain falls.", "yksi?", "fi", ("Snow melts.",), ("kaksi?",)),
+        Row("two?", "RAIN  falls.\u200b", "kaksi?\ufeff", "fi", ("Fire burns.",), ("Yksi?",)),
+    ]
+    assert _dataset(rows).to_dict() == {
+        "query": ["one?", "two?"],
+        "passage": ["Rain falls.", "Rain falls."],
+        "negative_1": ["Snow melts.", "Fire burns."],
+        "target_query": ["yksi?", "kaksi?\ufeff"],
+        "target_negative_1": ["kaksi?\ufeff", "yksi?"],
+    }
 
 
 def test_the_same_seed_gives_the_same_model_and_another_one_another(tiny_model_path, tmp_path):

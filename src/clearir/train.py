@@ -25,6 +25,7 @@ from clearir import processes
 from clearir.artifacts import atomic_folder, fingerprint, read_json, write_json
 from clearir.data.mix import mix
 from clearir.data.rows import Row, Rows
+from clearir.data.texts import text_key
 from clearir.disk import told
 from clearir.errors import ClearirError, InputError
 from clearir.progress import task
@@ -240,7 +241,11 @@ def _fill_up(rows: Sequence[Row], whole: int) -> list[Row]:
 
 
 def _dataset(rows: Sequence[Row]) -> Dataset:
-    """The columns that the loss takes, in its order: rows that are drawn twice stand there twice."""
+    """The columns that the loss takes, in its order: rows that are drawn twice stand there twice.
+
+    Of texts that are the same (`text_key`) the first stands for all, because the loss compares token ids: a passage
+    with a space more than a row's own would be a wrong answer to it.
+    """
     from datasets import Dataset
 
     distinct = Rows.collect(rows)
@@ -249,10 +254,13 @@ def _dataset(rows: Sequence[Row]) -> Dataset:
         "query": [row.query for row in rows],
         "passage": [row.passage for row in rows],
         **{f"negative_{i + 1}": [row.negatives[i] for row in rows] for i in range(n)},
-        "target_query": [row.target_query for row in rows],
+        "target_query": [str(row.target_query) for row in rows],
         **{f"target_negative_{i + 1}": [row.target_negatives[i] for row in rows] for i in range(m)},
     }
-    return Dataset.from_dict(columns)
+    first: dict[str, str] = {}
+    return Dataset.from_dict(
+        {name: [first.setdefault(text_key(text), text) for text in texts] for name, texts in columns.items()}
+    )
 
 
 def _collator(network: SentenceTransformer, dataset: Dataset, prompts: Any) -> SentenceTransformerDataCollator:

@@ -30,7 +30,7 @@ def test_good_rows_pass_untouched_and_in_order():
     assert (done.rows, done.dropped) == (rows, {})
 
 
-@pytest.mark.parametrize("bad", [row(target=" \t"), row(query=""), row(passage="\n")])
+@pytest.mark.parametrize("bad", [row(target=" \t"), row(query=""), row(passage="\n"), row(target="\u200b")])
 def test_empty(bad):
     assert reason(bad) == "empty"
 
@@ -151,6 +151,8 @@ def test_duplicates_after_normalisation_keep_the_first():
     rows = [row(), row(query="WHERE is  the old bridge?")]
     assert reason(*rows) == "duplicate"
     assert filter_rows(rows).rows == (rows[0],)
+    unseen = row(passage=f"\ufeff{PASSAGE}", target="¿Dónde está\u200b el puente vie\u00adjo?")
+    assert reason(row(), unseen) == "duplicate"
     assert reason(row(), row(language="ca")) is None
     assert reason(Row("a", "p"), Row("A", "p")) == "duplicate"
 

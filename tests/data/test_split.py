@@ -175,8 +175,10 @@ THIRTEEN = "one two three four five six seven eight nine ten eleven twelve thirt
         ({"query": "  WATER falls? "}, "query equals an evaluation text"),
         ({"target_query": "Water falls?"}, "query equals an evaluation text"),
         ({"passage": "water ｆalls?"}, "passage equals an evaluation text"),
+        ({"passage": "\ufeffWater fa\u00adlls?\u200b"}, "passage equals an evaluation text"),
         ({"target_passage": "Water falls?"}, "passage equals an evaluation text"),
         ({"passage": f"But {THIRTEEN.upper()}, and on."}, "passage shares 13 words with an evaluation text"),
+        ({"passage": THIRTEEN.replace(" ", "\u200b \u200b")}, "passage shares 13 words with an evaluation text"),
         ({"query": f"why {THIRTEEN}?"}, "query shares 13 words with an evaluation text"),
         ({"passage": f"But {THIRTEEN.rpartition(' ')[0]} and on."}, None),  # 12
         ({"negatives": ("Water falls?",)}, None),  # a negative is not learned as an answer
@@ -188,6 +190,12 @@ def test_decontaminate(changed: dict[str, Any], reason: str | None) -> None:
     left, dropped = decontaminate(rows, ["Water falls?", f"{THIRTEEN} fourteen"])
     assert list(left) == (rows if reason is None else [clean])
     assert dropped == ({} if reason is None else {reason: 1})
+
+
+def test_vowel_signs_do_not_cut_words() -> None:
+    hindi = "नदी का पानी ठंडा है और लोग यहाँ तैरते हैं"  # 10 words, with 10 signs in them
+    rows = [Row("Who sings?", f"{hindi} बहुत।")]
+    assert decontaminate(rows, [f"{hindi} कम।"]) == (tuple(rows), {})
 
 
 def test_afriqas_passages_are_on_one_side(shared_data: Any) -> None:

@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import regex
 from pydantic import Field
 
-from clearir.data.mine import text_key
 from clearir.data.rows import Row
+from clearir.data.texts import is_blank, text_key
 from clearir.extras import require
 from clearir.progress import track
 from clearir.settings import Settings, Share
@@ -138,7 +139,7 @@ def _checks(rows: Sequence[Row], settings: FilterSettings, translated: bool) -> 
 def check_empty(row: Row) -> str | None:
     """A query, passage or target query with nothing in it."""
     texts = [row.query, row.passage] + ([] if row.target_query is None else [row.target_query])
-    return None if all(text.strip() for text in texts) else "empty"
+    return "empty" if any(map(is_blank, texts)) else None
 
 
 def check_copied(row: Row, most: float) -> str | None:
@@ -215,7 +216,7 @@ def language_check(confidence: float) -> Check:
 
 
 def duplicate_check() -> Check:
-    """A row that is, after normalisation, one that came before."""
+    """A row whose texts are those of one that came before."""
     seen: set[tuple[str | None, ...]] = set()
 
     def check(row: Row) -> str | None:
@@ -262,7 +263,9 @@ _PLACEHOLDER = re.compile(
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())
+    """Runs of letters; without spaces whole clauses, since Cantonese has most characters of Chinese."""
+    found: list[str] = regex.findall(r"\w+", text_key(text))
+    return found
 
 
 def _width(text: str) -> int:

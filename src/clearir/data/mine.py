@@ -14,7 +14,6 @@ drops a row that ends up with too few, samples without a seed, and would encode 
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from clearir.data.rows import Row
+from clearir.data.texts import text_key
 from clearir.errors import InputError
 from clearir.progress import task
 
@@ -75,8 +75,8 @@ def mine(
 
     Candidates are the other rows' passages (of the same bridge language) and the other rows' target queries (of the
     same target language). Never a candidate: a passage of any row with the same question, a query of any row with the
-    same passage, and whatever equals one of those after NFKC, case folding and squeezing of white space. Each distinct
-    text is encoded once for both sides; scores are computed block by block, so memory grows with the number of texts
+    same passage, and whatever is the same text as one of those (`clearir.data.texts.text_key`). Each distinct text is
+    encoded once for both sides; scores are computed block by block, so memory grows with the number of texts
     and not with its square.
 
     Args:
@@ -136,11 +136,6 @@ def mine(
         targets.topped_up,
         near.scores() | targets.scores(),
     )
-
-
-def text_key(text: str) -> str:
-    """What two texts share that a reader would call the same: NFKC, case folded, white space squeezed."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _embedder(

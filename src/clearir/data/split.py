@@ -13,7 +13,6 @@ passages that are nearly the same.
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +21,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from clearir.data import languages as codes
-from clearir.data.mine import text_key
 from clearir.data.rows import Row
+from clearir.data.texts import text_key, words
 from clearir.errors import InputError
 from clearir.progress import task, track
 
@@ -34,10 +33,6 @@ Size = float | int | Mapping[str, int | float]
 
 NEAR = 0.7  # share of three-word runs in common (Jaccard) from which on two passages are near-duplicates
 RUN = 13  # words in a row that no two texts share by chance; GPT-3's measure of contamination (2005.14165, app. C)
-
-# A run of word characters; in scripts that write no spaces (Thai, kana, Han) each character is a word.
-_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
-_WORD = re.compile(rf"[{_SPACELESS}]|[^\W{_SPACELESS}]+")
 
 logger = logging.getLogger(__name__)
 
@@ -248,5 +243,5 @@ def _merge_near(passages: Sequence[tuple[str, int]], sets: DisjointSet) -> None:
 
 def _runs(text: str, length: int) -> Iterator[str]:
     """All runs of ``length`` words."""
-    words = _WORD.findall(text)
-    return (" ".join(words[start : start + length]) for start in range(len(words) - length + 1))
+    every = words(text)
+    return (" ".join(every[start : start + length]) for start in range(len(every) - length + 1))
