@@ -38,6 +38,15 @@ def test_rows_become_a_suite_with_every_text_once() -> None:
     assert suite.clusters == {"1": cats, "2": dogs, "3": cats, "4": fingerprint("Cows moo.")}
 
 
+def test_texts_that_a_reader_calls_the_same_are_one() -> None:
+    rows = [
+        Row("What purrs?", "Cats purr.", "Was schnurrt?", "de", target_passage="Katzen schnurren."),
+        Row("What  purrs?\u200b", "\ufeffCATS purr.", "Was schnurrt?", "de", target_passage="Katzen schnur\u00adren."),
+    ]
+    suite = Suite.from_rows(rows, "animals")
+    assert suite == Suite.from_rows(rows[:1], "animals")
+
+
 def test_given_ids_are_kept() -> None:
     row = Row("q", "p", "Q", "de", target_passage="P", passage_id="doc7", query_id="ask1")
     suite = Suite.from_rows([row], "ids")
@@ -65,6 +74,38 @@ def test_two_paragraphs_whose_counterpart_is_one() -> None:
     suite = Suite.from_rows(rows, "merged")
     assert len(suite.passages["de"]) == 1
     assert suite.relevant("de", "de")["1"] == suite.relevant("de", "de")["2"]
+
+
+def test_two_phrasings_of_a_question_both_count() -> None:
+    rows = [
+        Row("What falls?", "Rain falls.", "Was fällt?", "de", query_id="1"),
+        Row("What falls?", "Rain falls.", "Was fällt herunter?", "de", query_id="1"),
+        Row("What falls?", "Snow falls.", "Was fällt nieder?", "de", query_id="1"),
+        Row("What falls?", "Rain falls.", "Mikä putoaa?", "fi", query_id="1"),
+        Row("What burns?", "Fire burns.", "Was brennt?", "de", query_id="1/2"),
+    ]
+    suite = Suite.from_rows(rows, "phrasings")
+    assert suite.queries == {
+        "en": {"1": "What falls?", "1/2": "What burns?"},
+        "de": {"1": "Was fällt?", "1/3": "Was fällt herunter?", "1/4": "Was fällt nieder?", "1/2": "Was brennt?"},
+        "fi": {"1": "Mikä putoaa?"},
+    }
+    both = {fingerprint("Rain falls."): 1, fingerprint("Snow falls."): 1}
+    fire = {fingerprint("Fire burns."): 1}
+    assert suite.qrels == {"1": both, "1/3": both, "1/4": both, "1/2": fire}
+    assert suite.relevant("de", "en").keys() == {"1", "1/2", "1/3", "1/4"}
+    assert suite.restrict(["de", "en"]).hash != suite.hash
+
+
+def test_phrasings_without_ids_and_the_same_one_again() -> None:
+    rows = [
+        Row("What falls?", "Rain falls.", "Was fällt?", "de"),
+        Row("What falls?", "Rain falls.", "Was fällt herunter?", "de"),
+        Row("What falls?", "Rain falls.", "WAS fällt?", "de"),
+    ]
+    one = fingerprint("What falls?")
+    suite = Suite.from_rows(rows, "phrasings")
+    assert suite.queries["de"] == {one: "Was fällt?", f"{one}/2": "Was fällt herunter?"}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +152,7 @@ def test_relevance_that_does_not_fit(suite: Suite) -> None:
 
 def test_an_empty_text_is_named(suite: Suite) -> None:
     with pytest.raises(InputError, match="query 'q1' in de is empty"):
-        replace(suite, queries=suite.queries | {"de": {"q1": " "}})
+        replace(suite, queries=suite.queries | {"de": {"q1": " \u200b"}})
 
 
 def test_the_hash_is_of_texts_and_relevance(suite: Suite) -> None:

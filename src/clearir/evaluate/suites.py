@@ -14,12 +14,13 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from clearir.artifacts import fingerprint
 from clearir.data import languages as codes
 from clearir.data.rows import Row
+from clearir.data.texts import is_blank, text_key
 from clearir.errors import InputError
 
 Texts = dict[str, dict[str, str]]  # language -> id -> text
@@ -64,7 +65,9 @@ class Suite:
         """The suite of some rows: their queries, their passages, and that each row's passage answers its query.
 
         Ids are the rows' own, or fingerprints of the bridge-language text. Passages in a target language have ids of
-        their own, ``de/ID``. The same passage in several rows is one.
+        their own, ``de/ID``. The same passage in several rows is one; of texts that are the same
+        (`clearir.data.texts.text_key`) the first stands for all. Several phrasings of a question in a target language
+        all count: the first has the question's id, the others ``ID/2``, ``ID/3`` and so on, with the same answers.
 
         Args:
             rows: at least one.
@@ -72,25 +75,18 @@ class Suite:
             facts: ``licence``, ``revision``.
 
         Raises:
-            InputError: no rows, or one id with two texts in one language.
+            InputError: no rows, or one id with two texts in the bridge language.
         """
         rows = list(rows)
         if not rows:
             raise InputError(f"{name}: no rows to score; check the path and the languages asked for")
-        queries: Texts = defaultdict(dict)
-        passages = _Passages(name)
-        qrels: Qrels = defaultdict(dict)
+        queries, passages = _Queries(name, rows), _Passages(name)
+        answers: Qrels = defaultdict(dict)
         for row in rows:
-            query = row.query_id or fingerprint(row.query)
-            for language, text in _both(row, row.query, row.target_query):
-                if queries[language].setdefault(query, text) != text:
-                    raise InputError(
-                        f"{name}: query id {query!r} has two texts in {language}, {queries[language][query][:60]!r} "
-                        f"and {text[:60]!r}; give each question its own query_id"
-                    )
-            qrels[query] |= dict.fromkeys(passages.place(row), 1)
+            answers[queries.place(row)] |= dict.fromkeys(passages.place(row), 1)
+        qrels = {query: dict(answers[question]) for query, question in queries.questions.items()}
         bridge = Counter(row.bridge for row in rows).most_common(1)[0][0]
-        return cls(name, dict(queries), dict(passages.texts), dict(qrels), bridge, **facts)
+        return cls(name, dict(queries.texts), dict(passages.texts), qrels, bridge, **facts)
 
     @property
     def languages(self) -> list[str]:
@@ -155,40 +151,87 @@ class Suite:
         return {query: row for query, row in found.items() if row}
 
 
+class _Ids:
+    """Ids of texts that come with one or without; the same text gets the same."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str], str] = {}  # language, key -> id
+
+    def of(self, identity: str | None, language: str, text: str) -> str:
+        return identity or self._first.setdefault((language, text_key(text)), fingerprint(text))
+
+
+class _Queries:
+    """The distinct queries of some rows, and the ids they get."""
+
+    def __init__(self, suite: str, rows: Iterable[Row]) -> None:
+        self.texts: Texts = defaultdict(dict)
+        self.questions: dict[str, str] = {}  # id of a query -> id of the question that it is a phrasing of
+        self._suite = suite
+        self._ids = _Ids()
+        self._taken = {self._question(row) for row in rows}
+        self._in_bridge: dict[tuple[str, str], str] = {}  # bridge, question -> text
+        self._known: set[tuple[str, str, str]] = set()  # language, question, key
+
+    def place(self, row: Row) -> str:
+        """Id of the row's question."""
+        question = self._question(row)
+        first = self._in_bridge.setdefault((row.bridge, question), row.query)
+        if text_key(first) != text_key(row.query):
+            raise InputError(
+                f"{self._suite}: query id {question!r} has two texts in {row.bridge}, {first[:60]!r} and "
+                f"{row.query[:60]!r}; give each question its own query_id"
+            )
+        self._phrase(question, row.bridge, row.query)
+        if row.language is not None and row.target_query is not None:
+            self._phrase(question, row.language, row.target_query)
+        return question
+
+    def _question(self, row: Row) -> str:
+        return self._ids.of(row.query_id, row.bridge, row.query)
+
+    def _phrase(self, question: str, language: str, text: str) -> None:
+        phrasing = language, question, text_key(text)
+        if phrasing not in self._known:
+            self._known.add(phrasing)
+            query = self._free(language, question)
+            self.texts[language][query] = text
+            self.questions[query] = question
+
+    def _free(self, language: str, question: str) -> str:
+        others = (name for number in count(2) if (name := f"{question}/{number}") not in self._taken)
+        return next(name for name in chain([question], others) if name not in self.texts[language])
+
+
 class _Passages:
     """The distinct passages of some rows, and the ids they get."""
 
     def __init__(self, suite: str) -> None:
         self.texts: Texts = defaultdict(dict)
         self._suite = suite
-        self._ids: dict[tuple[str, str], str] = {}  # language, text -> id
+        self._ids = _Ids()
+        self._in_target: dict[tuple[str, str], str] = {}  # language, key -> id
 
     def place(self, row: Row) -> list[str]:
         """Ids of the row's passage in the languages it is in."""
-        base = row.passage_id or fingerprint(row.passage)
-        if self.texts[row.bridge].setdefault(base, row.passage) != row.passage:
+        base = self._ids.of(row.passage_id, row.bridge, row.passage)
+        first = self.texts[row.bridge].setdefault(base, row.passage)
+        if text_key(first) != text_key(row.passage):
             raise InputError(
-                f"{self._suite}: passage id {base!r} has two texts in {row.bridge}, "
-                f"{self.texts[row.bridge][base][:60]!r} and {row.passage[:60]!r}; give each passage its own passage_id"
+                f"{self._suite}: passage id {base!r} has two texts in {row.bridge}, {first[:60]!r} and "
+                f"{row.passage[:60]!r}; give each passage its own passage_id"
             )
         if row.language is None or row.target_passage is None:
             return [base]
-        key = row.language, row.target_passage
-        if key not in self._ids:
-            self._ids[key] = self._free(row.language, base)
-            self.texts[row.language][self._ids[key]] = row.target_passage
-        return [base, self._ids[key]]
+        key = row.language, text_key(row.target_passage)
+        if key not in self._in_target:
+            self._in_target[key] = self._free(row.language, base)
+            self.texts[row.language][self._in_target[key]] = row.target_passage
+        return [base, self._in_target[key]]
 
     def _free(self, language: str, base: str) -> str:
         names = (f"{language}/{base}" if number == 1 else f"{language}/{base}/{number}" for number in count(1))
         return next(name for name in names if name not in self.texts[language])
-
-
-def _both(row: Row, text: str, target: str | None) -> list[tuple[str, str]]:
-    sides = [(row.bridge, text)]
-    if row.language is not None and target is not None:
-        sides.append((row.language, target))
-    return sides
 
 
 def _check(suite: Suite) -> None:
@@ -224,7 +267,7 @@ def _check(suite: Suite) -> None:
 def _wrong(text: object) -> str | None:
     if not isinstance(text, str):
         return "no text"
-    if not text.strip():
+    if is_blank(text):
         return "empty"
     try:
         text.encode()
