@@ -27,6 +27,7 @@ tur_Latn twi_Latn tzm_Tfng uig_Arab ukr_Cyrl umb_Latn urd_Arab uzn_Latn vec_Latn
 ydd_Hebr yor_Latn yue_Hant zho_Hans zho_Hant zsm_Latn zul_Latn
 """
 FLORES = FLORES_CODES.split()
+MACROLANGUAGES = "zh ar no fa sw ms et lv uz mn ne om az ku ps yi mg sq or ay kr"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,21 @@ FLORES = FLORES_CODES.split()
         ("sr srp_Cyrl", "sr"),
         ("sr-Latn sr_Latn_RS", "sr-Latn"),
         ("de ger deu de_DE", "de"),
-        ("et est_Latn", "et"),
+        ("no nor nb nob nob_Latn nb-NO no-NO", "no"),
+        ("nn nno nno_Latn", "nn"),
+        ("et est ekk est_Latn", "et"),
+        ("lv lav lvs lvs_Latn", "lv"),
+        ("ms msa may zsm zsm_Latn", "ms"),
+        ("uz uzb uzn uzn_Latn", "uz"),
+        ("mn mon khk khk_Cyrl", "mn"),
+        ("ne nep npi npi_Deva", "ne"),
+        ("om orm gaz gaz_Latn", "om"),
+        ("az aze azj azj_Latn", "az"),
+        ("ku kur kmr kmr_Latn", "ku"),
+        ("ps pus pbu pbt pbt_Arab", "ps"),
+        ("yi yid ydd ydd_Hebr", "yi"),
+        ("mg mlg plt plt_Latn", "mg"),
+        ("sq sqi alb als als_Latn", "sq"),
         ("bem", "bem"),
         ("hau", "ha"),
         ("ibo", "ig"),
@@ -71,6 +86,19 @@ def test_the_one_spelling_stays_as_it_is_and_finds_its_way_back(code: str) -> No
     assert languages.match(one, FLORES) == code
 
 
+@pytest.mark.parametrize("code", MACROLANGUAGES.split())
+def test_a_macrolanguage_finds_its_usual_member_and_the_member_the_macrolanguage(code: str) -> None:
+    member = languages.match(code, FLORES)
+    assert member is not None
+    assert languages.match(member, ["en", code]) == code
+
+
+def test_members_are_spellings_too() -> None:
+    assert {languages.normalise(code) for code in languages.members("no")} == {"no"}
+    assert "nb" in languages.members("no")
+    assert languages.members("de") == []
+
+
 def test_match_passes_over_what_is_no_code() -> None:
     assert languages.match("swa", ["<pad>", "", "en_XX", "sw_KE", "sw"]) == "sw"
     assert languages.match("yo", ["eng_Latn", "swh_Latn"]) is None
@@ -80,6 +108,7 @@ def test_names() -> None:
     assert languages.name("swh_Latn") == "Swahili"
     assert languages.name("twi") == "Twi"
     assert languages.name("pt_BR") == "Portuguese (Brazil)"
+    assert languages.name("nob_Latn") == "Norwegian"
 
 
 @pytest.mark.parametrize(

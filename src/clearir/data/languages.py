@@ -7,8 +7,8 @@ match("sw", ["eng_Latn", "swh_Latn"])   # "swh_Latn": how somebody else spells i
 ```
 
 The one spelling is the shortest BCP-47 tag that says the same: a macrolanguage for its standard member
-(``ar`` for ``arb``), no script and no territory where it is the language's own. What differs stays different:
-``zh`` (simplified) and ``zh-Hant``, ``pt`` and ``pt-BR``, ``ar`` and ``ary`` (Moroccan).
+(``ar`` for ``arb``, ``no`` for ``nob``), no script and no territory where it is the language's own. What differs
+stays different: ``zh`` (simplified) and ``zh-Hant``, ``pt`` and ``pt-BR``, ``ar`` and ``ary`` (Moroccan).
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from typing import Any
 from clearir.errors import InputError
 
 _NO_LANGUAGE = {"und", "mul", "mis", "zxx"}
-# CLDR folds Twi into Akan. FLORES and NLLB have both, and its speakers call it Twi.
-_OWN = {"tw": "tw", "twi": "tw"}
+# Where CLDR's standard member of a macrolanguage is not that of data sets: it folds Twi into Akan, and FLORES and NLLB
+# have both; it has none for Norwegian, which nearly always is Bokmål; its Pashto is the northern one, and FLORES and
+# NLLB have the southern one, and no other.
+_OWN = {"tw": "tw", "twi": "tw", "nb": "no", "nob": "no", "pbt": "ps"}
 # CLDR's "likely" Portuguese is Brazil's; data sets that write pt_BR mean by plain pt the other one.
 _HOME = {"pt": "PT"}
 
@@ -57,6 +59,11 @@ def match(code: str, candidates: Iterable[str]) -> str | None:
     """
     wanted = normalise(code)
     return next((candidate for candidate in candidates if _known(candidate) == wanted), None)
+
+
+def members(code: str) -> list[str]:
+    """The codes that the one spelling ``code`` stands for besides, and that CLDR does not know of: nb for ``no``."""
+    return [member for member, own in _OWN.items() if own == code != member]
 
 
 @lru_cache(maxsize=4096)

@@ -75,6 +75,13 @@ def test_a_source_that_fails_is_a_warning_where_the_lists_came(
 
 
 @needs_apt
+def test_norwegian_is_asked_for_as_debian_writes_it(apt_that: Path, tmp_path: Path) -> None:
+    script = PARTLY.replace("*update)", "*Languages=en,en_US,*nb*update)").replace("Translation-de", "Translation-nb")
+    apt_that.write_text(script.replace("echo de ", "echo nb "))
+    assert fetch(tmp_path / "out", ["nob_Latn"]) == [tmp_path / "out" / f"Translation-{code}" for code in ("en", "no")]
+
+
+@needs_apt
 def test_a_language_that_debian_lacks(apt_that: Path, tmp_path: Path) -> None:
     apt_that.write_text(PARTLY)
     with pytest.raises(InputError, match="no package descriptions in 'fi'; choose from de"):

@@ -96,11 +96,11 @@ def _update(apt: str, scratch: Path, wanted: list[str]) -> dict[str, list[Path]]
 
 
 def _spellings(code: str) -> list[str]:
-    """How Debian may write a language: ``de, de_DE``, ``zh, zh_CN``, ``pt_BR``."""
+    """How Debian may write a language: ``de, de_DE``, ``zh, zh_CN``, ``pt_BR``, ``no, no_NO, nb``."""
     import langcodes
 
     whole = langcodes.Language.get(code, normalize=False).maximize()
-    return list(dict.fromkeys([code.replace("-", "_"), f"{whole.language}_{whole.territory}"]))
+    return list(dict.fromkeys([code.replace("-", "_"), f"{whole.language}_{whole.territory}", *codes.members(code)]))
 
 
 def _configuration(scratch: Path) -> Path:
