@@ -125,6 +125,36 @@ def test_rows_may_have_different_numbers_of_negatives_and_can_be_cut(tmp_path: P
     assert [row.negatives for row in read(path, max_negatives=1)] == [("c",), ("g",)]
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.tsv", "a.parquet"])
+def test_a_row_may_name_its_language_alone(name: str, tmp_path: Path) -> None:
+    """`translate` makes the target query in that language; where it is the bridge's there is nothing to translate."""
+    records = [{"query": "water", "passage": "A liquid.", "language": code} for code in ("swh_Latn", "en")]
+    rows = list(read(write(tmp_path, name, WRITERS[name](records)), language="de"))
+    assert rows == [Row("water", "A liquid.", None, "sw"), Row("water", "A liquid.")]
+
+
+NOTHING: Records = [
+    {"query": "water", "passage": "A liquid.", "target_query": "maji", "language": "sw"},
+    {"query": "fire", "passage": "Hot.", "target_query": "", "language": ""},
+]
+OPTIONAL = ("target_passage", "passage_id", "query_id", "bridge", "negative_1", "target_negative_1")
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("blank", ["", "  ", None])
+def test_nothing_null_and_empty_are_the_same(name: str, blank: str | None, tmp_path: Path) -> None:
+    records = [row | dict.fromkeys(OPTIONAL, blank) for row in NOTHING]
+    expected = [Row("water", "A liquid.", "maji", "sw"), Row("fire", "Hot.")]
+    assert list(read(write(tmp_path, name, WRITERS[name](records)))) == expected
+
+
+def test_rows_that_were_saved_as_csv_are_the_same_rows(tmp_path: Path) -> None:
+    rows = Rows.collect([Row("a", "b", "c", "sw", query_id="7"), Row("d", "e", bridge="fr"), Row("f", "g", None, "de")])
+    rows.to_parquet(tmp_path / "rows.parquet")
+    records = pq.read_table(tmp_path / "rows.parquet").to_pylist()
+    assert tuple(read(write(tmp_path, "rows.csv", as_separated(records, ",")))) == rows.rows
+
+
 def test_a_bridge_language_other_than_english(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "query,passage,target_query\neau,texte,sin\n")
     assert list(read(path, language="fon", bridge="fra")) == [Row("eau", "texte", "sin", "fon", bridge="fr")]

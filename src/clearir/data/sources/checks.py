@@ -103,9 +103,14 @@ def text(value: Any, place: str, column: str) -> str:
 _FIX = "correct the cell, or leave such rows out with on_bad=skip"
 
 
+def is_nothing(value: Any) -> bool:
+    """Whether a cell says nothing: null, no text, or white space alone. CSV has no other way to leave one out."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def optional_text(value: Any, place: str, column: str) -> str | None:
     """Like `text`, but None for a cell that holds nothing."""
-    return None if value is None else text(value, place, column)
+    return None if is_nothing(value) else text(value, place, column)
 
 
 def identifier(value: Any, place: str, column: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from clearir.data import languages
 from clearir.data.rows import Row
-from clearir.data.sources.checks import BadRowError, identifier, language, optional_text, text
+from clearir.data.sources.checks import BadRowError, identifier, is_nothing, language, optional_text, text
 from clearir.errors import InputError
 
 # Ours first, then the two sets of names that the authors of CLEAR use.
@@ -84,12 +84,14 @@ class RowMaker:
 
         target_query = optional_text(*cell("target_query"))
         target_passage = optional_text(*cell("target_passage"))
-        bridge = language(record[found["bridge"][0]], place) if "bridge" in found else self._bridge
+        bridge = self._code(cell("bridge")[0], place) or self._bridge
         return Row(
             query=text(*cell("query")),
             passage=text(*cell("passage")),
             target_query=target_query,
-            language=self._target(cell("language")[0], place, bridge, target_query or target_passage),
+            language=self._target(
+                self._code(cell("language")[0], place), place, bridge, target_query or target_passage
+            ),
             negatives=self._negatives(place, record, found.get("negatives", [])),
             target_negatives=self._negatives(place, record, found.get("target_negatives", [])),
             target_passage=target_passage,
@@ -98,22 +100,33 @@ class RowMaker:
             bridge=bridge,
         )
 
-    def _target(self, code: Any, place: str, bridge: str, target: str | None) -> str | None:
-        code = self._language if code is None else language(code, place)
-        if target is not None and code is None:
+    def _code(self, value: Any, place: str) -> str | None:
+        """The language that a cell names, if it names one."""
+        return None if is_nothing(value) else language(value, place)
+
+    def _target(self, code: str | None, place: str, bridge: str, target: str | None) -> str | None:
+        """The target language of a row.
+
+        A row without a target text keeps the language that it names, which is the one to translate it into; the
+        language of the whole table is that of the target texts.
+        """
+        if target is None:
+            return None if code == bridge else code
+        code = code or self._language
+        if code is None:
             fix = "add a column 'language', or give one language for all (language=sw)"
             raise BadRowError(place, "the language of the target query is not said", fix)
-        if target is not None and code == bridge:
+        if code == bridge:
             fix = "'language' is that of the target query; where queries and passages are not English, set bridge"
             raise BadRowError(place, f"the target language {code!r} is the bridge language", fix)
-        return code if target is not None else None
+        return code
 
     def _negatives(self, place: str, record: Mapping[str, Any], columns: list[str]) -> tuple[str, ...]:
         texts: list[str] = []
         for column in columns:
             value = record.get(column)
             values = value if isinstance(value, list | tuple) else [value]
-            texts += [text(one, place, column) for one in values if one is not None and one != ""]
+            texts += [text(one, place, column) for one in values if not is_nothing(one)]
         return tuple(texts[: self._max_negatives])
 
     def _find(self, present: tuple[str, ...], place: str) -> dict[str, list[str]]:
