@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from clearir.artifacts import MANIFEST
 from clearir.data.sources.checks import BadRowError
+from clearir.data.sources.separated import separated
+from clearir.data.sources.textfiles import decoded as decoded
+from clearir.data.sources.textfiles import lines as lines
 from clearir.errors import InputError
 
 Record = dict[str, Any]
@@ -19,7 +19,6 @@ Located = tuple[str, Record | BadRowError]
 Paths = str | Path | Iterable[str | Path]
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
-_UTF8 = "save the file as UTF-8 (iconv -f latin1 -t utf-8 OLD > NEW)"
 
 
 def find(path: Paths) -> list[Path]:
@@ -54,7 +53,7 @@ def records(file: Path, header: Callable[[list[str]], Iterable[str]] = list) -> 
         return _json(file)
     if suffix == ".parquet":
         return parquet_rows(file, header)
-    return _separated(file, "\t" if suffix == ".tsv" else ",", header)
+    return separated(file, "\t" if suffix == ".tsv" else ",", header)
 
 
 def json_lines(file: Path) -> Iterator[Located]:
@@ -105,36 +104,6 @@ def _shards(folder: Path) -> list[Path]:
     return files
 
 
-def lines(file: Path) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines as they are on disk, split at line feeds alone, without a byte order mark.
-
-    Raises:
-        InputError: no such file, it cannot be read to its end, or it is UTF-16.
-    """
-    try:
-        with gzip.open(file) if file.name.endswith(".gz") else file.open("rb") as stream:
-            for number, raw in enumerate(stream, start=1):
-                if number == 1 and raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-                    raise InputError(f"{file}: this is UTF-16; {_UTF8.replace('latin1', 'utf-16')}")
-                yield number, raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
-    except FileNotFoundError as error:
-        raise InputError(f"{file}: no such file; check the path") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{file}: cannot be read ({error}); fetch or make the file again") from error
-
-
-def decoded(file: Path, number: int, raw: bytes) -> str:
-    """A line as text.
-
-    Raises:
-        BadRowError: it is not UTF-8.
-    """
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise BadRowError(f"{file}:{number}", f"byte {error.start + 1} of the line is not UTF-8", _UTF8) from error
-
-
 def _objects(file: Path, numbered: Iterable[tuple[int, bytes]]) -> Iterator[Located]:
     for number, raw in numbered:
         place = f"{file}:{number}"
@@ -175,39 +144,6 @@ def _json(file: Path) -> Iterator[Located]:
         place = f"{file}, row {number}"
         wrong = BadRowError(place, f"a JSON {type(record).__name__}, not an object", "correct it: {...}")
         yield place, record if isinstance(record, dict) else wrong
-
-
-def _separated(file: Path, separator: str, header: Callable[[list[str]], Iterable[str]]) -> Iterator[Located]:
-    csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is less than a long passage
-    texts = (decoded(file, number, raw) for number, raw in lines(file))
-    reader = csv.reader(texts, delimiter=separator, strict=True)
-    try:
-        names = next(reader, None)
-        if names is None:
-            return
-        _check_names(file, names, separator)
-        header(names)
-        for cells in reader:
-            place = f"{file}:{reader.line_num}"
-            if len(cells) == len(names):
-                yield place, dict(zip(names, cells, strict=True))
-            elif cells:
-                fix = "quote cells that hold separators or line breaks"
-                yield place, BadRowError(place, f"{len(cells)} cells where the header has {len(names)}", fix)
-    except csv.Error as error:
-        fix = 'put cells with quotation marks or line breaks in "...", and write "" for a mark inside'
-        raise InputError(f"{file}:{reader.line_num}: {error}; {fix}") from error
-
-
-def _check_names(file: Path, names: list[str], separator: str) -> None:
-    if len(names) == 1 and (other := next((mark for mark in ";\t|," if mark in names[0]), None)):
-        raise InputError(
-            f"{file}:1: one column only, {names[0][:60]!r}; it seems to be separated by {other!r}, not by"
-            f" {separator!r}: save it as .csv with commas, or as .tsv with tabs"
-        )
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"{file}:1: two columns are called {twice!r}; rename one")
 
 
 def parquet_rows(
