@@ -13,9 +13,10 @@ from clearir.data.prepare import Prepared
 from clearir.evaluate.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison
 from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores
 from clearir.merge import Choice
+from clearir.report.headline import unless_shown
 from clearir.report.run import Run
 from clearir.report.study import Line, cells, head, note, suites
-from clearir.report.tables import Cell, DirectionTable, direction_table
+from clearir.report.tables import Cell, DirectionTable
 from clearir.report.text import language_name, p_value, percent, points, signed
 from clearir.searches import Hit, Search, first_places_in_words, one_each
 
@@ -23,24 +24,26 @@ from clearir.searches import Hit, Search, first_places_in_words, one_each
 POOL_METRICS = ("max@r", "complete@10", "bridge@10")
 #: searches that are shown
 SEARCHES = 3
+#: of a difference, by what is shown of it; None: it was not tested
+COLOURS = {BETTER: "green", WORSE: "red", NOT_SHOWN: "dim", None: "default"}
 
 
 def show_run(run: Run, folder: Path) -> None:
     """The table of directions, the retention, what is shown by it, the searches and where everything lies."""
-    table = direction_table(run.before, run.after, run.languages)
+    table = run.table
     console.print()
     console.print(_directions(table, run))
     mean = table.mean.get(f"x->{table.bridge}")
     if mean and mean.relative is not None:
         console.print(
             f"x->{table.bridge}, mean over {len(table.rows)} languages: {points(mean.before)} -> {points(mean.after)} "
-            f"({mean.relative:+.1%})"
+            f"({mean.relative:+.1%}{unless_shown(mean)})"
         )
     if table.english and table.english.ratio is not None:
         console.print(
             f"{table.bridge}->{table.bridge} over all its queries: {points(table.english.before)} -> "
-            f"{points(table.english.after)} ({signed(table.english.difference)} points, retention "
-            f"{table.english.ratio:.1%})"
+            f"{points(table.english.after)} ({signed(table.english.difference)} points{unless_shown(table.english)}, "
+            f"retention {table.english.ratio:.1%})"
         )
     if run.training:
         console.print(f"training: {run.training.steps} steps in {clock(run.training.seconds)}")
@@ -124,7 +127,6 @@ def show_mteb(title: str, scores: dict[str, dict[str, dict[str, float]]]) -> Non
 
 def show_comparison(comparison: Comparison) -> None:
     """Kinds of direction, directions and pools of each model against the baseline, and what that shows."""
-    colours = {BETTER: "green", WORSE: "red", NOT_SHOWN: "dim"}
     for model, sentence in comparison.sentences.items():
         title = f"{model} against {comparison.baseline} on {comparison.suite}: {comparison.metric} x 100"
         shown = Table(title=escape(title), title_justify="left")
@@ -154,7 +156,7 @@ def show_comparison(comparison: Comparison) -> None:
                     interval,
                     p_value(row.p_holm),
                     percent(row.retention),
-                    f"[{colours[row.verdict]}]{row.verdict}[/]",
+                    f"[{COLOURS[row.verdict]}]{row.verdict}[/]",
                 )
             shown.add_section()
         console.print(shown)
@@ -231,8 +233,7 @@ def _directions(table: DirectionTable, run: Run) -> Table:
 def _cell(cell: Cell | None) -> str:
     if cell is None:
         return ""
-    colour = "green" if cell.difference > 0 else "red"
-    return f"{points(cell.before)} -> {points(cell.after)}\n[{colour}]{signed(cell.difference)}[/]"
+    return f"{points(cell.before)} -> {points(cell.after)}\n[{COLOURS[cell.verdict]}]{signed(cell.difference)}[/]"
 
 
 def _search(search: Search) -> Table:

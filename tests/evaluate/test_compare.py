@@ -126,6 +126,15 @@ def test_the_sentence_says_what_is_not_shown(make_scores: Make) -> None:
     assert f"no difference shown, {(29 * 0.8 + 0.5) / (30 * 0.8):.1%} retained" in sentence
 
 
+def test_few_queries_are_said(make_scores: Make) -> None:
+    languages = [f"l{n:02}" for n in range(12)]
+    directions = {f"{language}->en": [0.5] * (49 + n // 11) for n, language in enumerate(languages)}
+    sentence = compare(make_scores(directions), make_scores(directions, model="t")).sentences["t"]
+    assert sentence.endswith("l08 49, l09 49 and 1 more; score more.")  # eleven languages with 49, one with 50
+    several = {"de->en": [0.5] * 50, "de->de": [0.5] * 10}  # a language counts by its largest direction
+    assert "Fewer" not in compare(make_scores(several), make_scores(several, model="t")).sentences["t"]
+
+
 def test_the_same_seed_gives_the_same_figures(make_scores: Make) -> None:
     values = list(np.random.default_rng(0).uniform(0, 1, 50))
     before, after = make_scores({"de->en": [0.5] * 50}), make_scores({"de->en": values}, model="t")

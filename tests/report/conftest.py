@@ -185,13 +185,13 @@ def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(tmp_path_factory.mktemp("run") / "hostile", ["en", "de", "ar"], 12, hostile=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_direction() -> Callable[..., Direction]:
     """`from_ranks`."""
     return from_ranks
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_scores() -> Callable[..., Scores]:
     """`scores_of`."""
     return scores_of

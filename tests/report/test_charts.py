@@ -29,9 +29,14 @@ def test_a_cell_shows_its_score_in_its_share_of_the_colour() -> None:
 
 
 def test_differences_are_two_colours_and_the_largest_is_full() -> None:
-    svg = charts.heat_map(["en"], ["en", "de", "fi"], [[0.1, -0.2, 0.0]], "change", difference=True)
+    svg = charts.heat_map(["en"], ["en", "de", "fi"], [[0.1, -0.2, 0.0]], "change", shown=[[True] * 3])
     assert fills(svg) == [("up", 0.5), ("down", 1.0)]  # no change, no colour
     assert [text for text in texts(svg) if "." in text] == ["+10.0", "−20.0", "0.0"]
+
+
+def test_differences_that_are_not_shown_have_no_colour_of_their_own() -> None:
+    svg = charts.heat_map(["en"], ["en", "de", "fi"], [[0.1, -0.2, -0.1]], "change", shown=[[False, False, True]])
+    assert fills(svg) == [("faint", 0.5), ("faint", 1.0), ("down", 0.5)]
 
 
 def test_numbers_on_dark_cells_change_colour() -> None:
@@ -42,9 +47,8 @@ def test_numbers_on_dark_cells_change_colour() -> None:
 
 def test_many_languages_have_whole_numbers() -> None:
     labels = [f"l{i}" for i in range(10)]
-    svg = charts.heat_map(
-        labels, labels, [[0.126, 0.001, -0.126, *[None] * 7], *[[None] * 10] * 9], "x", difference=True
-    )
+    values = [[0.126, 0.001, -0.126, *[None] * 7], *[[None] * 10] * 9]
+    svg = charts.heat_map(labels, labels, values, "x", shown=[[True] * 10] * 10)
     assert [text for text in texts(svg) if not text.startswith(("l", "p", "q"))] == ["+13", "0", "−13"]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from clearir.errors import InputError
+from clearir.evaluate.compare import compare
 from clearir.evaluate.scores import Direction, Scores
 from clearir.report.tables import Cell, DirectionTable, cell, direction_table
 
@@ -82,9 +83,21 @@ def test_retention_is_over_all_english_queries(table: DirectionTable) -> None:
     assert table.retention == pytest.approx((1.0 + 0.6 + 0.7) / (1.0 + 0.8 + 0.6))
 
 
-def test_who_improved(table: DirectionTable) -> None:
-    assert table.improved == ["de"]
-    assert table.worse == ["fi"]
+def test_who_improved_is_what_the_comparison_shows(pair: tuple[Scores, Scores], table: DirectionTable) -> None:
+    comparison = compare(*pair)
+    verdicts = {"de->en": "better", "fi->en": "not shown", "en->en": "worse", "x->en": "better"}
+    judged = [replace(row, verdict=verdicts.get(row.name, "not shown")) for row in comparison.rows]
+    found = direction_table(*pair, ["de", "fi"], comparison=replace(comparison, rows=tuple(judged)))
+    assert (found.improved, found.worse, found.unclear) == (["de"], [], ["fi"])
+    assert found.english is not None
+    assert found.english.verdict == "worse"
+    assert [row.cells["en->en"].verdict for row in found.rows] == [None, None]  # over the row's queries: not tested
+    assert {kind: cell.verdict for kind, cell in found.mean.items()} == {
+        "en->en": None,
+        "x->en": "better",
+        "en->x": "not shown",
+    }
+    assert (table.improved, table.worse, table.unclear) == ([], [], [])  # nothing was tested
 
 
 def test_all_languages_are_taken_unasked(pair: tuple[Scores, Scores]) -> None:

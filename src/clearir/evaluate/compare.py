@@ -32,6 +32,9 @@ KINDS, DIRECTIONS, POOLED = "kinds", "directions", "pools"
 BETTER, WORSE, NOT_SHOWN = "better", "worse", "not shown"
 LEVEL = 0.05  # of all tests of a model and a part together (Holm), and 1 - coverage of each interval
 RESAMPLES = 9999
+#: queries of a language below which a difference is seldom shown
+FEW = 50
+_LANGUAGES_NAMED = 10
 _BATCH = 2**22  # resampled values held at once
 
 
@@ -310,7 +313,21 @@ def _sentence(rows: list[Difference], model: str, baseline: str, bridge: str, me
     ]
     said += [_said(row) for row in own if row.part == KINDS and row.name == f"x->{bridge}"]
     said += [_said(row, kept=True) for row in own if row.part == DIRECTIONS and row.name == f"{bridge}->{bridge}"]
-    return " ".join(said)
+    return " ".join([*said, *_few(directions)])
+
+
+def _few(directions: Sequence[Difference]) -> list[str]:
+    """A warning where languages have too few queries."""
+    most: dict[str, int] = {}
+    for row in directions:
+        language = row.name.partition("->")[0]
+        most[language] = max(most.get(language, 0), row.queries)
+    few = [f"{language} {queries}" for language, queries in sorted(most.items()) if queries < FEW]
+    if not few:
+        return []
+    more = len(few) - _LANGUAGES_NAMED
+    named = ", ".join(few[:_LANGUAGES_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return [f"Fewer than {FEW} queries, which seldom show a difference: {named}; score more."]
 
 
 def _said(row: Difference, *, kept: bool = False) -> str:

@@ -17,7 +17,6 @@ from clearir.report.markdown import (
     table_note,
 )
 from clearir.report.run import Run
-from clearir.report.tables import direction_table
 from clearir.report.text import language_name, markdown
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -46,7 +45,7 @@ CITATION = """```bibtex
 
 def model_card(run: Run) -> str:
     """README.md: front matter, what the model is, how to use it, its scores, data, recipe and citation."""
-    table = direction_table(run.before, run.after, run.languages)
+    table = run.table
     base = str(run.settings.get("model") or run.before.model)
     bridge = language_name(run.before.bridge)
     targets = ", ".join(map(language_name, trained_languages(run)))

@@ -31,7 +31,7 @@ _VARIABLES = {
     ON_FULL: "var(--on-full)",
 }
 # A picture of many cells is drawn as an image, whose colours cannot follow the theme: these are legible on both.
-_IMAGE = {UP: (0.16, 0.47, 0.75), DOWN: (0.85, 0.42, 0.08), AFTER: (0.08, 0.52, 0.47)}
+_IMAGE = {UP: (0.16, 0.47, 0.75), DOWN: (0.85, 0.42, 0.08), AFTER: (0.08, 0.52, 0.47), FAINT: (0.5, 0.5, 0.5)}
 MOST_CELLS_WITH_NUMBERS = 20
 _HEIGHT, _ROW = 0.4, 0.42  # inches of a figure with a row a language: its margins, and a row
 # Shares of the full colour from which text on it is hard to read in the colour of text: first on a dark page, on any.
@@ -74,7 +74,7 @@ def heat_map(
     values: Sequence[Sequence[float | None]],
     title: str,
     *,
-    difference: bool = False,
+    shown: Sequence[Sequence[bool]] | None = None,
 ) -> str:
     """Query languages down, passage languages across.
 
@@ -83,15 +83,17 @@ def heat_map(
         passages: language codes of the columns.
         values: scores between 0 and 1, or their differences; None was not scored.
         title: what it shows, for those who cannot see it.
-        difference: two colours around 0 instead of one.
+        shown: the values are differences, and these of them are shown not to be chance: two colours around 0, and
+            none for the others.
     """
+    difference = shown is not None
     known = [abs(value) for row in values for value in row if value is not None]
     scale = max(known, default=0.0) or 1.0 if difference else 1.0
     height, width = len(queries), len(passages)
     figure, axes = _figure(3.6, 0.5 + 3.1 * min(max(height / width, 0.2), 2.0))
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")
     draw = _cells if max(height, width) <= MOST_CELLS_WITH_NUMBERS else _picture
-    draw(axes, values, scale, difference)
+    draw(axes, values, scale, shown)
     _ticks(axes.xaxis, passages)
     _ticks(axes.yaxis, queries)
     if width > 12:
@@ -163,7 +165,9 @@ def curve(steps: Sequence[float], values: Sequence[float], title: str) -> str:
     return _svg(figure, title)
 
 
-def _cells(axes: Axes, values: Sequence[Sequence[float | None]], scale: float, difference: bool) -> None:
+def _cells(
+    axes: Axes, values: Sequence[Sequence[float | None]], scale: float, shown: Sequence[Sequence[bool]] | None
+) -> None:
     """A square and a number a cell."""
     from matplotlib.patches import Rectangle
 
@@ -175,9 +179,12 @@ def _cells(axes: Axes, values: Sequence[Sequence[float | None]], scale: float, d
                 continue
             share = min(abs(value) / scale, 1.0)
             corner = (column - 0.48, row - 0.48)
-            axes.add_patch(Rectangle(corner, 0.96, 0.96, facecolor=_hue(value, difference), alpha=share, linewidth=0))
+            hue = _hue(value, None if shown is None else shown[row][column])
+            axes.add_patch(Rectangle(corner, 0.96, 0.96, facecolor=hue, alpha=share, linewidth=0))
             color = ON_FULL if share > _FULL else ON_HALF if share > _HALF else INK
-            axes.text(column, row, _number(value, difference, most), ha="center", va="center", color=color, size=size)
+            axes.text(
+                column, row, _number(value, shown is not None, most), ha="center", va="center", color=color, size=size
+            )
 
 
 def _number(value: float, difference: bool, most: int) -> str:
@@ -189,7 +196,9 @@ def _number(value: float, difference: bool, most: int) -> str:
     return number.replace("-", "−")
 
 
-def _picture(axes: Axes, values: Sequence[Sequence[float | None]], scale: float, difference: bool) -> None:
+def _picture(
+    axes: Axes, values: Sequence[Sequence[float | None]], scale: float, shown: Sequence[Sequence[bool]] | None
+) -> None:
     """A pixel a cell."""
     import numpy as np
 
@@ -197,7 +206,8 @@ def _picture(axes: Axes, values: Sequence[Sequence[float | None]], scale: float,
     for row, line in enumerate(values):
         for column, value in enumerate(line):
             if value is not None:
-                image[row, column] = (*_IMAGE[_hue(value, difference)], abs(value) / scale)
+                hue = _hue(value, None if shown is None else shown[row][column])
+                image[row, column] = (*_IMAGE[hue], abs(value) / scale)
     axes.imshow(image, interpolation="none")
 
 
@@ -222,8 +232,11 @@ def _beside(axes: Axes, place: int, text: str, rise: float, color: str, size: fl
     )
 
 
-def _hue(value: float, difference: bool) -> str:
-    return (UP if value >= 0 else DOWN) if difference else AFTER
+def _hue(value: float, shown: bool | None) -> str:
+    """Colour of a score (``shown`` is None), or of a difference that is shown or not."""
+    if shown is None:
+        return AFTER
+    return (UP if value >= 0 else DOWN) if shown else FAINT
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clearir.report.tables import DirectionTable
+from clearir.evaluate.compare import NOT_SHOWN
+from clearir.report.tables import Cell, DirectionTable
 from clearir.report.text import language_name, percent, points, signed, signed_percent
 
 
 def headline(table: DirectionTable) -> list[str]:
-    """Plain sentences: the cross-lingual gain, what is left of the bridge language, who improved and who did not."""
+    """Plain sentences: the cross-lingual gain, what is left of the bridge language, and which languages
+    are shown to have improved or to have got worse.
+    """
     bridge = language_name(table.bridge)
     lines = []
     if cross := table.cross:
         lines.append(
             f"Queries in other languages on {bridge} passages: {table.metric} {points(cross.before)} → "
             f"{points(cross.after)} ({signed(cross.difference)} points, {signed_percent(cross.relative)}), "
-            f"mean of {_count(len(table.rows), 'language')}."
+            f"mean of {_count(len(table.rows), 'language')}{unless_shown(cross)}."
         )
     if english := table.english:
         lines.append(
             f"{bridge} itself: {points(english.before)} → {points(english.after)} "
-            f"({signed(english.difference)} points); retention {percent(table.retention)}."
+            f"({signed(english.difference)} points{unless_shown(english)}); retention {percent(table.retention)}."
         )
     if table.cross:
-        lines.append(f"Improved: {names(table.improved)}. Worse: {names(table.worse)}.")
+        lines.append(
+            f"Shown to be better: {names(table.improved)}. Shown to be worse: {names(table.worse)}. "
+            f"No difference shown: {names(table.unclear)}."
+        )
     return lines
+
+
+def unless_shown(cell: Cell) -> str:
+    """What a sentence about a difference has to add where it may be chance."""
+    return ", no difference shown" if cell.verdict == NOT_SHOWN else ""
 
 
 def names(languages: Sequence[str]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from clearir.evaluate.compare import NOT_SHOWN
 from clearir.evaluate.scores import MAIN_METRIC
 from clearir.report import charts, proof
 from clearir.report.examples import Change, extremes
 from clearir.report.markdown import passages_and_queries
 from clearir.report.pools import pool_tables
 from clearir.report.run import TERMS, Run
-from clearir.report.tables import DirectionTable, cell, direction_table
+from clearir.report.tables import DirectionTable, cell
 from clearir.report.text import (
     clean,
     interval,
@@ -50,7 +51,7 @@ def to_html(run: Run) -> str:
         language=language_name,
         clean=clean,
     )
-    table = direction_table(run.before, run.after, run.languages)
+    table = run.table
     return environment.get_template("report.html.j2").render(
         run=run,
         table=table,
@@ -67,7 +68,6 @@ def to_html(run: Run) -> str:
         passages_and_queries=passages_and_queries,
         proof=proof,
         intervals=intervals(run),
-        shown=sum(row.verdict == "better" for _, row in proof.cross(run)),
     )
 
 
@@ -111,10 +111,12 @@ def matrices(run: Run, metric: str = MAIN_METRIC) -> list[tuple[str, str]]:
     before = [[each.before if each else None for each in row] for row in cells]
     after = [[each.after if each else None for each in row] for row in cells]
     difference = [[each.difference if each else None for each in row] for row in cells]
+    shown = {row.name for row in proof.directions(run) if row.verdict != NOT_SHOWN}
+    clear = [[f"{query}->{passage}" in shown for passage in across] for query in down]
     return [
         ("Before", charts.heat_map(down, across, before, f"{metric} before")),
         ("After", charts.heat_map(down, across, after, f"{metric} after")),
-        ("Difference", charts.heat_map(down, across, difference, f"{metric}, difference", difference=True)),
+        ("Difference", charts.heat_map(down, across, difference, f"{metric}, difference", shown=clear)),
     ]
 
 

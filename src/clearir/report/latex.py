@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from clearir.evaluate.compare import BETTER, WORSE
 from clearir.report.run import Run
-from clearir.report.tables import Cell, DirectionTable, LanguageRow, direction_table
+from clearir.report.tables import Cell, DirectionTable, LanguageRow
 from clearir.report.text import language_name, latex, percent, points
 
 
 def to_latex(run: Run) -> str:
     r"""A ``table`` to ``\input``; it needs ``\usepackage{booktabs}``."""
-    table = direction_table(run.before, run.after, run.languages)
+    table = run.table
     kinds = [r"$\to$".join(map(latex, kind.split("->"))) for kind in table.kinds]
     lines = [
         "% needs: \\usepackage{booktabs}",
@@ -21,7 +22,7 @@ def to_latex(run: Run) -> str:
         " ".join(rf"\cmidrule(lr){{{2 * n + 2}-{2 * n + 3}}}" for n in range(len(kinds))),
         " & ".join(["Language", *["before & after"] * len(kinds)]) + r" \\",
         r"\midrule",
-        *(_language(run, row, table.kinds) for row in table.rows),
+        *(_language(row, table.kinds) for row in table.rows),
     ]
     if len(table.rows) > 1:
         lines += [r"\midrule", _line("Mean", [_pair(table.mean[kind]) for kind in table.kinds])]
@@ -33,19 +34,15 @@ def _line(head: str, cells: list[str]) -> str:
     return " & ".join([head, *cells]) + r" \\"
 
 
-def _language(run: Run, row: LanguageRow, kinds: list[str]) -> str:
-    return _line(latex(language_name(row.language)), [_cell(run, row.cells.get(k), k, row.language) for k in kinds])
+def _language(row: LanguageRow, kinds: list[str]) -> str:
+    return _line(latex(language_name(row.language)), [_pair(row.cells.get(kind)) for kind in kinds])
 
 
-def _cell(run: Run, cell: Cell | None, kind: str, language: str) -> str:
-    """A star marks what Holm's correction over all directions leaves; en->en differs by row and is tested elsewhere."""
-    bridge = run.before.bridge
-    row = None if kind == f"{bridge}->{bridge}" else run.difference(kind.replace("x", language))
-    return _pair(cell, star=row is not None and row.verdict in ("better", "worse"))
-
-
-def _pair(cell: Cell | None, *, star: bool = False) -> str:
-    return f"{points(cell.before)} & {points(cell.after)}{'$^*$' if star else ''}" if cell else "-- & --"
+def _pair(cell: Cell | None) -> str:
+    """A star marks what Holm's correction over all directions (or all means) leaves."""
+    if cell is None:
+        return "-- & --"
+    return f"{points(cell.before)} & {points(cell.after)}{'$^*$' if cell.verdict in (BETTER, WORSE) else ''}"
 
 
 def _caption(run: Run, table: DirectionTable) -> str:

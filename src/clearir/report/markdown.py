@@ -9,7 +9,7 @@ from clearir.report import proof
 from clearir.report.examples import Change, Found, most_changed
 from clearir.report.headline import headline
 from clearir.report.run import TERMS, Run, Training
-from clearir.report.tables import Cell, DirectionTable, direction_table
+from clearir.report.tables import Cell, DirectionTable
 from clearir.report.text import interval, language_name, markdown, p_value, points, printable, signed
 from clearir.searches import Hit, first_places_in_words, one_each
 
@@ -18,7 +18,7 @@ EXAMPLES = 5
 
 def to_markdown(run: Run) -> str:
     """The whole report as Markdown."""
-    table = direction_table(run.before, run.after, run.languages)
+    table = run.table
     parts = [
         f"# {markdown(run.name)}",
         f"{markdown(run.before.model)} before, {markdown(run.after.model)} after, on {markdown(run.before.suite)}.",

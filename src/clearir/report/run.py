@@ -18,6 +18,7 @@ from clearir.artifacts import read_json
 from clearir.errors import InputError, naming
 from clearir.evaluate.compare import DIRECTIONS, Comparison, Difference, check_same, compare
 from clearir.evaluate.scores import Scores, Texts
+from clearir.report.tables import DirectionTable, direction_table
 from clearir.searches import Search
 
 TEXTS = "texts.json"
@@ -111,6 +112,11 @@ class Run:
     def verdict(self) -> str:
         """What the scores show and do not show, in words."""
         return next(iter(self.comparison.sentences.values()))
+
+    @cached_property
+    def table(self) -> DirectionTable:
+        """A row a target language, with what is shown of each difference."""
+        return direction_table(self.before, self.after, self.languages, comparison=self.comparison)
 
     def difference(self, name: str, part: str = DIRECTIONS) -> Difference | None:
         """The row of a direction (of a kind of direction or a pool, by ``part``) in the comparison."""

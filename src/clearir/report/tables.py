@@ -9,19 +9,26 @@ table.retention                 # 0.998 of the English score is left
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from clearir.evaluate.compare import check_same
+from clearir.evaluate.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, WORSE, Comparison, check_same
 from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A mean before and after, between 0 and 1."""
+    """A mean before and after, between 0 and 1.
+
+    Attributes:
+        before: of the model before training.
+        after: of the trained one.
+        verdict: ``better``, ``worse`` or ``not shown``; None where it was not tested.
+    """
 
     before: float
     after: float
+    verdict: str | None = None
 
     @property
     def difference(self) -> float:
@@ -65,6 +72,7 @@ class DirectionTable:
         kinds: ``en->en``, ``x->en``, ``en->x``, ``x->x``: those that were scored, in this order.
         rows: one a language.
         english: the bridge language over all its queries.
+        verdicts: kind of direction -> verdict on its mean, where it was tested.
     """
 
     metric: str
@@ -72,11 +80,13 @@ class DirectionTable:
     kinds: list[str]
     rows: list[LanguageRow]
     english: Cell | None
+    verdicts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def mean(self) -> dict[str, Cell]:
         """Kind -> mean over the languages that have it; every language counts the same."""
-        return {kind: _mean(row.cells[kind] for row in self.rows if kind in row.cells) for kind in self.kinds}
+        means = {kind: _mean(row.cells[kind] for row in self.rows if kind in row.cells) for kind in self.kinds}
+        return {kind: replace(cell, verdict=self.verdicts.get(kind)) for kind, cell in means.items()}
 
     @property
     def cross(self) -> Cell | None:
@@ -90,21 +100,30 @@ class DirectionTable:
 
     @property
     def improved(self) -> list[str]:
-        """Languages whose queries find more in the bridge language than before."""
-        return [language for language, difference in self._cross_differences() if difference > 0]
+        """Languages whose queries are shown to find more in the bridge language than before."""
+        return self._with_verdict(BETTER)
 
     @property
     def worse(self) -> list[str]:
-        """Languages whose queries find less in the bridge language than before."""
-        return [language for language, difference in self._cross_differences() if difference < 0]
+        """Languages whose queries are shown to find less in the bridge language than before."""
+        return self._with_verdict(WORSE)
 
-    def _cross_differences(self) -> list[tuple[str, float]]:
+    @property
+    def unclear(self) -> list[str]:
+        """Languages whose queries are not shown to find more or less in the bridge language than before."""
+        return self._with_verdict(NOT_SHOWN)
+
+    def _with_verdict(self, verdict: str) -> list[str]:
         kind = f"x->{self.bridge}"
-        return [(row.language, row.cells[kind].difference) for row in self.rows if kind in row.cells]
+        return [row.language for row in self.rows if kind in row.cells and row.cells[kind].verdict == verdict]
 
 
 def direction_table(
-    before: Scores, after: Scores, languages: Sequence[str] | None = None, metric: str = MAIN_METRIC
+    before: Scores,
+    after: Scores,
+    languages: Sequence[str] | None = None,
+    metric: str = MAIN_METRIC,
+    comparison: Comparison | None = None,
 ) -> DirectionTable:
     """The four directions of every target language, before and after.
 
@@ -113,6 +132,7 @@ def direction_table(
         after: scores of the trained model on the same suite.
         languages: target languages, in the order of the table; None takes all of the scores.
         metric: which of the scores' metrics.
+        comparison: of the same scores in the same metric; its verdicts are those of the cells.
 
     Raises:
         InputError: the scores are of different suites or queries, or the metric was not computed.
@@ -121,14 +141,17 @@ def direction_table(
     bridge = before.bridge
     if languages is None:
         languages = [language for language in before.languages if language != bridge]
-    rows = [_row(before, after, language, metric) for language in languages if language != bridge]
+    tested = _verdicts(comparison, DIRECTIONS)
+    rows = [_row(before, after, language, metric, tested) for language in languages if language != bridge]
     kinds = [f"{bridge}->{bridge}", f"x->{bridge}", f"{bridge}->x", "x->x"]
     return DirectionTable(
         metric=metric,
         bridge=bridge,
         kinds=[kind for kind in kinds if any(kind in row.cells for row in rows)],
         rows=[row for row in rows if row.cells],
-        english=cell(before, after, f"{bridge}->{bridge}", metric),
+        english=_judged(before, after, f"{bridge}->{bridge}", metric, tested),
+        # bridge -> bridge is over other queries in each row, and was not tested so
+        verdicts={kind: one for kind, one in _verdicts(comparison, KINDS).items() if kind != f"{bridge}->{bridge}"},
     )
 
 
@@ -151,15 +174,25 @@ def directions_of(before: Scores, after: Scores, name: str) -> tuple[Direction, 
     return None if first is None or second is None else (first, second)
 
 
-def _row(before: Scores, after: Scores, language: str, metric: str) -> LanguageRow:
+def _verdicts(comparison: Comparison | None, part: str) -> dict[str, str]:
+    rows = comparison.rows if comparison else ()
+    return {row.name: row.verdict for row in rows if row.part == part}
+
+
+def _judged(before: Scores, after: Scores, name: str, metric: str, tested: Mapping[str, str]) -> Cell | None:
+    found = cell(before, after, name, metric)
+    return found and replace(found, verdict=tested.get(name))
+
+
+def _row(before: Scores, after: Scores, language: str, metric: str, tested: Mapping[str, str]) -> LanguageRow:
     bridge = before.bridge
     own = [f"{language}->{bridge}", f"{language}->{language}", f"{bridge}->{language}"]
     asked = next((before.directions[name].query_ids for name in own if name in before.directions), [])
     cells = {
         f"{bridge}->{bridge}": cell(before, after, f"{bridge}->{bridge}", metric, asked),
-        f"x->{bridge}": cell(before, after, f"{language}->{bridge}", metric),
-        f"{bridge}->x": cell(before, after, f"{bridge}->{language}", metric),
-        "x->x": cell(before, after, f"{language}->{language}", metric),
+        f"x->{bridge}": _judged(before, after, f"{language}->{bridge}", metric, tested),
+        f"{bridge}->x": _judged(before, after, f"{bridge}->{language}", metric, tested),
+        "x->x": _judged(before, after, f"{language}->{language}", metric, tested),
     }
     return LanguageRow(language, len(asked), {kind: found for kind, found in cells.items() if found})
 
