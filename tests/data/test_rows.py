@@ -22,6 +22,7 @@ COLUMNS = [
     "passage_id",
     "query_id",
     "bridge",
+    "page_id",
 ]
 WATER = Row("water", "A clear liquid.", "maji", "sw", ("fire", "earth"), ("moto",), "Kioevu.", "p1", "q1")
 FIRE = Row("fire", "Hot and bright.", "moto", "sw", ("water", "earth"), ("maji",))
@@ -83,6 +84,7 @@ def test_dataset_columns_and_values() -> None:
         "passage_id": "p1",
         "query_id": "q1",
         "bridge": "en",
+        "page_id": None,
     }
     assert dataset[1]["target_passage"] is None
 
@@ -124,6 +126,7 @@ any_row = st.builds(
     passage_id=maybe,
     query_id=maybe,
     bridge=texts,
+    page_id=maybe,
 )
 
 
@@ -137,6 +140,16 @@ def test_reading_what_was_written_gives_equal_rows(rows: list[Row]) -> None:
         table.to_parquet(path)
         assert Rows.from_parquet(path) == table
         assert [file.name for file in Path(folder).iterdir()] == ["rows.parquet"]
+
+
+def test_a_file_of_before_there_were_pages_is_read(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "rows.parquet"
+    rows = Rows.collect([WATER, FIRE])
+    rows.to_parquet(path)
+    pq.write_table(pq.read_table(path).drop_columns("page_id"), path)
+    assert Rows.from_parquet(path) == rows
 
 
 def test_the_same_rows_are_the_same_bytes(tmp_path: Path) -> None:

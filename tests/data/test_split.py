@@ -46,8 +46,10 @@ def test_rows_of_a_passage_hang_together() -> None:
         Row("e", "A third matter.", target_passage="Der Mond."),
         Row("f", "A fourth matter.", target_passage="der  mond."),
         Row("g", "Alone."),
+        Row("h", "A first section.", page_id="p"),  # a page's id is none of a passage
+        Row("i", "A second section.", page_id="p"),
     ]
-    assert same(rows) == [{0, 1}, {2, 3}, {4, 5}, {6}]
+    assert same(rows) == [{0, 1}, {2, 3}, {4, 5}, {6}, {7, 8}]
 
 
 def test_what_hangs_together_over_a_third_row_does_too() -> None:
@@ -144,6 +146,7 @@ row = st.builds(
     target_query=st.sampled_from("xyz"),
     language=st.sampled_from(["de", "fi", "sw"]),
     passage_id=st.none() | st.sampled_from("123456"),
+    page_id=st.none() | st.sampled_from("123456"),
 )
 
 
@@ -157,7 +160,7 @@ def test_every_row_is_on_one_side_and_every_group_too(rows: list[Row], size: Any
     sides = [parts.train, parts.dev, parts.test]
     assert Counter(one for side in sides for one in side) == Counter(rows)
     assert parts.train
-    for key in ("passage", "passage_id"):
+    for key in ("passage", "passage_id", "page_id"):
         values = [{getattr(one, key) for one in side} - {None} for side in sides]
         assert sum(map(len, values)) == len(set().union(*values))
     shuffled = list(rows)

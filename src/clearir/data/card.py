@@ -20,7 +20,8 @@ _LOW, _HIGH = -0.6, 1.0
 _COLUMNS = """`query` and `passage` are in the bridge language, `target_query` is the query in `language`. `negative_1`
 ... are passages that do not answer the query, `target_negative_1` ... queries in `language` that the passage does not
 answer; the hardest come first, and only `train` has them. `target_passage` is the passage in `language` where the
-source has it; `passage_id` and `query_id` tie the same passage and question over rows and languages."""
+source has it; `passage_id` and `query_id` tie the same passage and question over rows and languages, `page_id` the
+passages that are sections of one page."""
 
 _USE = """```python
 from datasets import load_dataset

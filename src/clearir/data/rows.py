@@ -2,7 +2,7 @@
 
 Every source yields `Row`s, every later stage takes and gives them. As a table (Parquet, ``datasets``) a row
 is the columns ``query, passage, negative_1..n, target_query, target_negative_1..m, language, target_passage,
-passage_id, query_id, bridge``.
+passage_id, query_id, bridge, page_id``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-_LAST = ("language", "target_passage", "passage_id", "query_id", "bridge")
+_LAST = ("language", "target_passage", "passage_id", "query_id", "bridge", "page_id")
 _FIXED = ("query", "passage", "target_query", *_LAST)
 
 
@@ -32,7 +32,8 @@ class Row:
     ``query``, ``passage`` and ``negatives`` are in the bridge language ``bridge``; ``target_query`` and
     ``target_negatives`` (queries) in ``language``. ``target_passage`` is the passage in ``language``, where a
     source has it. ``passage_id`` ties the same passage, ``query_id`` the same question, over rows and
-    languages. In English-only data ``target_query`` and ``language`` are None.
+    languages; ``page_id`` ties the passages that are sections of one page. In English-only data ``target_query``
+    and ``language`` are None.
     """
 
     query: str
@@ -45,6 +46,7 @@ class Row:
     passage_id: str | None = None
     query_id: str | None = None
     bridge: str = "en"
+    page_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,8 @@ class Rows:
             raise InputError(f"{path}: no such file") from error
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{path}: not a whole Parquet file ({error}); make it again") from error
+        if "page_id" not in table.column_names:  # a file of before there were pages
+            table = table.append_column("page_id", pa.nulls(table.num_rows, pa.string()))
         missing = [name for name in _FIXED if name not in table.column_names]
         if missing:
             raise InputError(

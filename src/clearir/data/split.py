@@ -7,7 +7,7 @@ rows, dropped = decontaminate(parts.train, evaluation_texts)
 ```
 
 Rows of one passage are answers to each other's questions, so they never stand on two sides. Neither do rows of
-passages that are nearly the same.
+passages that are nearly the same, or that are sections of one page.
 """
 
 from __future__ import annotations
@@ -91,15 +91,20 @@ def group(rows: Sequence[Row]) -> list[int]:
     """A number for each row; rows with the same number have to stay together.
 
     They do if their passages (or their target passages) are equal after normalisation, if they share a
-    ``passage_id``, or if their passages are near-duplicates: at least `NEAR` of their three-word runs in common, as
-    estimated by MinHash. What hangs together over a third row does too.
+    ``passage_id`` or a ``page_id``, or if their passages are near-duplicates: at least `NEAR` of their three-word runs
+    in common, as estimated by MinHash. What hangs together over a third row does too.
     """
     from scipy.cluster.hierarchy import DisjointSet
 
     sets = DisjointSet(range(len(rows)))
     first: dict[tuple[str, str], int] = {}
     for number, row in enumerate(rows):
-        keys = [("passage", text_key(row.passage)), ("id", row.passage_id), ("target", row.target_passage)]
+        keys = [
+            ("passage", text_key(row.passage)),
+            ("id", row.passage_id),
+            ("page", row.page_id),
+            ("target", row.target_passage),
+        ]
         for kind, key in keys:
             if key is not None:
                 key = text_key(key) if kind == "target" else key

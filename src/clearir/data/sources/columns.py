@@ -23,6 +23,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "passage_id": ("passage_id",),
     "query_id": ("query_id",),
     "bridge": ("bridge",),
+    "page_id": ("page_id",),
 }
 _NUMBERED = {"negatives": ("negative_", "neg_"), "target_negatives": ("target_negative_", "neg_query_")}
 _REQUIRED = ("query", "passage")
@@ -98,6 +99,7 @@ class RowMaker:
             passage_id=identifier(*cell("passage_id")),
             query_id=identifier(*cell("query_id")),
             bridge=bridge,
+            page_id=identifier(*cell("page_id")),
         )
 
     def _code(self, value: Any, place: str) -> str | None:
