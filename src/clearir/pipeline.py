@@ -339,13 +339,9 @@ def _prepare(recipe: Recipe, folder: Path, model: str | None, overwrite: bool, s
 
 def _read(recipe: Recipe, skipped: Counter[str]) -> Rows:
     from clearir.data import sources
-    from clearir.data.sources import debian
 
     data = recipe.data
-    path: Any = data.path
-    if data.source == "debian" and path is None:
-        path = str(Path(recipe.output) / "debian")
-        debian.fetch(path, data.languages or [])
+    path: Any = data.path if data.path is not None else sources.fetch(data.source, recipe.output, data.languages)
     if path is None:
         raise InputError("data.path is missing; add it to the recipe, or type data.path=FILE behind it")
     options = data.model_dump(exclude={"source", "path", "test", "dev"})

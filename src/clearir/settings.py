@@ -30,8 +30,10 @@ class DataSettings(Settings):
     """Where the rows come from and which of them are held out.
 
     Attributes:
-        source: kind of source (`clearir.data.sources`): table, hub, squad, afriqa, debian or beir.
-        path: file, folder, list of files, or Hub name. Debian: the folder for the lists (default: in the output).
+        source: kind of source (`clearir.data.sources`): table, hub, squad, afriqa, help-html, mallard, debian-help,
+            debian or beir.
+        path: file, folder, list of files, or Hub name. debian and debian-help: by default it is fetched into a folder
+            of the output.
         columns: our name of a column -> the table's.
         languages: target languages to keep; None keeps all.
         language: of the target queries, where the table has no such column.

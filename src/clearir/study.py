@@ -120,13 +120,12 @@ def _slug(objective: str) -> str:
 
 def _of_seed(recipe: Recipe, seed: int) -> Recipe:
     """The recipe of what all objectives share."""
-    from clearir.data.sources import debian
+    from clearir.data import sources
 
     data = recipe.data
-    if data.source == "debian" and data.path is None:  # fetched once, not once a seed
-        path = Path(recipe.output) / "debian"
-        debian.fetch(path, data.languages or [])
-        data = data.model_copy(update={"path": str(path)})
+    if data.path is None:  # fetched once, not once a seed
+        path = sources.fetch(data.source, recipe.output, data.languages)
+        data = data.model_copy(update={"path": path})
     output = str(Path(recipe.output) / "seeds" / str(seed))
     return recipe.model_copy(update={"data": data, "seed": seed, "output": output})
 

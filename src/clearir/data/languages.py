@@ -26,6 +26,8 @@ _NO_LANGUAGE = {"und", "mul", "mis", "zxx"}
 # have both; it has none for Norwegian, which nearly always is Bokmål; its Pashto is the northern one, and FLORES and
 # NLLB have the southern one, and no other.
 _OWN = {"tw": "tw", "twi": "tw", "nb": "no", "nob": "no", "pbt": "ps"}
+# Scripts in the names of locales: sr@latin.
+_MODIFIERS = {"@latin": "Latn", "@cyrillic": "Cyrl"}
 # CLDR's "likely" Portuguese is Brazil's; data sets that write pt_BR mean by plain pt the other one.
 _HOME = {"pt": "PT"}
 
@@ -83,6 +85,8 @@ def _parse(code: str) -> str | None:
     import langcodes
 
     text = code.strip().replace("_", "-")
+    for modifier, script in _MODIFIERS.items():
+        text = text.removesuffix(modifier) + (f"-{script}" if text.endswith(modifier) else "")
     try:
         own = _OWN.get(text.split("-")[0].casefold())
         tag = langcodes.Language.get(langcodes.standardize_tag(text, macro=True))

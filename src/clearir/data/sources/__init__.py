@@ -11,6 +11,7 @@ import difflib
 import inspect
 from collections.abc import Iterable, Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from clearir.data import languages as codes
@@ -22,10 +23,14 @@ _MODULES = {
     "hub": "hub",
     "squad": "squad",
     "afriqa": "afriqa",
+    "help-html": "help_html",
+    "mallard": "mallard",
+    "debian-help": "debian_help",
     "debian": "debian",
     "beir": "beir",
 }
 KINDS = tuple(_MODULES)
+_FETCHED = {"debian": "debian", "debian-help": "help"}  # kinds that can be fetched -> the folder of a run for them
 
 
 def read(kind: str, path: Any, /, *, languages: Iterable[str] | None = None, **options: Any) -> Iterator[Row]:
@@ -57,6 +62,22 @@ def read(kind: str, path: Any, /, *, languages: Iterable[str] | None = None, **o
         rows: Iterator[Row] = reader(path, languages=languages, **given)
         return rows
     return _only(reader(path, **given), languages)
+
+
+def fetch(kind: str, output: str | Path, languages: Iterable[str] | None) -> str | None:
+    """Fetch a source that can be fetched into a folder of a run, unless it is there.
+
+    Returns:
+        the path to read; None for a kind that cannot be fetched.
+
+    Raises:
+        InputError: it cannot be fetched here.
+    """
+    if kind not in _FETCHED:
+        return None
+    folder = Path(output) / _FETCHED[kind]
+    import_module(f"{__name__}.{_MODULES[kind]}").fetch(folder, languages or [])
+    return str(folder)
 
 
 def _only(rows: Iterator[Row], languages: Iterable[str] | None) -> Iterator[Row]:
