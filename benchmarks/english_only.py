@@ -75,7 +75,7 @@ def main() -> None:
             settings = TrainSettings(max_steps=options.steps, batch_size=32, max_seq_length=128)
             drawn = draw_rows(rows_of(prepared.folder), settings, seed)
             out = Path(folder) / f"model-{seed}"
-            train(drawn, options.model, out, settings, LossSettings(objective="clear"), seed=seed)
+            train(drawn, options.model, out, settings, LossSettings(objective="clear", scale=20), seed=seed)
             scores.append((f"after, seed {seed}", evaluate(load_model(out, max_seq_length=128), suite)))
             sizes = prepared.facts["splits"]["train"]
             print(f"seed {seed}: {sizes} rows, {options.steps} steps, {time.monotonic() - begun:.0f} s", flush=True)

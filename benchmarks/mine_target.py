@@ -114,7 +114,7 @@ def compare(rows: list[Row], name: str, seeds: list[int], steps: int, cache: Pat
                     name,
                     out,
                     settings,
-                    LossSettings(objective="clear"),
+                    LossSettings(objective="clear", scale=20),
                     seed=seed,
                 )
                 after[way] = evaluate(load_model(out, max_seq_length=128), suite)

@@ -97,6 +97,15 @@ def test_the_run_knows_its_sizes(finished):
     assert sum(run.training.rows_by_language.values()) == 6 * 6
 
 
+def test_the_scale_is_said_and_written_down(recipe, finished):
+    _, said = finished
+    (line,) = [line for line in said if line.startswith("scale ")]
+    written = read_json(Path(recipe.output) / "model" / "training.json")["scale"]
+    assert written["auto"]
+    assert line.startswith(f"scale {written['used']:g} (found from {written['pairs']} pairs)")
+    assert read_json(Path(recipe.output) / "model" / "manifest.json")["result"]["scale"] == written["used"]
+
+
 def test_the_held_out_rows_were_not_trained_on(recipe, finished):
     from clearir.data.rows import Rows
 

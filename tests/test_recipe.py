@@ -33,7 +33,7 @@ def test_the_project_has_its_recipes():
 
 def test_the_papers_setup_is_the_papers():
     recipe = load_recipe(Path(__file__).parents[1] / "recipes" / "paper-bge-m3.yaml")
-    assert (recipe.loss.alpha, recipe.loss.beta, recipe.loss.scale) == (0.4, 0.2, 20.0)
+    assert (recipe.loss.alpha, recipe.loss.beta, recipe.loss.scale) == (0.4, 0.2, 20)
     assert (recipe.mine.negatives, recipe.mine.target_negatives, recipe.mine.window) == (5, 5, (50, 100))
     assert (recipe.train.max_steps, recipe.train.learning_rate, recipe.train.warmup_ratio) == (50, 5e-5, 0.05)
     assert (recipe.train.batch_size, recipe.loss.mini_batch_size, recipe.train.max_seq_length) == (64, 32, 512)
@@ -51,6 +51,16 @@ def test_overrides_reach_nested_keys_and_are_yaml(tmp_path):
     assert recipe.data.languages == ["de", "fi"]
     assert recipe.loss.cached is False
     assert recipe.name == "other"
+
+
+def test_the_scale_is_found_unless_it_is_set(tmp_path):
+    path = write(tmp_path, MINIMAL)
+    assert load_recipe(path).loss.scale == "auto"
+    assert load_recipe(path, ["loss.scale=20"]).loss.scale == 20
+    assert load_recipe(path, ["loss.scale=5e1"]).loss.scale == 50  # text to YAML
+    for wrong in ("0", "-1", "'.inf'", "atuo", "[20]", "null"):
+        with pytest.raises(InputError, match=r"loss\.scale: give a number above 0, or auto \(got"):
+            load_recipe(path, [f"loss.scale={wrong}"])
 
 
 @pytest.mark.parametrize(

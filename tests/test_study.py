@@ -156,11 +156,30 @@ def test_an_objective_is_also_tried_merged_with_the_base(out, recipe_path, finis
     study(load_recipe(recipe_path))  # the table of the other tests
 
 
+def test_an_objective_at_two_scales(out, recipe_path, finished):
+    lines = study(load_recipe(recipe_path, ["study.objectives=[infonce, infonce@50]", "study.seeds=1"]))
+    found, set_ = (Result.load(out / "runs" / f"{name}-0" / "result.json") for name in ("infonce", "infonce@50"))
+    assert (found.settings["loss"]["scale"], found.scale) == ("auto", 20)  # of 12 rows none can be found
+    assert (set_.settings["loss"]["scale"], set_.scale) == (50, 50)
+    assert found.directions[TEST] != set_.directions[TEST]
+    used = "Scales: infonce 20, infonce@50 50."
+    assert used in (out / "study.md").read_text(encoding="utf-8")
+    with console.capture() as captured:
+        show_study(lines, out)
+    assert used in captured.get()
+    written = json.loads((out / "study.json").read_text())
+    assert {(one["objective"], *one["scales"]) for one in written} == {("base",), ("infonce", 20), ("infonce@50", 50)}
+    study(load_recipe(recipe_path))  # the table of the other tests
+
+
 def test_what_is_unknown_is_said_before_anything_runs(recipe_path, tmp_path):
     for objective, words in [
         ("infonec", "did you mean 'infonce'"),
         ("0.5*foward", "did you mean 'forward'"),
         ("x*forward", "is no WEIGHT"),
+        ("infonce@", "infonce@: give a number above 0, or auto"),
+        ("infonce@-20", "give a number above 0, or auto"),
+        ("infonce@2o+merge", "infonce@2o: give a number above 0, or auto"),
     ]:
         recipe = load_recipe(recipe_path, [f"output={tmp_path / 'out'}", f"study.objectives=['{objective}']"])
         with pytest.raises(InputError, match=words):
@@ -175,3 +194,12 @@ def test_the_rest_of_the_loss_stays():
     hybrid = loss_of(settings, "hybrid")
     assert (hybrid.scale, hybrid.term_weights()) == (50, {"forward": 0.5, "direct": 0.5})
     assert loss_of(hybrid, "0.2*kl + 0.8*forward").term_weights() == {"kl": 0.2, "forward": 0.8}
+
+
+def test_an_objective_may_have_a_scale_of_its_own():
+    settings = LossSettings(objective="clear", alpha=0.3, beta=0.1)
+    assert settings.scale == "auto"
+    assert loss_of(settings, "clear@20") == settings.model_copy(update={"scale": 20})
+    assert loss_of(LossSettings(scale=20), "hybrid@auto").scale == "auto"
+    summed = loss_of(settings, "0.2*kl+0.8*forward@12.5")
+    assert (summed.scale, summed.term_weights()) == (12.5, {"kl": 0.2, "forward": 0.8})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
@@ -23,6 +24,7 @@ from clearir.errors import ClearirError, InputError
 from clearir.evaluate.suites import Suite
 from clearir.merge import cross_and_bridge
 from clearir.settings import LossSettings, PromptSettings, TrainSettings
+from clearir.temperature import Scale
 from clearir.train import TRAINING, WHOLE, _dataset, _watch, draw_rows, last_whole_checkpoint, steps_of, train
 
 TABLE = "embeddings.word_embeddings.weight"
@@ -113,6 +115,22 @@ def test_other_objectives_log_their_own_terms(tiny_model_path, tmp_path):
     for entry in record["log"]:
         assert entry["loss"] == pytest.approx(0.3 * entry["forward"] + 0.7 * entry["direct"], abs=1e-3)
         assert "kl" not in entry
+
+
+@pytest.mark.parametrize("auto", [True, False])
+def test_the_loss_takes_the_scale_that_was_found_or_set(tiny_model_path, tmp_path, monkeypatch, auto):
+    flat = 1e-4  # all candidates are as likely: a query's cross-entropy is the log of their number
+    found = Scale(flat if auto else 50, True, flat, 40, [[5.0, 1.0]])
+    if auto:
+        monkeypatch.setattr("clearir.train.scale_for", lambda wanted, *given, **named: found)
+    loss = LossSettings(cached=False, objective="infonce-bridge", scale="auto" if auto else flat)
+    said: list[str] = []
+    rows = draw_rows(sample(40), SHORT, 0)
+    record = train(rows, str(tiny_model_path), tmp_path / "model", SHORT, loss, say=said.append)
+    assert record["scale"]["used"] == flat
+    assert record["scale"]["auto"] == auto
+    assert [line.startswith("scale 0.0001 (") for line in said] == [True]
+    assert record["log"][0]["forward"] == pytest.approx(math.log(4 + 4), abs=0.02)  # passages, and a negative a row
 
 
 def test_cached_and_plain_training_give_the_same_model(still_model_path, tmp_path):

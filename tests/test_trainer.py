@@ -21,7 +21,7 @@ from transformers import AutoTokenizer
 from clearir.cli import main
 from clearir.data.rows import Row, Rows
 from clearir.encode import Prompts, load_model
-from clearir.errors import ClearirError
+from clearir.errors import ClearirError, InputError
 from clearir.settings import LossSettings, TrainSettings
 from clearir.train import _collator, _dataset, _trainer, draw_rows, last_whole_checkpoint, train
 from clearir.trainer import Trainer
@@ -93,7 +93,7 @@ def test_a_bad_row_stops_the_run_and_is_named(poisoned_path, tmp_path):
 
 
 def test_a_bad_row_on_the_command_line(poisoned_path, tmp_path, monkeypatch, capsys):
-    Rows((*sample(30), replace(sample(1)[0], query="z", passage="z"))).to_parquet(tmp_path / "rows.parquet")
+    Rows((*sample(30), replace(sample(1)[0], target_query="z"))).to_parquet(tmp_path / "rows.parquet")
     (tmp_path / "recipe.yaml").write_text(
         f"name: bad row\noutput: {tmp_path / 'run'}\nmodel: {poisoned_path}\n"
         f"data: {{path: {tmp_path / 'rows.parquet'}, test: 0}}\n"
@@ -106,9 +106,16 @@ def test_a_bad_row_on_the_command_line(poisoned_path, tmp_path, monkeypatch, cap
     message = capsys.readouterr().err
     assert "Traceback" not in message
     table = Rows.from_parquet(tmp_path / "run" / "mined" / "train.parquet").rows
-    assert "z" in {table[number - 1].query for number in rows_named(message)}
+    assert "z" in {table[number - 1].target_query for number in rows_named(message)}
     assert not (tmp_path / "run" / "model").exists()
     assert list((tmp_path / "run" / ".checkpoints").glob("*/checkpoint-*/whole"))
+
+
+def test_a_row_that_makes_no_scale_is_named_before_training(poisoned_path, tmp_path):
+    rows = [*draw_rows(sample(24), SHORT, 0), replace(sample(1)[0], query="z")]
+    with pytest.raises(InputError, match=r"vectors are not all finite numbers, first that of 'z'"):
+        train(rows, str(poisoned_path), tmp_path / "model", SHORT, PLAIN)
+    assert not any(tmp_path.iterdir())
 
 
 def test_weights_that_explode_stop_the_run(tiny_model_path, tmp_path):
@@ -127,7 +134,7 @@ def test_a_gradient_that_overflows_stops_the_run(tiny_model_path, tmp_path):
 # -- memory -----------------------------------------------------------------------------------------------------
 
 LARGE = SHORT.model_copy(update={"max_steps": 1, "batch_size": 256})
-ONE_CHUNK = LossSettings(mini_batch_num_tokens=1 << 20)
+ONE_CHUNK = LossSettings(mini_batch_num_tokens=1 << 20, scale=20)
 
 
 def rows_of(length: int, count: int = LARGE.batch_size) -> list[Row]:
@@ -184,7 +191,7 @@ def test_a_batch_that_does_not_fit_is_done_in_smaller_mini_batches(tiny_model_pa
     assert found is not None, said
     tokens = int(found[1])
     assert tokens < 256 * 5 * 64
-    begun_small = LossSettings(mini_batch_num_tokens=tokens, memory_budget=0)
+    begun_small = LossSettings(mini_batch_num_tokens=tokens, memory_budget=0, scale=20)
     train(rows, str(tiny_model_path), tmp_path / "small", LARGE, begun_small)
     assert same(weights(tmp_path / "tight"), weights(tmp_path / "small")), "with the same dropout, too"
 

@@ -9,13 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clearir.losses import CachedCLEARLoss, CachedObjectiveLoss, CLEARLoss, ObjectiveLoss
+    from clearir.losses import CachedCLEARLoss, CachedObjectiveLoss, CLEARLoss, ObjectiveLoss, best_scale
 
 __version__ = "0.1.0"
 
-_LOSSES = ("CLEARLoss", "CachedCLEARLoss", "ObjectiveLoss", "CachedObjectiveLoss")
+_LOSSES = ("CLEARLoss", "CachedCLEARLoss", "ObjectiveLoss", "CachedObjectiveLoss", "best_scale")
 _PUBLIC = dict.fromkeys(_LOSSES, "clearir.losses")
-__all__ = ["CLEARLoss", "CachedCLEARLoss", "CachedObjectiveLoss", "ObjectiveLoss", "__version__"]
+__all__ = ["CLEARLoss", "CachedCLEARLoss", "CachedObjectiveLoss", "ObjectiveLoss", "best_scale", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

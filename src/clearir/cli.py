@@ -102,7 +102,8 @@ def study(
     recipe: RecipePath,
     overrides: Overrides = None,
     objectives: Annotated[
-        str | None, typer.Option(help="Names or sums of terms, with commas; default: the recipe's.")
+        str | None,
+        typer.Option(help="Names or sums of terms, with commas, each with @SCALE if wanted; default: the recipe's."),
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each objective.")] = None,
     overwrite: Overwrite = False,

@@ -270,9 +270,12 @@ def encode(
                 _write(database, batch, keys)
                 vectors.update(batch)
     result = np.stack([vectors[text] for text in texts])
-    if not np.isfinite(result).all():
+    broken = ~np.isfinite(result).all(axis=1)
+    if broken.any():
+        first = texts[int(broken.argmax())]
         raise InputError(
-            "the model's vectors are not all finite numbers; its weights are broken, or overflow in half precision"
+            f"the model's vectors are not all finite numbers, first that of {first[:100]!r}; its weights are "
+            "broken, or overflow in half precision"
         )
     return result
 

@@ -165,8 +165,10 @@ def train_model(
             trust_remote_code=recipe.trust_remote_code,
             work=place.parent / ".checkpoints",
             dev=None if recipe.train.retention is None else _dev_suite(recipe, "train.retention"),
+            cache=out / "cache",
+            say=say,
         )
-        return {key: record[key] for key in ("seconds", "steps")}
+        return {key: record[key] for key in ("seconds", "steps")} | {"scale": record["scale"]["used"]}
 
     settings = processes.first_only(lambda: training_settings(recipe))
     due = processes.first_only(lambda: is_due(place, _of_stage("model", settings), overwrite=overwrite))

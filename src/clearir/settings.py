@@ -5,9 +5,10 @@ They live apart from the stages so that a recipe can be read without importing t
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Settings(BaseModel):
@@ -20,6 +21,8 @@ class Settings(BaseModel):
 CLEAR, CLEAR_NO_KL = "clear", "clear-no-kl"
 #: the objective where none is named
 CLEAR_PLUS = "clear-plus"
+#: the scale that is found before training
+AUTO: Final = "auto"
 
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -96,6 +99,8 @@ class LossSettings(Settings):
         weights: in place of a named objective, the weight of each term of `clearir.losses.objectives.TERMS`.
         alpha: of clear and clear-no-kl.
         beta: of clear.
+        scale: 1 / temperature of the similarities; auto: the one that fits the untrained model on the rows (see
+            `clearir.temperature`). The paper trains with 20.
         gather_across_devices: where several processes train, each row's negatives are those of all of them.
         cached: gradient caching: any batch size in the memory of ``mini_batch_size`` texts.
         memory_budget: bytes that the cached loss may keep graphs in; None: half of what is free. Two runs are equal to
@@ -106,13 +111,24 @@ class LossSettings(Settings):
     weights: dict[str, float] | None = None
     alpha: Share = 0.4
     beta: Share = 0.2
-    scale: Annotated[float, Field(gt=0)] = 20.0
+    scale: float | Literal["auto"] = AUTO
     mask_false_negatives: bool = True
     gather_across_devices: bool = True
     cached: bool = True
     mini_batch_size: Positive = 32
     mini_batch_num_tokens: Positive | None = None
     memory_budget: Count | None = None
+
+    @field_validator("scale", mode="before")
+    @classmethod
+    def _is_scale(cls, value: Any) -> Any:
+        try:
+            usable = value == AUTO or 0 < float(value) < math.inf
+        except (TypeError, ValueError):
+            usable = False
+        if not usable:
+            raise ValueError("give a number above 0, or auto")
+        return value
 
     @model_validator(mode="after")
     def _leaves_weight(self) -> LossSettings:
@@ -237,8 +253,8 @@ class StudySettings(Settings):
     """What `clearir study` compares.
 
     Attributes:
-        objectives: names, or sums of terms such as ``0.3*forward+0.3*direct``. The first is what the others are
-            compared with.
+        objectives: names, or sums of terms such as ``0.3*forward+0.3*direct``; ``clear@20`` is `clear` at a scale of
+            its own, ``clear+merge`` its model mixed with the base. The first is what the others are compared with.
         seeds: runs of each objective. Each seed has its own split, its own draw of rows and its own negatives, the
             same for all objectives.
         also: suites of another domain, to see what is forgotten: a table, a folder, a suite's name, or

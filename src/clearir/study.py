@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 TEST = "in domain"
 #: after an objective: its model is mixed with the base, as the recipe's ``merge`` says
 MERGED = "+merge"
+#: after an objective, before `MERGED`: its scale, where it is not the recipe's (``clear@20``, ``clear@auto``)
+AT = "@"
 #: what of a recipe a run of a study depends on, besides the rows
 _SETTINGS = {"model", "train", "prompts", "mine", "merge"}
 
@@ -80,21 +82,25 @@ def loss_of(settings: LossSettings, objective: str) -> LossSettings:
 
     Args:
         settings: scale, mini-batches and so on; ``alpha`` and ``beta`` stay where the objective has them.
-        objective: a name, or a sum of terms such as ``0.3*forward+0.3*direct``.
+        objective: a name, or a sum of terms such as ``0.3*forward+0.3*direct``; behind it, if need be, a scale of its
+            own: ``clear@20``, ``clear@auto``.
 
     Raises:
-        InputError: an unknown objective or term, or a sum that is none.
+        InputError: an unknown objective or term, a sum that is none, or a scale that is none.
     """
     kept = settings.model_dump(exclude={"objective", "weights"})
-    if objective not in (CLEAR, CLEAR_NO_KL):
+    name, at, scale = objective.partition(AT)
+    if name not in (CLEAR, CLEAR_NO_KL):
         del kept["alpha"], kept["beta"]
+    if at:
+        kept["scale"] = scale.strip()
     try:
-        if "*" in objective:
-            return LossSettings(**kept, weights=_sum_of_terms(objective))
-        return LossSettings(**kept, objective=objective)
+        if "*" in name:
+            return LossSettings(**kept, weights=_sum_of_terms(name))
+        return LossSettings(**kept, objective=name)
     except ValidationError as error:
         message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise InputError(f"objectives: {message}") from error
+        raise InputError(f"objectives: {objective}: {message}") from error
 
 
 def _sum_of_terms(text: str) -> dict[str, float]:
@@ -164,6 +170,7 @@ class _Run:
             | {"weights": None if self.loss is None else self.loss.term_weights()},
             steps=training.get("steps"),
             seconds=training.get("seconds"),
+            scale=training.get("scale"),
         )
         result.save(self.folder / "result.json")
         return result

@@ -15,7 +15,7 @@ from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores
 from clearir.merge import Choice
 from clearir.report.headline import unless_shown
 from clearir.report.run import Run
-from clearir.report.study import Line, cells, head, note, suites
+from clearir.report.study import Line, cells, head, note, scales, suites
 from clearir.report.tables import Cell, DirectionTable
 from clearir.report.text import language_name, p_value, percent, points, signed
 from clearir.searches import Hit, Search, first_places_in_words, one_each
@@ -194,6 +194,8 @@ def show_study(lines: list[Line], folder: Path) -> None:
             shown.add_row(kind, *(escape(one) for one in cells(line, len(columns))[1:]))
         console.print(shown)
     console.print(note(lines))
+    if used := scales(lines):
+        console.print(escape(used))
     for name in ("study.md", "study.png", "study.json"):
         console.print(escape(str(folder / name)), soft_wrap=True)
 

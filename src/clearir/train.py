@@ -30,6 +30,7 @@ from clearir.disk import told
 from clearir.errors import ClearirError, InputError
 from clearir.progress import task
 from clearir.settings import LossSettings, PromptSettings, TrainSettings
+from clearir.temperature import Scale, scale_for
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -71,6 +72,8 @@ def train(
     trust_remote_code: bool = False,
     work: Path | None = None,
     dev: Suite | None = None,
+    cache: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Train a model on rows and save it.
 
@@ -79,7 +82,7 @@ def train(
             that are missing from the last are taken from the beginning.
         model: Hub name, folder, or ``python:PACKAGE/folder``.
         out: folder of the trained model; it appears when training is done, with `TRAINING` (log, seconds, rows of
-            each language) in it.
+            each language, scale) in it.
         settings: how long, how fast.
         loss: the loss.
         prompts: put before queries and passages; None: what the model says.
@@ -88,6 +91,8 @@ def train(
         work: folder for checkpoints; they are found again when the same training is started anew, and removed when
             it is done. By default a hidden folder beside ``out``.
         dev: what ``settings.retention`` is judged on.
+        cache: folder of finished embeddings (see `clearir.encode`), for finding the scale.
+        say: gets a line when the scale is found, before training.
 
     Returns:
         what is in `TRAINING`.
@@ -118,6 +123,17 @@ def train(
     prompts = prompts or PromptSettings()
     before_each = prompts_of(network, prompts.query, prompts.passage)
     dataset = _dataset(rows)
+
+    def find_scale() -> Scale:
+        # An implementation of attention may want half precision, which only the Trainer gives it.
+        plain = settings.attention is None
+        options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "max_seq_length": settings.max_seq_length}
+        untrained = network if plain else load_model(model, **options)
+        pairs = zip(dataset["query"], dataset["passage"], strict=True)
+        return scale_for(loss.scale, pairs, untrained, before_each, seed=seed, cache=cache)
+
+    scale = processes.first_only(find_scale)
+    say(scale.sentence)
     collator = _collator(network, dataset, before_each)
     words = None
     if not processes.shares_model():
@@ -136,7 +152,8 @@ def train(
         }
     )
     checkpoints = (work or out.parent / f".{out.name}.checkpoints") / key
-    trainer = _trainer(network, rows, dataset, checkpoints, settings, loss, collator, seed)
+    with_scale = loss.model_copy(update={"scale": scale.used})
+    trainer = _trainer(network, rows, dataset, checkpoints, settings, with_scale, collator, seed)
     resume = processes.first_only(lambda: last_whole_checkpoint(checkpoints))
     begun = time.monotonic() - _seconds_before(resume)
     watch = None
@@ -160,6 +177,7 @@ def train(
         "seconds": round(time.monotonic() - begun, 1),
         "steps": trainer.state.global_step,
         "rows_by_language": dict(Counter(row.language for row in rows).most_common()),
+        "scale": asdict(scale),
     }
     if watch is not None:
         record["checks"] = [asdict(check) for check in watch.checks]
@@ -339,7 +357,7 @@ def make_loss(network: SentenceTransformer, settings: LossSettings, num_negative
 
     Args:
         network: the model.
-        settings: the loss's.
+        settings: the loss's, with a number for the scale.
         num_negatives: negative passages a row.
     """
     from clearir.losses import CachedCLEARLoss, CachedObjectiveLoss, CLEARLoss, ObjectiveLoss

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from math import sqrt
 
 import pytest
 
 from clearir.errors import InputError
-from clearir.report.study import BASE, Result, draw, estimate, head, note, summarise, to_markdown
+from clearir.report.study import BASE, Result, draw, estimate, head, note, scales, summarise, to_markdown
 
 T_2 = 4.302652729911275  # 97.5 % quantile of Student's t with 2 degrees of freedom
 
@@ -78,6 +79,17 @@ def test_markdown_and_picture(tmp_path):
     assert "▲" in row
     draw(lines, tmp_path / "study.png")
     assert (tmp_path / "study.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_scales_that_were_trained_with():
+    scales_of = {BASE: (None, None, None), "clear": (21.4, 20.9, 22.0), "a|b": (None, None, None)}
+    runs = [replace(one, scale=scales_of[one.objective][one.seed]) for one in RESULTS]
+    of_old = {"loss": {"scale": 20.0}}  # runs of before scales were found
+    runs = [replace(one, settings=of_old) if one.objective == "a|b" else one for one in runs]
+    lines = summarise(runs, ["clear", "a|b"])
+    assert scales(lines) == "Scales: clear 20.9 to 22, a|b 20."
+    assert "Scales: clear 20.9 to 22, a\\|b 20." in to_markdown("study", lines, "study.png")
+    assert scales(summarise(RESULTS, ["clear", "a|b"])) == ""
 
 
 def test_a_result_survives_being_written_and_read(tmp_path):

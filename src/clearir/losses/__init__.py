@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from clearir.losses.base import CachedObjectiveLoss, ObjectiveLoss
 from clearir.losses.clear import CachedCLEARLoss, CLEARLoss
+from clearir.losses.scale import best_scale
 
-__all__ = ["CLEARLoss", "CachedCLEARLoss", "CachedObjectiveLoss", "ObjectiveLoss"]
+__all__ = ["CLEARLoss", "CachedCLEARLoss", "CachedObjectiveLoss", "ObjectiveLoss", "best_scale"]

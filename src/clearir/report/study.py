@@ -37,6 +37,7 @@ class Result:
         settings: everything else that the run depended on.
         steps: of the training; None for the base model.
         seconds: that training took; likewise.
+        scale: that it was trained with (1 / temperature); likewise.
     """
 
     objective: str
@@ -46,6 +47,7 @@ class Result:
     settings: dict[str, Any] = field(default_factory=dict)
     steps: int | None = None
     seconds: float | None = None
+    scale: float | None = None
 
     def save(self, path: Path) -> None:
         """Write as JSON, atomically."""
@@ -97,6 +99,7 @@ class Line:
         score: the mean.
         over_base: difference to the base model, seed by seed; None for the base itself.
         over_first: difference to the first objective, seed by seed; None for that one and for the base.
+        scales: that the runs were trained with, a seed each; none for the base.
     """
 
     suite: str
@@ -106,6 +109,7 @@ class Line:
     score: Estimate
     over_base: Estimate | None
     over_first: Estimate | None
+    scales: tuple[float, ...] = ()
 
 
 def estimate(values: Sequence[float]) -> Estimate:
@@ -153,12 +157,31 @@ def summarise(results: Iterable[Result], objectives: Sequence[str]) -> list[Line
             estimate(values(name, suite, kind)),
             None if name == BASE else over(name, BASE, suite, kind),
             None if name in (BASE, objectives[0]) else over(name, objectives[0], suite, kind),
+            tuple(scale for seed in seeds if (scale := _scale(runs[name, seed])) is not None),
         )
         for suite, kinds in runs[BASE, seeds[0]].kinds.items()
         for kind in kinds
         if all(kind in run.kinds[suite] for run in runs.values())
         for name in (BASE, *objectives)
     ]
+
+
+def _scale(run: Result) -> float | None:
+    """Of its training; runs of before scales were found have it in their settings alone."""
+    if run.scale is not None:
+        return run.scale
+    wanted = (run.settings.get("loss") or {}).get("scale")
+    return wanted if isinstance(wanted, (int, float)) else None
+
+
+def scales(lines: Sequence[Line]) -> str:
+    """The scales that each objective was trained with, in words; one number where all seeds have the same."""
+    found = {line.objective: line.scales for line in lines if line.scales}
+    words = (
+        f"{name} {' to '.join(f'{one:g}' for one in sorted({min(values), max(values)}))}"
+        for name, values in found.items()
+    )
+    return f"Scales: {', '.join(words)}." if found else ""
 
 
 def suites(lines: Sequence[Line]) -> list[str]:
@@ -214,10 +237,10 @@ def to_markdown(name: str, lines: Sequence[Line], picture: str) -> str:
         lines: what `summarise` gave.
         picture: path of the picture beside it.
     """
-    parts = [f"# {markdown(name)}", note(lines)]
+    parts = [f"# {markdown(name)}", note(lines), markdown(scales(lines), 2000)]
     for suite in suites(lines):
         parts += [f"## {markdown(suite)}", suite_table(lines, suite)]
-    return "\n\n".join([*parts, f"![scores of each objective]({picture})"]) + "\n"
+    return "\n\n".join(filter(None, [*parts, f"![scores of each objective]({picture})"])) + "\n"
 
 
 def draw(lines: Sequence[Line], path: Path) -> None:
