@@ -52,10 +52,25 @@ def still_model_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFac
     """The tiny model without dropout, where two ways of computing are to give the same."""
     path = tmp_path_factory.mktemp("still") / "model"
     shutil.copytree(tiny_model_path, path)
-    config = json.loads((path / "config.json").read_text())
-    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (path / "config.json").write_text(json.dumps(config))
+    _without_dropout(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def exact_model_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model in float64 and without dropout: what differs is not rounding."""
+    from sentence_transformers import SentenceTransformer
+
+    path = tmp_path_factory.mktemp("exact") / "model"
+    SentenceTransformer(str(tiny_model_path), device="cpu").double().save_pretrained(str(path))
+    _without_dropout(path)
+    return path
+
+
+def _without_dropout(model: Path) -> None:
+    config = json.loads((model / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (model / "config.json").write_text(json.dumps(config))
 
 
 @pytest.fixture

@@ -6,10 +6,8 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -211,20 +209,39 @@ def test_other_settings_need_a_word(recipe_path, recipe, finished, tmp_path):
     assert [line.partition(":")[0] for line in said if "written to" in line] == ["model", "scores"]
 
 
-def test_a_killed_run_ends_with_the_same_scores(recipe_path, recipe, finished, tmp_path):
-    draw = random.Random(1)
-    command = [sys.executable, "-m", "clearir", "train", str(recipe_path), f"output={tmp_path / 'out'}"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    signals = [signal.SIGKILL, signal.SIGINT]
-    for number in signals:
-        process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        time.sleep(draw.uniform(3, 9))
-        process.send_signal(number)
-        _, said = process.communicate(timeout=60)
-        assert b"Traceback" not in said
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
+KILLED = """
+import multiprocessing, os, signal, sys, time
+from pathlib import Path
+import datasets, sentence_transformers, torch  # once for all processes
+from clearir import cli
+
+def begin():
+    process = multiprocessing.get_context("fork").Process(target=cli.main)
+    process.start()
+    return process
+
+out, *sys.argv[1:] = sys.argv[1:]
+ended = []
+for number, sign in ((signal.SIGKILL, ".rows*"), (signal.SIGKILL, "mined"), (signal.SIGINT, ".checkpoints/*/*/whole")):
+    process = begin()
+    while process.is_alive() and not list(Path(out).glob(sign)):
+        time.sleep(0.002)
+    os.kill(process.pid, number)
+    process.join()
+    ended.append(process.exitcode)
+last = begin()
+last.join()
+assert [*ended, last.exitcode] == [-signal.SIGKILL, -signal.SIGKILL, 130, 0], ended
+"""
+
+
+def test_a_killed_run_ends_with_the_same_scores(recipe_path, finished, tmp_path):
+    out = tmp_path / "out"
+    arguments = [out, "train", recipe_path, f"output={out}"]
+    done = subprocess.run([sys.executable, "-c", KILLED, *map(str, arguments)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    run = load_run(tmp_path / "out")
+    assert "Traceback" not in done.stderr
+    run = load_run(out)
     for name, direction in finished[0].after.directions.items():
         assert run.after.directions[name].values == direction.values
 

@@ -4,10 +4,8 @@ import json
 import math
 import os
 import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_bert import descend
 
 import clearir.processes
 import clearir.words
@@ -22,10 +21,12 @@ from clearir.data.rows import Row
 from clearir.encode import load_model
 from clearir.errors import ClearirError, InputError
 from clearir.evaluate.suites import Suite
+from clearir.losses import ObjectiveLoss
 from clearir.merge import cross_and_bridge
 from clearir.settings import LossSettings, PromptSettings, TrainSettings
 from clearir.temperature import Scale
 from clearir.train import TRAINING, WHOLE, _dataset, _watch, draw_rows, last_whole_checkpoint, steps_of, train
+from clearir.trainer import Trainer
 
 TABLE = "embeddings.word_embeddings.weight"
 WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron", "iris", "jade", "kelp", "lotus")
@@ -64,14 +65,20 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
-def moved_alike(start: Path, one: Path, other: Path) -> bool:
-    """Whether two trainings moved the weights by the same, up to what Adam makes of rounding."""
-    begun, a, b = weights(start), weights(one), weights(other)
+@pytest.fixture
+def seen(monkeypatch) -> list[list[list[list[int]]]]:
+    """The token ids that reach the loss: a list a batch, of a list a column, of the ids of each text."""
+    batches: list[list[list[list[int]]]] = []
+    forward = ObjectiveLoss.forward
 
-    def distance(x: dict[str, torch.Tensor], y: dict[str, torch.Tensor]) -> float:
-        return sum(float((x[name] - y[name]).square().sum()) for name in x) ** 0.5
+    def noted(self, sentence_features, labels=None):
+        columns = list(sentence_features)
+        ids = [(one["input_ids"], one["attention_mask"].bool()) for one in columns]
+        batches.append([[row[kept].tolist() for row, kept in zip(*one, strict=True)] for one in ids])
+        return forward(self, columns, labels)
 
-    return distance(a, b) < 0.02 * distance(a, begun)
+    monkeypatch.setattr(ObjectiveLoss, "forward", noted)
+    return batches
 
 
 def test_steps_and_rows():
@@ -133,18 +140,24 @@ def test_the_loss_takes_the_scale_that_was_found_or_set(tiny_model_path, tmp_pat
     assert record["log"][0]["forward"] == pytest.approx(math.log(4 + 4), abs=0.02)  # passages, and a negative a row
 
 
-def test_cached_and_plain_training_give_the_same_model(still_model_path, tmp_path):
-    rows = draw_rows(sample(30), SHORT, 0)
-    train(rows, str(still_model_path), tmp_path / "plain", SHORT, PLAIN)
-    train(rows, str(still_model_path), tmp_path / "cached", SHORT, LossSettings(cached=True, mini_batch_size=3))
-    assert moved_alike(still_model_path, tmp_path / "plain", tmp_path / "cached")
+def test_cached_and_plain_training_give_the_same_model(exact_model_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "create_optimizer", descend)
+    settings = SHORT.model_copy(update={"learning_rate": 0.1})
+    rows = draw_rows(sample(30), settings, 0)
+    train(rows, str(exact_model_path), tmp_path / "plain", settings, PLAIN)
+    train(rows, str(exact_model_path), tmp_path / "cached", settings, LossSettings(cached=True, mini_batch_size=3))
+    plain, cached, begun = (weights(folder) for folder in (tmp_path / "plain", tmp_path / "cached", exact_model_path))
+    for name, weight in plain.items():
+        torch.testing.assert_close(cached[name], weight, atol=1e-9, rtol=0)
+    assert max(float((plain[name] - begun[name]).abs().max()) for name in plain) > 0.01, "it was trained"
 
 
-def test_prompts_reach_the_columns_they_belong_to(still_model_path, tmp_path):
+def test_prompts_reach_the_columns_they_belong_to(tiny_model_path, tmp_path, seen):
     rows = draw_rows(sample(30), SHORT, 0)
-    train(rows, str(still_model_path), tmp_path / "none", SHORT, PLAIN)
     prompts = PromptSettings(query="query: ", passage="passage: ")
-    train(rows, str(still_model_path), tmp_path / "both", SHORT, PLAIN, prompts=prompts)
+    train(rows, str(tiny_model_path), tmp_path / "both", SHORT, PLAIN, prompts=prompts)
+    both = list(seen)
+    seen.clear()
     by_hand = [
         Row(
             query=f"query: {row.query}",
@@ -156,9 +169,13 @@ def test_prompts_reach_the_columns_they_belong_to(still_model_path, tmp_path):
         )
         for row in rows
     ]
-    train(by_hand, str(still_model_path), tmp_path / "hand", SHORT, PLAIN)
-    assert moved_alike(still_model_path, tmp_path / "both", tmp_path / "hand")
-    assert not moved_alike(still_model_path, tmp_path / "both", tmp_path / "none")
+    train(by_hand, str(tiny_model_path), tmp_path / "hand", SHORT, PLAIN)
+    assert both == seen
+    assert [len(batch) for batch in both] == [5] * 6, "query, passage, negative, target query, target negative; 6 steps"
+    tokenizer = load_model(tiny_model_path).tokenizer
+    first = [tokenizer.decode(column[0], skip_special_tokens=True).replace(" ", "") for column in both[0]]
+    for text, begin in zip(first, ["query", "passage", "passage", "query", "query"], strict=True):
+        assert text.startswith(begin)
 
 
 def test_texts_that_a_reader_calls_the_same_reach_the_loss_as_one():
@@ -185,30 +202,44 @@ def test_the_same_seed_gives_the_same_model_and_another_one_another(tiny_model_p
 
 
 KILLED = """
-import json, sys
+import multiprocessing, os, signal, sys, time
 from pathlib import Path
+import torch
 sys.path.insert(0, sys.argv[1])
-from test_train import PLAIN, SHORT, dev, draw_rows, sample, train
+from test_train import PLAIN, SHORT, WHOLE, dev, draw_rows, sample, train
+
 settings = SHORT.model_copy(update={"max_steps": 12, "retention": 0.5})
-train(draw_rows(sample(30), settings, 0), sys.argv[2], Path(sys.argv[3]), settings, PLAIN, dev=dev())
+
+def begin(name):
+    arguments = (draw_rows(sample(30), settings, 0), sys.argv[2], folder / name, settings, PLAIN)
+    process = multiprocessing.get_context("fork").Process(target=train, args=arguments, kwargs={"dev": dev()})
+    process.start()
+    return process
+
+folder = Path(sys.argv[3])
+torch.set_num_threads(1)
+whole = begin("whole")
+whole.join()
+killed = begin("killed")
+deadline = time.monotonic() + 60
+while not list(folder.glob(f".killed.checkpoints/*/checkpoint-*/{WHOLE}")):
+    assert time.monotonic() < deadline
+    assert killed.is_alive(), "it ended before it could be killed"
+    time.sleep(0.005)
+os.kill(killed.pid, signal.SIGKILL)
+killed.join()
+assert not (folder / "killed").exists()
+again = begin("killed")
+again.join()
+assert [one.exitcode for one in (whole, killed, again)] == [0, -signal.SIGKILL, 0]
 """
 
 
 def test_a_killed_training_ends_with_the_same_weights(tiny_model_path, tmp_path):
-    arguments = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(tiny_model_path)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*arguments, str(tmp_path / "whole")], check=True, env=env, capture_output=True)
-    process = subprocess.Popen([*arguments, str(tmp_path / "killed")], env=env, stderr=subprocess.DEVNULL)
-    work = tmp_path / ".killed.checkpoints"
-    deadline = time.monotonic() + 60
-    while not list(work.glob(f"*/checkpoint-*/{WHOLE}")):
-        assert time.monotonic() < deadline
-        assert process.poll() is None, "it ended before it could be killed"
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "killed").exists()
-    subprocess.run([*arguments, str(tmp_path / "killed")], check=True, env=env, capture_output=True)
+    arguments = [sys.executable, "-c", KILLED, Path(__file__).parent, tiny_model_path, tmp_path]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(arguments, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
     whole, killed = (json.loads((tmp_path / name / TRAINING).read_text()) for name in ("whole", "killed"))
     assert [entry["loss"] for entry in whole["log"]] == [entry["loss"] for entry in killed["log"]]
