@@ -222,7 +222,7 @@ def evaluate(
             prompts = prompts_of(network, query_prompt, passage_prompt)
             show_mteb(f"{model} on {mteb}", run_mteb(network, mteb, prompts=prompts))
         return
-    scored = _suite(suite, data, _names(languages), split)
+    scored = _suite(suite, data, _names(languages), split, "test")
     paths = [out / f"{name}.json" for name in _slugs(models)]
     for path in paths:
         _refuse_existing(path, overwrite, "--out")
@@ -249,8 +249,9 @@ def evaluate(
 
 @app.command()
 def compare(
-    baseline: Annotated[Path, typer.Argument(help="Scores of the baseline: a file of clearir evaluate.")],
-    others: Annotated[list[Path], typer.Argument(help="Scores of other models on the same suite.")],
+    scores: Annotated[
+        list[Path], typer.Argument(help="Files of clearir evaluate, the baseline first; or a folder of them.")
+    ],
     metric: Annotated[str, typer.Option(help="Which metric to compare.")] = "ndcg@10",
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
 ) -> None:
@@ -261,12 +262,12 @@ def compare(
     Example: `clearir compare runs/demo/scores/before.json runs/demo/scores/after.json`
     """
     from clearir.evaluate.compare import compare as compare_scores
-    from clearir.evaluate.scores import Scores
+    from clearir.evaluate.scores import read_scores
     from clearir.tables import show_comparison
 
-    scores = [Scores.load(path) for path in (baseline, *others)]
-    with naming(baseline, *others):
-        comparison = compare_scores(*scores, metric=metric, seed=seed)
+    found = read_scores(scores)
+    with naming(*found):
+        comparison = compare_scores(*found.values(), metric=metric, seed=seed)
     show_comparison(comparison)
 
 
@@ -286,7 +287,9 @@ def suites(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Folder of a run, or two files of scores (before, after).")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folder of a run or of scores, or two files of scores (before, after).")
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder to write into; default: the run's.")] = None,
     formats: Annotated[str, typer.Option(help="Any of html, md, csv, tex, with commas.")] = "html,md",
 ) -> None:
@@ -297,8 +300,6 @@ def report(
     from clearir.report.run import load_run, load_scores
     from clearir.report.write import write_report
 
-    if len(runs) > 2:
-        raise InputError(f"{len(runs)} paths; give the folder of one run, or two files of scores (before, after)")
     run = load_run(runs[0]) if len(runs) == 1 else load_scores(*runs)
     folder = out or (runs[0] if len(runs) == 1 else Path())
     for path in write_report(run, folder, [one.strip() for one in formats.split(",")]):
@@ -397,7 +398,8 @@ def merge(
     facts: dict[str, Any] = {"base": base, "tuned": tuned}
     if weight is None:
         prompts = prompts_of(after, query_prompt, passage_prompt)
-        choice = choose_weight(before, after, _suite(suite, data, None, split), retention=retention, prompts=prompts)
+        scored = _suite(suite, data, None, split, "dev")
+        choice = choose_weight(before, after, scored, retention=retention, prompts=prompts)
         show_choice(choice)
         weight = choice.weight
         facts["choice"] = asdict(choice)
@@ -443,22 +445,15 @@ def refuse_ignored(context: typer.Context, beside: str, *options: str) -> None:
         raise InputError(f"{', '.join(typed)}: of no use beside {beside}; leave it out")
 
 
-def _suite(name: str | None, data: Path | None, languages: list[str] | None, split: str | None) -> Any:
-    from clearir.data.rows import Rows
-    from clearir.data.sources import tables
-    from clearir.evaluate.registry import load_suite
-    from clearir.evaluate.suites import Suite
+def _suite(name: str | None, data: Path | None, languages: list[str] | None, split: str | None, part: str) -> Any:
+    from clearir.evaluate.registry import load_suite, suite_at
 
     if name is None and data is None:
         raise InputError("nothing to score on; give --suite NAME (see clearir suites), or --data with a table of rows")
     if name is not None:
         return load_suite(name, data, languages, split=split)
     assert data is not None
-    if data.is_dir() and not any(data.glob("*.parquet")):
-        return load_suite(str(data), languages=languages, split=split)
-    if split is not None:
-        raise InputError(f"--split {split}: {data} is a table of rows, which has no parts; leave it out")
-    return Suite.from_rows(Rows.collect(tables.read(data), str(data)), data.stem).restrict(languages)
+    return suite_at(data, languages, split=split, part=part)
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -293,13 +293,11 @@ def _dev_suite(recipe: Recipe, what: str) -> Suite:
 
 def named_suite(name: str) -> Suite:
     """An evaluation set that a recipe names: a table, a folder, a suite, or ``NAME:FOLDER``."""
-    from clearir.data.sources import tables
-    from clearir.evaluate.registry import load_suite
-    from clearir.evaluate.suites import Suite
+    from clearir.evaluate.registry import SUITES, load_suite, suite_at
 
-    if Path(name).is_file():
-        return Suite.from_rows(tables.read(name), name)
     known, _, folder = name.partition(":")
+    if known not in SUITES and Path(name).exists():
+        return suite_at(Path(name))
     return load_suite(known, folder or None)
 
 

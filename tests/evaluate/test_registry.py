@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from clearir.data.prepare import PrepareSettings, prepare
+from clearir.data.rows import Row
 from clearir.errors import InputError
-from clearir.evaluate.registry import SUITES, list_suites, load_suite
+from clearir.evaluate.registry import SUITES, list_suites, load_suite, suite_at
 
 
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -292,3 +294,30 @@ def test_the_list_counts_what_is_local(tmp_path: Path) -> None:
     row = next(row for row in list_suites(tmp_path) if row["name"] == "xquad")
     assert row["size"] == "2 queries, 1 passages a language"
     assert row["source"] == str(folder)
+
+
+# -- what clearir itself writes
+
+
+def test_a_prepared_folder_is_a_suite_of_its_test_rows(tmp_path: Path) -> None:
+    rows = [Row(f"query {n}", f"passage {n}", f"kysymys {n}", "fi") for n in range(10)]
+    prepare(rows, tmp_path / "rows", PrepareSettings(test=0.2, dev=0.1))
+    for part, count in (("test", 2), ("dev", 1), ("train", 7)):
+        suite = suite_at(tmp_path / "rows", split=part)
+        assert (suite.name, suite.languages, len(suite.queries["fi"])) == (f"rows {part}", ["en", "fi"], count)
+    assert suite_at(tmp_path / "rows").hash == suite_at(tmp_path / "rows", split="test").hash
+    assert suite_at(tmp_path / "rows", part="dev").hash == suite_at(tmp_path / "rows", split="dev").hash
+    with pytest.raises(InputError, match="rows: no valid rows; give one of --split dev, test, train"):
+        suite_at(tmp_path / "rows", split="valid")
+
+
+def test_tables_and_folders_of_texts_are_told_apart(tmp_path: Path) -> None:
+    write_lines(tmp_path / "table" / "rows.jsonl", [{"query": "q", "passage": "p"}])
+    assert suite_at(tmp_path / "table").name == "table"
+    assert suite_at(tmp_path / "table" / "rows.jsonl").name == "rows"
+    write_lines(tmp_path / "shop" / "en" / "corpus.jsonl", [{"_id": "d", "text": "p"}])
+    write_lines(tmp_path / "shop" / "en" / "queries.jsonl", [{"_id": "q", "text": "q"}])
+    (tmp_path / "shop" / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
+    assert suite_at(tmp_path / "shop").name == "shop"
+    with pytest.raises(InputError, match="nowhere: no such file"):
+        suite_at(tmp_path / "nowhere")

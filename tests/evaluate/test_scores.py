@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clearir.errors import InputError
-from clearir.evaluate.scores import Scores, Texts, texts_behind
+from clearir.evaluate.scores import Scores, Texts, read_scores, texts_behind
 
 Make = Callable[..., Scores]
 
@@ -132,3 +132,28 @@ def test_texts_are_those_that_the_scores_name(make_scores: Make, tmp_path: Path)
     assert Texts.load(tmp_path / "texts.json") == texts
     with pytest.raises(InputError, match="not a clearir-scores/1 file"):
         Scores.load(tmp_path / "texts.json")
+
+
+def test_a_folder_of_scores_is_read_beside_its_texts(make_scores: Make, tmp_path: Path) -> None:
+    dates = {"zulu": "2026-01-01T00:00:00", "alpha": "2026-01-02T00:00:00"}
+    for model, date in dates.items():
+        make_scores({"de->en": [1.0]}, model=model, environment={"date": date}).save(tmp_path / f"{model}.json")
+    Texts({}, {}).save(tmp_path / "texts.json")
+    (tmp_path / "notes.json").write_text("{}")
+    assert [one.model for one in read_scores([tmp_path]).values()] == ["zulu", "alpha"]  # the first scored first
+    make_scores({"de->en": [1.0]}, model="b", environment={"date": "2026-01-03"}).save(tmp_path / "before.json")
+    assert [one.model for one in read_scores([tmp_path]).values()] == ["b", "zulu", "alpha"]
+    files = [tmp_path / f"{name}.json" for name in ("alpha", "texts", "zulu")]  # as a shell has them
+    assert [one.model for one in read_scores(files).values()] == ["alpha", "zulu"]
+
+
+def test_the_folder_of_a_run_leads_to_its_scores(make_scores: Make, tmp_path: Path) -> None:
+    make_scores({"de->en": [1.0]}).save(tmp_path / "scores" / "after.json")
+    assert list(read_scores([tmp_path])) == [tmp_path / "scores" / "after.json"]
+
+
+def test_what_holds_no_scores_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no scores in this folder; write some with: clearir evaluate"):
+        read_scores([tmp_path])
+    with pytest.raises(InputError, match=r"gone\.json: No such file"):
+        read_scores([tmp_path / "gone.json"])

@@ -76,6 +76,15 @@ def test_two_files_of_scores_are_a_run(run_folder: Path) -> None:
     assert run.name == "sentence-transformers/all-MiniLM-L6-v2 and runs/demo/model on packages"
 
 
+def test_a_folder_of_scores_is_a_run(run_folder: Path, folder: Path) -> None:
+    run = load_run(run_folder / "scores")
+    assert run.files == (str(run_folder / "scores" / "before.json"), str(run_folder / "scores" / "after.json"))
+    assert run.texts is not None
+    shutil.copy(folder / "scores" / "after.json", folder / "scores" / "third.json")
+    with pytest.raises(InputError, match=r"of two files of scores, before and after, and here are 3: .*third\.json"):
+        load_run(folder / "scores")
+
+
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         load_run(tmp_path / "nowhere")

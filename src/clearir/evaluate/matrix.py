@@ -256,7 +256,7 @@ def _environment(model: SentenceTransformer) -> dict[str, Any]:
     import torch
 
     return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else model.device.type,

@@ -74,6 +74,38 @@ def load_suite(
     return replace(suite, name=info.name, licence=info.licence or None, revision=revision).restrict(languages)
 
 
+def suite_at(
+    path: Path, languages: Collection[str] | None = None, *, split: str | None = None, part: str = "test"
+) -> Suite:
+    """The suite at a path: a table of rows, a folder that `clearir prepare` or a run wrote, or a folder of texts.
+
+    Args:
+        path: file or folder.
+        languages: those to load; all by default.
+        split: which part, where there are several.
+        part: which one by default, of a prepared folder: ``test``, ``dev`` or ``train``.
+
+    Raises:
+        InputError: there is no such path, split or language, or the data cannot be used.
+    """
+    from clearir.artifacts import MANIFEST
+    from clearir.data.prepare import read_part
+    from clearir.data.rows import Rows
+    from clearir.data.sources import tables
+
+    if any(path.glob("corpus.jsonl")) or any(path.glob("*/queries.jsonl")) or any(path.glob("*/corpus.jsonl")):
+        return load_suite(str(path), languages=languages, split=split)
+    if (path / MANIFEST).is_file() and any(path.glob("data/*.parquet")):
+        rows = read_part(path, split or part)
+        if not rows:
+            parts = sorted({file.stem.partition("-")[0] for file in path.glob("data/*.parquet")})
+            raise InputError(f"{path}: no {split or part} rows; give one of --split {', '.join(parts)}")
+        return Suite.from_rows(rows, f"{path.resolve().name} {split or part}").restrict(languages)
+    if split is not None:
+        raise InputError(f"--split {split}: {path} is a table of rows, which has no parts; leave it out")
+    return Suite.from_rows(Rows.collect(tables.read(path), str(path)), path.stem).restrict(languages)
+
+
 def list_suites(data: Path | None = None) -> list[dict[str, str]]:
     """The built-in suites as rows of a table: ``name``, ``languages``, ``size``, ``licence``, ``revision``, ``source``.
 

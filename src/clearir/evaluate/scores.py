@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -241,6 +241,45 @@ class Texts:
         except ValidationError as error:
             reason = _first_of(error)
             raise InputError(f"{path}: texts with a part missing or wrong ({reason}); evaluate again") from error
+
+
+def read_scores(paths: Sequence[Path]) -> dict[Path, Scores]:
+    """The scores in files and folders, by file; the baseline first.
+
+    In a folder, which may also be that of a run, ``before.json`` is the baseline, else what was scored first. Files of
+    `Texts`, which lie beside the scores, are passed over.
+
+    Raises:
+        InputError: a path that is not there, a file of something else, or a folder without scores.
+    """
+    found: dict[Path, Scores] = {}
+    for path in paths:
+        if path.is_dir():
+            found |= _scores_in(path)
+        elif not _is(path, TEXTS_FORMAT):
+            found[path] = Scores.load(path)
+    return found
+
+
+def _scores_in(folder: Path) -> dict[Path, Scores]:
+    files = [file for file in sorted(folder.glob("*.json")) if _is(file, FORMAT)]
+    if not files and (folder / "scores").is_dir():
+        return _scores_in(folder / "scores")
+    if not files:
+        raise InputError(f"{folder}: no scores in this folder; write some with: clearir evaluate --out {folder}")
+    scores = {file: Scores.load(file) for file in files}
+    return dict(
+        sorted(scores.items(), key=lambda one: (one[0].stem != "before", one[1].environment.get("date", ""), one[0]))
+    )
+
+
+def _is(path: Path, kind: str) -> bool:
+    """Whether the file says at its beginning that it is of this kind."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            return f'"{kind}"' in stream.read(64)
+    except OSError:
+        return False
 
 
 def kinds_of_direction(bridge: str) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any
 from clearir.artifacts import read_json
 from clearir.errors import InputError, naming
 from clearir.evaluate.compare import DIRECTIONS, Comparison, Difference, check_same, compare
-from clearir.evaluate.scores import Scores, Texts
+from clearir.evaluate.scores import Scores, Texts, read_scores
 from clearir.report.tables import DirectionTable, direction_table
 from clearir.searches import Search
 
@@ -147,7 +147,7 @@ class Run:
 
 
 def load_run(folder: Path) -> Run:
-    """Read the folder that ``clearir train`` writes.
+    """Read the folder that ``clearir train`` writes, or one with the scores of two models.
 
     Raises:
         InputError: no such folder, no scores in it, or a part of it is broken; the message names the file.
@@ -155,6 +155,8 @@ def load_run(folder: Path) -> Run:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the output folder of a run, or two files of scores")
     before, after = folder / "scores" / "before.json", folder / "scores" / "after.json"
+    if not (folder / "scores").is_dir() and any(folder.glob("*.json")):
+        return load_scores(folder)
     for file in (before, after):
         if not file.is_file():
             raise InputError(f"{folder}: no scores/{file.name}; finish the run with: clearir train RECIPE.yaml")
@@ -173,13 +175,20 @@ def load_run(folder: Path) -> Run:
     )
 
 
-def load_scores(before: Path, after: Path) -> Run:
+def load_scores(*paths: Path) -> Run:
     """A run that is known by its scores alone; ``texts.json`` beside the second file is read if it is there.
 
+    Args:
+        paths: two files, before and after, or a folder with two; see `clearir.evaluate.scores.read_scores`.
+
     Raises:
-        InputError: a file that cannot be read or is not one of scores, or two that do not belong together.
+        InputError: a file that cannot be read or is not one of scores, not two, or two that do not belong together.
     """
-    first, second = Scores.load(before), Scores.load(after)
+    found = read_scores(paths)
+    if len(found) != 2:
+        names = ", ".join(map(str, found)) or "none"
+        raise InputError(f"a report is of two files of scores, before and after, and here are {len(found)}: {names}")
+    (before, first), (after, second) = found.items()
     with naming(before, after):
         check_same(first, second)
     texts = after.with_name(TEXTS)

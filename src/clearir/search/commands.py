@@ -242,14 +242,12 @@ def export(
     Example: `clearir export runs/demo/model --data test.parquet --out runs/demo/onnx`
     """
     from clearir.cli import _plain, _quiet
-    from clearir.data.rows import Rows
-    from clearir.data.sources import tables
-    from clearir.evaluate.suites import Suite
+    from clearir.evaluate.registry import suite_at
     from clearir.export import SCORES, export_model
     from clearir.search.terminal import exports_table
 
     _quiet()
-    suite = Suite.from_rows(Rows.collect(tables.read(data), str(data)), data.stem) if data else None
+    suite = suite_at(data) if data else None
     exports = export_model(model, out, suite, trust_remote_code=trust_remote_code, overwrite=overwrite)
     console.print(exports_table(exports))
     console.print(_plain(str(out)), soft_wrap=True)
