@@ -14,14 +14,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import regex
 from pydantic import Field
 
+from clearir.data.numbers import missing
 from clearir.data.rows import Row
+from clearir.data.scripts import share_in_script
 from clearir.data.texts import is_blank, text_key
 from clearir.extras import require
 from clearir.progress import track
@@ -51,7 +53,7 @@ class FilterSettings(Settings):
         language_confidence: see ``language``. At 0.9, 5 of 6,000 human translations in languages that the identifier
             knows are dropped.
         numbers: numbers of two or more digits have to stand in the target query, as digits or as Roman numerals.
-            None: only where a machine translated. People write numbers out: 56 of 66 in AfriQA's Twi.
+            None: only where a machine translated. People write numbers out: 56 of 65 in AfriQA's Twi.
         placeholders: ``{name}``, ``%s``, ``<b>`` and addresses have to stand in the target query as they are.
         ambiguous: drop target queries that stand with several passages and different questions.
     """
@@ -99,6 +101,8 @@ class Filtered:
 def filter_rows(rows: Sequence[Row], settings: FilterSettings | None = None, *, translated: bool = False) -> Filtered:
     """Drop the rows that fail a check; a row counts under the first that it fails.
 
+    Whether a target query has several passages is asked last, of the rows that are left.
+
     Args:
         rows: with or without target queries (those without are checked for empty cells and duplicates only).
         settings: thresholds.
@@ -107,20 +111,25 @@ def filter_rows(rows: Sequence[Row], settings: FilterSettings | None = None, *, 
     Raises:
         MissingExtraError: languages are to be identified and the extra ``langid`` is not installed.
     """
-    checks = list(_checks(rows, settings or FilterSettings(), translated))
-    kept: list[Row] = []
+    settings = settings or FilterSettings()
     dropped: dict[str, list[Row]] = defaultdict(list)
-    for row in track(rows, "Filtering"):
-        reason = next((reason for check in checks if (reason := check(row)) is not None), None)
-        if reason is None:
-            kept.append(row)
-        else:
-            dropped[reason].append(row)
+    kept = _kept(track(rows, "Filtering"), list(_checks(settings, translated)), dropped)
+    if settings.ambiguous:
+        kept = _kept(kept, [ambiguous_check(kept)], dropped)
     by_count = sorted(dropped.items(), key=lambda item: (-len(item[1]), item[0]))
     return Filtered(tuple(kept), {reason: Dropped(len(found), tuple(found[:EXAMPLES])) for reason, found in by_count})
 
 
-def _checks(rows: Sequence[Row], settings: FilterSettings, translated: bool) -> Iterator[Check]:
+def _kept(rows: Iterable[Row], checks: Sequence[Check], dropped: dict[str, list[Row]]) -> list[Row]:
+    """The rows that pass all checks; the others go to ``dropped``, under the first that they fail."""
+    kept: list[Row] = []
+    for row in rows:
+        reason = next((reason for check in checks if (reason := check(row)) is not None), None)
+        (kept if reason is None else dropped[reason]).append(row)
+    return kept
+
+
+def _checks(settings: FilterSettings, translated: bool) -> Iterator[Check]:
     yield check_empty
     yield lambda row: check_copied(row, settings.copied)
     yield lambda row: check_length(row, *settings.length_ratio)
@@ -132,8 +141,6 @@ def _checks(rows: Sequence[Row], settings: FilterSettings, translated: bool) -> 
     if settings.placeholders:
         yield check_placeholders
     yield duplicate_check()
-    if settings.ambiguous:
-        yield ambiguous_check(rows)
 
 
 def check_empty(row: Row) -> str | None:
@@ -163,30 +170,26 @@ def check_length(row: Row, least: float, most: float) -> str | None:
 
 def check_script(row: Row, least: float) -> str | None:
     """A target query in another writing system than the target language's."""
-    wanted = None if row.language is None else scripts_of(row.language)
-    letters = [char for char in row.target_query or "" if char.isalpha()]
-    if not letters or not wanted:
+    if row.target_query is None or row.language is None:
         return None
-    own = sum(unicodedata.name(char, "").startswith(wanted) for char in letters)
-    return None if own >= least * len(letters) else "wrong script"
+    share = share_in_script(row.target_query, row.language)
+    return "wrong script" if share is not None and share < least else None
 
 
 def check_numbers(row: Row) -> str | None:
     """A number of two or more digits that the target query does not have."""
     if row.target_query is None:
         return None
-    wanted = Counter(number for number in _numbers(row.query) if len(number) > 1)
-    lost = wanted - Counter(_numbers(row.target_query))
-    roman = set(re.findall(r"[IVXLC]+", row.target_query))
-    return "number lost" if any(_roman(int(number)) not in roman for number in lost) else None
+    return "number lost" if missing(row.query, row.target_query) else None
 
 
 def check_placeholders(row: Row) -> str | None:
     """A placeholder, tag or address that the target query does not have."""
     if row.target_query is None:
         return None
-    lost = Counter(_PLACEHOLDER.findall(row.query)) - Counter(_PLACEHOLDER.findall(row.target_query))
-    return "placeholder lost" if lost else None
+    wanted = Counter(_PLACEHOLDER.findall(_tidy(row.query)))
+    there = _tidy(row.target_query)
+    return "placeholder lost" if any(there.count(one) < count for one, count in wanted.items()) else None
 
 
 def language_check(confidence: float) -> Check:
@@ -254,12 +257,20 @@ def ambiguous_check(rows: Sequence[Row]) -> Check:
     return check
 
 
+_BRACES = r"\$?\{\{?\s*[^{}\s]*\s*\}?\}"  # {name} {{ name }} ${name} {0}
+# A tag has attributes with values: "a<b and c>d" has none.
+_TAG = r"""</?[A-Za-z][\w:-]*(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s<>"']+))*\s*/?>"""
 _PLACEHOLDER = re.compile(
-    r"\$?\{\{?[^{}\s]*\}?\}"  # {name} {{name}} ${name} {0}
-    r"|(?<![\d\w])%(?:\(\w+\)|\d+\$)?[sdif](?!\w)"  # %s %(name)s %1$d
-    r"|</?[A-Za-z][^<>]*>"
+    rf"{_BRACES}|{_TAG}"
+    r"|(?<!\w)%(?:\(\w+\)|\d+\$)?[-+0,#]*\d*(?:\.\d+)?[sdif@](?!\w)"  # %s %(name)s %1$d %.2f
     r"|https?://[^\s<>]*[^\s<>.,;:!?)\]]"
 )
+
+
+def _tidy(text: str) -> str:
+    """The text with its tags and braces in one spelling: ``<br>`` for ``<BR />``, ``{{name}}`` for ``{{ name }}``."""
+    text = re.sub(_TAG, lambda found: re.sub(r"\s*/?>$", ">", " ".join(found[0].casefold().split())), text)
+    return re.sub(_BRACES, lambda found: "".join(found[0].split()), text)
 
 
 def _words(text: str) -> list[str]:
@@ -270,79 +281,3 @@ def _words(text: str) -> list[str]:
 
 def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
-
-
-def _numbers(text: str) -> list[str]:
-    """Numbers as ASCII digits, thousands closed up: "1,000", "1.000" and Arabic-Indic digits are all "1000"."""
-    plain = "".join(
-        str(digit) if (digit := unicodedata.digit(char, None)) is not None else char
-        for char in unicodedata.normalize("NFKC", text)
-    )
-    return re.findall(r"\d+", re.sub(r"(?<=\d)[.,'’\s\u066b\u066c](?=\d{3}(?!\d))", "", plain))
-
-
-def _roman(number: int) -> str:
-    """A Roman numeral, for centuries and kings; "" from 400 on."""
-    if not 0 < number < 400:
-        return ""
-    text = ""
-    for value, sign in (
-        (100, "C"),
-        (90, "XC"),
-        (50, "L"),
-        (40, "XL"),
-        (10, "X"),
-        (9, "IX"),
-        (5, "V"),
-        (4, "IV"),
-        (1, "I"),
-    ):
-        text += sign * (number // value)
-        number %= value
-    return text
-
-
-def scripts_of(language: str) -> tuple[str, ...] | None:
-    """How Unicode's names of a language's letters begin; None where its script is not known.
-
-    ``("CYRILLIC",)`` for ``uk``, ``("HIRAGANA", "KATAKANA", "CJK")`` for ``ja``, ``("LATIN",)`` for ``sr-Latn``.
-    """
-    import langcodes
-
-    return _SCRIPTS.get(langcodes.Language.get(language, normalize=False).maximize().script or "")
-
-
-_SCRIPTS = {
-    "Arab": ("ARABIC",),
-    "Armn": ("ARMENIAN",),
-    "Beng": ("BENGALI",),
-    "Cyrl": ("CYRILLIC",),
-    "Deva": ("DEVANAGARI",),
-    "Ethi": ("ETHIOPIC",),
-    "Geor": ("GEORGIAN",),
-    "Grek": ("GREEK",),
-    "Gujr": ("GUJARATI",),
-    "Guru": ("GURMUKHI",),
-    "Hans": ("CJK",),
-    "Hant": ("CJK", "BOPOMOFO"),
-    "Hebr": ("HEBREW",),
-    "Jpan": ("HIRAGANA", "KATAKANA", "CJK"),
-    "Khmr": ("KHMER",),
-    "Knda": ("KANNADA",),
-    "Kore": ("HANGUL", "CJK"),
-    "Laoo": ("LAO",),
-    "Latn": ("LATIN",),
-    "Mlym": ("MALAYALAM",),
-    "Mong": ("MONGOLIAN",),
-    "Mymr": ("MYANMAR",),
-    "Nkoo": ("NKO",),
-    "Olck": ("OL CHIKI",),
-    "Orya": ("ORIYA",),
-    "Sinh": ("SINHALA",),
-    "Taml": ("TAMIL",),
-    "Telu": ("TELUGU",),
-    "Tfng": ("TIFINAGH",),
-    "Thaa": ("THAANA",),
-    "Thai": ("THAI",),
-    "Tibt": ("TIBETAN",),
-}
