@@ -198,7 +198,6 @@ LINE = '{"query": "q", "passage": "p"}\n'
         ("a.jsonl", LINE + "[" * 100_000, r"a\.jsonl:2: not usable JSON; "),
         ("a.jsonl", LINE + '{"query": ' + "9" * 5000 + "}", r"a\.jsonl:2: "),
         ("a.jsonl", LINE.encode() + b'{"query": "\xe9"}\n', r"a\.jsonl:2: byte 12 of the line is not UTF-8; .*iconv"),
-        ("a.jsonl", LINE.encode("utf-16"), r"a\.jsonl: this is UTF-16; .*iconv -f utf-16"),
         ("a.jsonl", LINE + '{"query": "", "passage": "p"}', r"a\.jsonl:2: column 'query' is empty; .*on_bad=skip"),
         ("a.jsonl", LINE + '{"query": " \\n", "passage": "p"}', r"a\.jsonl:2: column 'query' is empty"),
         ("a.jsonl", LINE + '{"query": 7, "passage": "p"}', r"a\.jsonl:2: column 'query' holds a value of type int"),
@@ -220,7 +219,7 @@ LINE = '{"query": "q", "passage": "p"}\n'
         ("a.csv", "query,passage\nq,p\nq,p,r\n", r"a\.csv:3: 3 cells where the header has 2; quote cells"),
         ("a.csv", 'query,passage\nq,p\nq,"p\n', r"a\.csv:3: unexpected end of data; put cells"),
         ("a.csv", "query,passage\nq,p\n,p\n", r"a\.csv:3: column 'query' is empty"),
-        ("a.csv", b"query,passage\nq,p\nq,\xff\n", r"a\.csv:3: byte 3 of the line is not UTF-8"),
+        ("a.csv", b"query,passage\nq,\xc3\xa4\nq,\xff\n", r"a\.csv:3: byte 3 of the line is not UTF-8"),
         ("a.csv", "query,passage,target_query\nq,p,t\n", r"a\.csv:2: the language of the target .*language=sw"),
         ("a.csv", "query,passage,target_query,language\nq,p,t,xqq\n", r"a\.csv:2: unknown language code 'xqq'; "),
         ("a.csv", "query,passage,target_query,language\nq,p,t,swahili\n", r":2: .*did you mean 'sw' \(Swahili\)\?"),
@@ -333,7 +332,9 @@ def test_a_damaged_file_gives_rows_or_an_input_error(name: str, data: st.DataObj
     outcome(name, bytes(content[: data.draw(st.integers(0, len(content)))]))
 
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=10).filter(str.strip)
+C1 = "".join(map(chr, range(0x80, 0xA0)))  # bad cells, see test_textfiles.py
+characters = st.characters(exclude_categories=["Cs"], exclude_characters=C1)
+texts = st.text(characters, min_size=1, max_size=10).filter(str.strip)
 
 
 @settings(max_examples=100, deadline=None)

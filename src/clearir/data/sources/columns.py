@@ -8,7 +8,8 @@ from typing import Any
 
 from clearir.data import languages
 from clearir.data.rows import Row
-from clearir.data.sources.checks import BadRowError, identifier, is_nothing, language, optional_text, text
+from clearir.data.sources.checks import BadRowError, identifier, is_nothing, language, text
+from clearir.data.sources.textfiles import CONTROLS
 from clearir.errors import InputError
 
 # Ours first, then the two sets of names that the authors of CLEAR use.
@@ -83,12 +84,12 @@ class RowMaker:
             column = found[field][0] if field in found else field
             return record.get(column), place, column
 
-        target_query = optional_text(*cell("target_query"))
-        target_passage = optional_text(*cell("target_passage"))
+        target_query = _readable_or_none(*cell("target_query"))
+        target_passage = _readable_or_none(*cell("target_passage"))
         bridge = self._code(cell("bridge")[0], place) or self._bridge
         return Row(
-            query=text(*cell("query")),
-            passage=text(*cell("passage")),
+            query=_readable(*cell("query")),
+            passage=_readable(*cell("passage")),
             target_query=target_query,
             language=self._target(
                 self._code(cell("language")[0], place), place, bridge, target_query or target_passage
@@ -128,7 +129,7 @@ class RowMaker:
         for column in columns:
             value = record.get(column)
             values = value if isinstance(value, list | tuple) else [value]
-            texts += [text(one, place, column) for one in values if not is_nothing(one)]
+            texts += [_readable(one, place, column) for one in values if not is_nothing(one)]
         return tuple(texts[: self._max_negatives])
 
     def _find(self, present: tuple[str, ...], place: str) -> dict[str, list[str]]:
@@ -165,6 +166,20 @@ class RowMaker:
         if theirs not in present:
             raise _missing(ours, theirs, present, place)
         return theirs
+
+
+def _readable(value: Any, place: str, column: str) -> str:
+    """Like `text`, and without the control characters that stand for no text, but for a wrong conversion."""
+    found = text(value, place, column)
+    if control := CONTROLS.search(found):
+        reason = f"column {column!r} holds the control character U+{ord(control[0]):04X}"
+        fix = "text that Windows saved was read as Latin-1: convert the file anew (iconv -f cp1252 -t utf-8 OLD > NEW)"
+        raise BadRowError(place, reason, fix)
+    return found
+
+
+def _readable_or_none(value: Any, place: str, column: str) -> str | None:
+    return None if is_nothing(value) else _readable(value, place, column)
 
 
 def _missing(ours: str, theirs: str, present: tuple[str, ...], place: str) -> BadRowError:

@@ -10,6 +10,7 @@ from typing import Any
 from clearir.artifacts import MANIFEST
 from clearir.data.sources.checks import BadRowError
 from clearir.data.sources.separated import separated
+from clearir.data.sources.textfiles import TEXT_SUFFIXES, unpacked_name
 from clearir.data.sources.textfiles import decoded as decoded
 from clearir.data.sources.textfiles import lines as lines
 from clearir.errors import InputError
@@ -18,7 +19,7 @@ Record = dict[str, Any]
 Located = tuple[str, Record | BadRowError]
 Paths = str | Path | Iterable[str | Path]
 
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
 
 
 def find(path: Paths) -> list[Path]:
@@ -39,7 +40,7 @@ def records(file: Path, header: Callable[[list[str]], Iterable[str]] = list) -> 
     """The records of one file.
 
     Args:
-        file: a name that ends in one of `SUFFIXES`, perhaps with ``.gz``.
+        file: a name that ends in one of `SUFFIXES`, perhaps with ``.gz`` or ``.zip``.
         header: called with the columns of CSV, TSV and Parquet files before the first row. It may refuse them, and
             it returns those that are wanted.
 
@@ -82,21 +83,29 @@ def _file(path: Path) -> Path:
         hint = f"; {path.parent} has {', '.join(near)}" if near else ""
         raise InputError(f"{path}: no such file{hint or '; check the path'}")
     if _suffix(path) not in SUFFIXES:
-        raise InputError(f"{path}: unknown kind of file; the name must end in {', '.join(SUFFIXES)} (or those + .gz)")
+        ends = ", ".join(SUFFIXES)
+        raise InputError(f"{path}: unknown kind of file; the name must end in {ends} (or those + .gz or .zip)")
     return path
 
 
 def _suffix(path: Path) -> str:
-    return Path(path.name.removesuffix(".gz")).suffix.lower()
+    """Of what the file holds."""
+    return Path(unpacked_name(path)).suffix.lower()
+
+
+def _suffix_by_name(path: Path) -> str:
+    """Likewise, without a look into archives."""
+    name = path.with_suffix("") if path.suffix.lower() in (".gz", ".zip") else path
+    return name.suffix.lower()
 
 
 def _shards(folder: Path) -> list[Path]:
     """All tables in a folder and its sub-folders; hidden files and the manifests of finished stages are not tables."""
-    inside = sorted(p for p in folder.rglob("*") if p.is_file() and _suffix(p) in SUFFIXES)
+    inside = sorted(p for p in folder.rglob("*") if p.is_file() and _suffix_by_name(p) in SUFFIXES)
     files = [
         p for p in inside if p.name != MANIFEST and not any(q.startswith(".") for q in p.relative_to(folder).parts)
     ]
-    kinds = sorted({_suffix(p) for p in files})
+    kinds = sorted({_suffix_by_name(p) for p in files})
     if not files:
         raise InputError(f"{folder}: no table in this folder; it should hold files that end in {', '.join(SUFFIXES)}")
     if len(kinds) > 1:

@@ -30,7 +30,7 @@ def read(
     """Rows of a table.
 
     Args:
-        path: a file, several, or a folder of files of one kind; ``.gz`` is understood.
+        path: a file, several, or a folder of files of one kind; ``.gz`` and ``.zip`` are understood.
         columns: our name of a column -> the table's. Our names and those that the authors of CLEAR use
             (``anchor, positive, cross_anchor, neg_1, neg_query_1`` and ``en_question, paragraphs, lang_question``)
             need not be said. Negatives have a column each or one column of lists.
