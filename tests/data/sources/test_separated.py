@@ -86,6 +86,39 @@ def test_a_line_that_is_not_utf8_is_one_bad_row(name: str, separator: str, tmp_p
     assert cells(path) == [["ä", "1"], "byte 1 of the line is not UTF-8", ["z", "3"]]
 
 
+@pytest.mark.parametrize(("name", "separator"), [("a.csv", s) for s in ";\t|"] + [("a.tsv", s) for s in ",;|"])
+def test_the_header_says_the_separator(
+    name: str, separator: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [["query", "passage"], ["a, b", "c; d"], ["x | y", "z"]]
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=separator).writerows(rows)
+    path = write(tmp_path, name, out.getvalue())
+    with caplog.at_level(logging.WARNING):
+        assert cells(path) == rows[1:]
+    assert [record.message for record in caplog.records] == [f"{path}: read as separated by {separator!r}"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("query;passage, if any\na;b\nc;d, e\n", [["a", "b"], ["c", "d, e"]]),  # both split the header
+        ("query;passage, if any\na;b,b\nc;d,e\n", [["a;b", "b"], ["c;d", "e"]]),  # and all rows: as the name says
+        ("query\na;b\nc;d\n", [["a;b"], ["c;d"]]),  # one column, whatever stands in it
+        ("sep=;\r\nquery;passage\r\na;b\r\n", [["a", "b"]]),  # for Excel
+        ('"query; all",passage\na,b\n', [["a", "b"]]),
+        ('query,passage\n"a;\nb",c\n', [["a;\nb", "c"]]),
+    ],
+)
+def test_what_may_be_a_separator_and_is_none(content: str, expected: list[list[str]], tmp_path: Path) -> None:
+    assert cells(write(tmp_path, "a.csv", content)) == expected
+
+
+def test_empty_rows_and_columns_without_a_name_are_passed_over(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "\n,query,passage,\n0,a,b,\n,,,\n1,c,d,x\n")  # of pandas and of Excel
+    assert cells(path) == [["a", "b"], ["c", "d"]]
+
+
 text = st.text(st.sampled_from('ab ",;\t\n'), max_size=6)
 
 
@@ -107,7 +140,7 @@ def test_every_line_of_tsv_is_in_one_record_or_counted(rows: list[tuple[str, str
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(text, text), min_size=1, max_size=6), st.sampled_from([","]))
+@given(st.lists(st.tuples(text, text), min_size=1, max_size=6), st.sampled_from([",", ";", "|"]))
 def test_what_a_csv_writer_writes_comes_back(rows: list[tuple[str, str]], separator: str) -> None:
     out = io.StringIO(newline="")
     csv.writer(out, delimiter=separator).writerows([("one", "two"), *rows])

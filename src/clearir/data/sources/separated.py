@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -21,6 +22,9 @@ from clearir.data.sources.textfiles import Texts
 from clearir.errors import InputError
 
 _TAB = "\t"
+_SEPARATORS = (",", ";", _TAB, "|")
+_SAMPLE = 100  # lines that are looked at for the separator
+_SAID = re.compile(r'"?sep=(.)"?')
 _MOST_LINES = 1000  # of one row of TSV
 _Numbered = tuple[int, str]
 _Row = tuple[int, int, list[str]]  # first line, last line, cells
@@ -40,11 +44,15 @@ def separated(
     """
     csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is less than a long passage
     texts = Texts(file)
-    rows = _rows(file, _Lines(texts), separator)
+    lines = _Lines(texts)
+    found = _separator(lines, separator)
+    if found != separator:
+        logger.warning("%s: read as separated by %r", file, found)
+    rows = _rows(file, lines, found)
     names = next((cells for _, _, cells in rows if any(cells)), None)
     if names is None:
         return
-    _check_names(file, names, separator)
+    _check_names(file, names)
     header([name for name in names if name])
     for first, last, cells in rows:
         place = f"{file}:{first}"
@@ -57,6 +65,35 @@ def separated(
         elif any(cells):
             fix = "quote cells that hold separators or line breaks"
             yield place, BadRowError(place, f"{len(cells)} cells where the header has {len(names)}", fix)
+
+
+def _separator(lines: _Lines, usual: str) -> str:
+    """The separator that the header is written with.
+
+    Where several marks split it, that one which gives all rows at the beginning as many cells, and ``usual`` first.
+    A line ``sep=;`` before it, which is for Excel, says it and is taken away.
+    """
+    first = lines.peek()
+    if first is not None and (said := _SAID.fullmatch(first[1].strip("\r\n"))):
+        next(lines)
+        return said[1]
+    sample = list(islice(lines, _SAMPLE))
+    lines.give_back(sample)
+    widths = {mark: _widths([line for _, line in sample], mark) for mark in (usual, *_SEPARATORS)}
+    split = [mark for mark, (header, *_) in widths.items() if header > 1]
+    even = [mark for mark in split if len(set(widths[mark])) == 1]
+    return next(iter(even or split), usual)
+
+
+def _widths(lines: list[str], separator: str) -> list[int]:
+    """Cells of the rows of some lines. The last may be cut off, and does not count."""
+    if separator == _TAB:
+        return [len(_split(line)) for line in lines if line.strip()] or [0]
+    try:
+        rows = [len(cells) for cells in csv.reader(lines, delimiter=separator) if cells]
+    except csv.Error:
+        return [0]
+    return rows[: max(1, len(rows) - (len(lines) == _SAMPLE))] or [0]
 
 
 def _rows(file: Path, lines: _Lines, separator: str) -> Iterator[_Row]:
@@ -108,6 +145,8 @@ def _quoted_rows(file: Path, lines: _Lines, separator: str) -> Iterator[_Row]:
             return
         except csv.Error as error:
             fix = 'put cells with quotation marks or line breaks in "...", and write "" for a mark inside'
+            if "new-line character" in str(error):
+                raise InputError(f"{file}:{taken[0]}: a line ends in CR alone; save the file as CSV UTF-8") from error
             raise InputError(f"{file}:{taken[0]}: {error}; {fix}") from error
         yield taken[0], taken[-1], cells
 
@@ -168,12 +207,7 @@ def _unquoted(cell: str) -> str:
     return inner.replace('""', '"') if needs and _is_quoted(cell) else cell
 
 
-def _check_names(file: Path, names: list[str], separator: str) -> None:
-    if len(names) == 1 and (other := next((mark for mark in ";\t|," if mark in names[0]), None)):
-        raise InputError(
-            f"{file}:1: one column only, {names[0][:60]!r}; it seems to be separated by {other!r}, not by"
-            f" {separator!r}: save it as .csv with commas, or as .tsv with tabs"
-        )
+def _check_names(file: Path, names: list[str]) -> None:
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"{file}:1: two columns are called {twice!r}; rename one")
