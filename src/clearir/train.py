@@ -17,6 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,7 @@ def train(
             each language, scale) in it.
         settings: how long, how fast.
         loss: the loss.
-        prompts: put before queries and passages; None: what the model says.
+        prompts: put before queries and passages, and saved with the model; None: what the model says.
         seed: of dropout.
         trust_remote_code: run code that comes with the model.
         work: folder for checkpoints; they are found again when the same training is started anew, and removed when
@@ -103,7 +104,7 @@ def train(
     """
     from transformers import set_seed
 
-    from clearir.encode import load_model, prompts_of
+    from clearir.encode import prompts_of
     from clearir.losses.memory import is_out_of_memory
     from clearir.words import keep_words_in_use, put_back, words_of
 
@@ -112,23 +113,16 @@ def train(
         raise InputError("some rows have no target query; translate the queries first (clearir prepare)")
     rows = _fill_up(rows, settings.batch_size * processes.count()) if processes.count() > 1 else rows
     set_seed(seed)
-    network = load_model(
-        model,
-        trust_remote_code=trust_remote_code,
-        max_seq_length=settings.max_seq_length,
-        attention=settings.attention,
-    )
+    load = partial(_load, model, settings, prompts or PromptSettings(), trust_remote_code)
+    network = load(attention=settings.attention)
     if settings.dropout is not None:
         set_dropout(network, settings.dropout)
-    prompts = prompts or PromptSettings()
-    before_each = prompts_of(network, prompts.query, prompts.passage)
+    before_each = prompts_of(network)
     dataset = _dataset(rows)
 
     def find_scale() -> Scale:
         # An implementation of attention may want half precision, which only the Trainer gives it.
-        plain = settings.attention is None
-        options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "max_seq_length": settings.max_seq_length}
-        untrained = network if plain else load_model(model, **options)
+        untrained = network if settings.attention is None else load()
         pairs = zip(dataset["query"], dataset["passage"], strict=True)
         return scale_for(loss.scale, pairs, untrained, before_each, seed=seed, cache=cache)
 
@@ -186,9 +180,7 @@ def train(
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_fsdp_enabled else None
     if processes.is_first():
         if state is not None:  # of the network itself, each process has a part
-            network = load_model(
-                model, device="cpu", trust_remote_code=trust_remote_code, max_seq_length=settings.max_seq_length
-            )
+            network = load(device="cpu")
             network.load_state_dict(state)
         with atomic_folder(out) as temporary:
             network.save_pretrained(str(temporary), create_model_card=False)
@@ -197,6 +189,24 @@ def train(
     if processes.is_first():
         shutil.rmtree(checkpoints.parent, ignore_errors=True)
     return record
+
+
+def _load(
+    model: str, settings: TrainSettings, prompts: PromptSettings, trust_remote_code: bool, **more: Any
+) -> SentenceTransformer:
+    """The model with everything that serving has to know of its training: it is saved with the weights."""
+    from clearir.encode import load_model
+
+    network = load_model(
+        model,
+        max_seq_length=settings.max_seq_length,
+        query_prompt=prompts.query,
+        passage_prompt=prompts.passage,
+        trust_remote_code=trust_remote_code,
+        **more,
+    )
+    network.similarity_fn_name = "cosine"  # that of the losses, whatever the base was made for
+    return network
 
 
 def _watch(

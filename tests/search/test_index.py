@@ -40,11 +40,11 @@ def test_an_index_tells_what_it_is_of(index_path, tiny_model_path):
 
 
 def test_prompts_and_length_are_kept(corpus, tiny_model_path, tmp_path):
-    options = {"query_prompt": "query: ", "passage_prompt": "passage: ", "max_seq_length": 9}
+    options = {"query_prompt": "query: ", "passage_prompt": "passage: ", "max_seq_length": 12}
     info, new = build_index(corpus, str(tiny_model_path), tmp_path / "index", cache=tmp_path / "cache", **options)
     assert new
     assert info == load_info(tmp_path / "index")
-    assert (info.query_prompt, info.passage_prompt, info.max_seq_length) == ("query: ", "passage: ", 9)
+    assert (info.query_prompt, info.passage_prompt, info.max_seq_length) == ("query: ", "passage: ", 12)
 
 
 def test_the_same_again_is_there_already(corpus, index_path, tiny_model_path, tmp_path):

@@ -266,6 +266,8 @@ class _Line:
         network = load_model(
             str(settings.model),
             max_seq_length=settings.max_seq_length,
+            query_prompt=settings.prompts.query,
+            passage_prompt=settings.prompts.passage,
             trust_remote_code=settings.trust_remote_code,
         )
         return mine(
@@ -274,7 +276,6 @@ class _Line:
             **settings.mine.model_dump(),
             seed=settings.seed,
             cache=self._work / "embeddings",
-            prompts={kind: text for kind, text in settings.prompts.model_dump().items() if text is not None},
         )
 
     def _stage(self, name: str, asked: Mapping[str, Any], make: Callable[[], tuple[dict[str, _Rows], _Facts]]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 from clearir.report.headline import headline
 from clearir.report.markdown import (
+    code,
     data_section,
     join,
     proof_section,
@@ -17,7 +19,7 @@ from clearir.report.markdown import (
     table_note,
 )
 from clearir.report.run import Run
-from clearir.report.text import language_name, markdown
+from clearir.report.text import language_name, markdown, printable
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -57,6 +59,7 @@ def model_card(run: Run) -> str:
         f" {markdown(bridge)} search stays what it was.",
         "## Use",
         USAGE,
+        *_reading(run),
         "## Scores",
         *(f"- {markdown(line, 2000)}" for line in headline(table)),
         f"Before is {markdown(run.before.model)}, after is this model; on {markdown(run.before.suite)}.",
@@ -73,6 +76,21 @@ def model_card(run: Run) -> str:
         CITATION,
     ]
     return join(parts)
+
+
+def _reading(run: Run) -> list[str]:
+    """What stands before a text and how much of it is read, for those who use the model without this library."""
+    prompts, length = (run.after.settings.get(key) for key in ("prompts", "max_seq_length"))
+    lines = []
+    if isinstance(prompts, dict) and any(prompts.values()):
+        query, passage = (
+            code(json.dumps(printable(str(prompts.get(kind) or "")), ensure_ascii=False))
+            for kind in ("query", "passage")
+        )
+        lines.append(f"`encode_query` puts {query} in front of a text, `encode_document` {passage}.")
+    if length is not None:
+        lines.append(f"Of each text the first {length} tokens are read.")
+    return [" ".join(lines)] if lines else []
 
 
 def objective(run: Run) -> str:

@@ -128,7 +128,7 @@ def provenance(run: Run) -> str:
     before, after = run.files
     return (
         "Every mean is taken over the values per query in"
-        f" {_code(before)} and {_code(after)}\n(`directions`, then `de->en`, then `values`, then the metric; the"
+        f" {code(before)} and {code(after)}\n(`directions`, then `de->en`, then `values`, then the metric; the"
         " queries' ids are in `query_ids`)."
         f"\n\n{_fenced(f'clearir compare {before} {after}', 'sh')}"
     )
@@ -211,7 +211,8 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
+    """Text between backticks."""
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 

@@ -115,8 +115,15 @@ def build_index(
     from clearir.encode import encode, load_model, model_fingerprint, prompts_of
 
     require("lancedb", "search")  # before a model is loaded for nothing
-    network = load_model(model, device=device, trust_remote_code=trust_remote_code, max_seq_length=max_seq_length)
-    prompts = prompts_of(network, query_prompt, passage_prompt)
+    network = load_model(
+        model,
+        device=device,
+        trust_remote_code=trust_remote_code,
+        max_seq_length=max_seq_length,
+        query_prompt=query_prompt,
+        passage_prompt=passage_prompt,
+    )
+    prompts = prompts_of(network)
     if ready is not None:
         ready.check(network, prompts.passage)
 
