@@ -127,7 +127,7 @@ def test_other_objectives_log_their_own_terms(tiny_model_path, tmp_path):
 @pytest.mark.parametrize("auto", [True, False])
 def test_the_loss_takes_the_scale_that_was_found_or_set(tiny_model_path, tmp_path, monkeypatch, auto):
     flat = 1e-4  # all candidates are as likely: a query's cross-entropy is the log of their number
-    found = Scale(flat if auto else 50, True, flat, 40, [[5.0, 1.0]])
+    found = Scale(flat if auto else 50, True, flat, 40, [(5.0, 1.0)])
     if auto:
         monkeypatch.setattr("clearir.train.scale_for", lambda wanted, *given, **named: found)
     loss = LossSettings(cached=False, objective="infonce-bridge", scale="auto" if auto else flat)

@@ -10,9 +10,9 @@ scale.sentence      # the same in words, with what there is to warn of
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clearir.settings import AUTO
 
@@ -42,7 +42,7 @@ class Scale:
     auto: bool
     found: float
     pairs: int
-    curve: list[list[float]]
+    curve: list[tuple[float, float]]
     warning: str = ""
 
     @property
@@ -50,6 +50,10 @@ class Scale:
         """How the scale came about, and the warning."""
         how = f"found from {self.pairs} pairs" if self.auto else f"set; {self.found:g} is found from {self.pairs} pairs"
         return f"scale {self.used:g} ({how})" + (f": {self.warning}" if self.warning else "")
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is written down."""
+        return asdict(self) | {"curve": [list(point) for point in self.curve]}
 
 
 def scale_for(
@@ -85,7 +89,7 @@ def scale_for(
         for texts, prompt in zip(map(list, zip(*sample, strict=True)), (prompts.query, prompts.passage), strict=True)
     )
     fit = fit_scale(queries, passages, sample)
-    curve = [list(point) for point in fit.curve]
+    curve = list(fit.curve)
     if wanted == AUTO:
         return Scale(fit.scale, True, fit.scale, fit.pairs, curve, fit.warning)
     used = float(wanted)

@@ -171,7 +171,7 @@ def train(
         "seconds": round(time.monotonic() - begun, 1),
         "steps": trainer.state.global_step,
         "rows_by_language": dict(Counter(row.language for row in rows).most_common()),
-        "scale": asdict(scale),
+        "scale": scale.as_json(),
     }
     if watch is not None:
         record["checks"] = [asdict(check) for check in watch.checks]

@@ -60,7 +60,7 @@ def test_this_browser_would_complain(browse: Browse, tmp_path: Path) -> None:
 def test_no_complaint_and_every_figure_is_drawn(browse: Browse, report: Path) -> None:
     run = browse(report, "--dump-dom")
     assert complaints(run) == []
-    assert len(re.findall(r'<figure[^>]*>\s*<figcaption>.*?</figcaption><svg [^>]*role="img"', run.stdout, re.S)) == 9
+    assert len(re.findall(r'<figure[^>]*>\s*<figcaption>.*?</figcaption><svg [^>]*role="img"', run.stdout, re.S)) == 10
     for section in ("languages", "proof", "directions", "pools", "training", "examples", "searches", "data"):
         assert f'<section id="{section}">' in run.stdout
 

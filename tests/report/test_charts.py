@@ -90,6 +90,15 @@ def test_intervals_have_the_colour_of_their_verdict() -> None:
     assert strokes == ["up", "down", "faint"]
 
 
+def test_a_curve_of_scales_ends_where_it_is_as_high_as_it_began() -> None:
+    points = [(5.0, 4.0), (10.0, 2.0), (20.0, 1.0), (50.0, 3.0), (100.0, 7.0)]
+    svg = charts.scale_curve(points, 23.4, "scales")
+    assert [text for text in texts(svg) if text.isdigit()][:3] == ["5", "20", "50"]
+    assert not {"200", "500"} & set(texts(svg))
+    assert "23.4" in texts(svg)
+    assert "500" in texts(charts.scale_curve(points, 500, "scales")), "the one that was set is shown, however far off"
+
+
 def test_names_are_text_not_formulas_nor_markup() -> None:
     svg = charts.before_after_bars(["$x^2$ <b>", "a & b"], ["", ""], [(0.1, 0.2), (0.1, 0.2)], 'say "<x>"')
     parse(svg)

@@ -67,7 +67,7 @@ def html(run: Run) -> str:
 def test_every_section_and_figure_is_there(html: str) -> None:
     page = Page(html)
     assert page.sections == SECTIONS
-    assert len(page.figures) == 2 + 3 + 4  # bars and intervals, three matrices, four terms of the loss
+    assert len(page.figures) == 2 + 3 + 1 + 4  # bars and intervals, three matrices, the scale, four terms of the loss
     assert all(page.figures)
 
 
@@ -93,6 +93,16 @@ def test_headline_numbers_are_those_of_the_scores(run: Run, html: str) -> None:
     assert f"{100 * before:.1f} → {100 * after:.1f} ({100 * (after / before - 1):+.1f} %)" in text
     retention = run.after.mean("en->en") / run.before.mean("en->en")
     assert f"English retention {100 * retention:.1f} %" in text
+
+
+def test_the_scale_is_told_with_its_warning(run: Run, html: str) -> None:
+    text = " ".join(Page(html).text.split())
+    assert "60 steps in 201 s, at scale 20 (set; 98.4 is found from 400 pairs): off by more than a factor of 2" in text
+    assert run.training is not None
+    old = replace(run, training=replace(run.training, scale=None))  # of before scales were found
+    assert 'id="scale"' in html
+    assert 'id="scale"' not in to_html(old)
+    assert "60 steps in 201 s." in Page(to_html(old)).text
 
 
 def test_files_and_command_are_named(html: str) -> None:

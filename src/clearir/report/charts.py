@@ -165,6 +165,33 @@ def curve(steps: Sequence[float], values: Sequence[float], title: str) -> str:
     return _svg(figure, title)
 
 
+@_styled
+def scale_curve(points: Sequence[Sequence[float]], used: float, title: str) -> str:
+    """Cross-entropy in nats by scale, with a line at the one that was trained with.
+
+    Args:
+        points: (scale, cross-entropy), the smallest scale first; what lies above the first point is left out.
+        used: the scale of the training.
+        title: what it shows, for those who cannot see it.
+    """
+    figure, axes = _figure(2.6, 1.7)
+    top = points[0][1]
+    scales, values = zip(*(point for point in points if point[1] <= top), strict=True)
+    axes.set_xscale("log")
+    axes.plot(scales, values, color=AFTER, linewidth=1.8)
+    axes.axvline(used, color=INK, linewidth=0.8)
+    axes.annotate(f"{used:g}", (used, top), (3, 0), textcoords="offset points", va="top", weight="bold", color=INK)
+    axes.set_ylim(0, top * 1.08 or 1.0)
+    first, last = min(scales[0], used), max(scales[-1], used)
+    axes.set_xlim(first, last)
+    ticks = [scale for scale in (2, 5, 20, 50, 200, 500) if first <= scale <= last]
+    axes.set_xticks(ticks, [str(scale) for scale in ticks])
+    axes.minorticks_off()
+    axes.yaxis.grid(True, color=FAINT, alpha=0.25, linewidth=0.6)
+    axes.set_xlabel("scale (1 / temperature)")
+    return _svg(figure, title)
+
+
 def _cells(
     axes: Axes, values: Sequence[Sequence[float | None]], scale: float, shown: Sequence[Sequence[bool]] | None
 ) -> None:

@@ -58,6 +58,7 @@ def to_html(run: Run) -> str:
         bars=bars(run, table),
         matrices=matrices(run),
         curves=curves(run),
+        scale_curve=scale_curve(run),
         pools=pool_tables(run),
         examples=examples(run),
         searches=one_each(run.searches),
@@ -129,6 +130,15 @@ def curves(run: Run) -> list[tuple[str, str]]:
             steps, values = [step for step, _ in logged], [value for _, value in logged]
             found.append((title, charts.curve(steps, values, f"{title}, over the steps of training")))
     return found
+
+
+def scale_curve(run: Run) -> str:
+    """The figure of how the scale was found; empty where the run does not tell."""
+    scale = run.training.scale if run.training else None
+    if scale is None or not scale.curve:
+        return ""
+    title = "Cross-entropy of the untrained model, English query to passage, by scale"
+    return charts.scale_curve(scale.curve, scale.used, title)
 
 
 def examples(run: Run) -> list[tuple[str, list[Change], list[Change]]]:

@@ -202,9 +202,13 @@ def _training(training: Training) -> list[str]:
     rows = [[f"{entry['step']:.0f}", *(_number(entry.get(term)) for term in terms[1:])] for entry in few]
     rows_seen = sum(training.rows_by_language.values())
     note = f"{training.steps} steps in {training.seconds:.0f} s"
-    return ["## Training", f"{note}, {rows_seen} rows drawn." if rows_seen else f"{note}."] + (
-        [grid(terms, rows)] if rows else []
-    )
+    parts = ["## Training", f"{note}, {rows_seen} rows drawn." if rows_seen else f"{note}.", *scale_note(training)]
+    return [*parts, grid(terms, rows)] if rows else parts
+
+
+def scale_note(training: Training) -> list[str]:
+    """The scale of the loss and how it came about, as a block; none where the run does not tell."""
+    return [f"Trained with {markdown(training.scale.sentence, 1000)}."] if training.scale else []
 
 
 def _number(value: float | None) -> str:

@@ -20,6 +20,7 @@ from clearir.evaluate.compare import DIRECTIONS, Comparison, Difference, check_s
 from clearir.evaluate.scores import Scores, Texts, read_scores
 from clearir.report.tables import DirectionTable, direction_table
 from clearir.searches import Search
+from clearir.temperature import Scale
 
 TEXTS = "texts.json"
 #: what a training log tells of a step besides its number: the loss, and the terms that it is the sum of
@@ -44,12 +45,14 @@ class Training:
         seconds: duration.
         steps: of the optimiser.
         rows_by_language: rows as they were drawn, those that were drawn twice counted twice.
+        scale: of the loss, and how it was found; None in runs of before scales were.
     """
 
     log: list[dict[str, float]]
     seconds: float
     steps: int
     rows_by_language: dict[str, int] = field(default_factory=dict)
+    scale: Scale | None = None
 
     def curve(self, term: str) -> list[tuple[float, float]]:
         """Step and value wherever the term was logged."""
