@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich import box
@@ -17,7 +18,7 @@ from clearir.report.headline import unless_shown
 from clearir.report.run import Run
 from clearir.report.study import Line, cells, head, note, scales, suites
 from clearir.report.tables import Cell, DirectionTable
-from clearir.report.text import language_name, p_value, percent, points, signed
+from clearir.report.text import interval, language_name, p_value, percent, points, signed
 from clearir.searches import Hit, Search, first_places_in_words, one_each
 
 #: what pools have beside the usual metrics; see `clearir.evaluate.matrix`
@@ -85,22 +86,19 @@ def show_prepared(prepared: Prepared) -> None:
 
 def show_matrix(scores: Scores, metric: str = MAIN_METRIC) -> None:
     """Query languages down, passage languages across; pools below."""
-    languages = scores.languages
-    shown = Table(title=escape(f"{scores.model} on {scores.suite}: {metric} x 100"), title_justify="left")
-    shown.add_column("query \\ passage")
-    for language in languages:
-        shown.add_column(language, justify="right")
-    for query in languages:
-        names = [f"{query}->{passage}" for passage in languages]
-        means = [points(scores.mean(name, metric)) if name in scores.directions else "" for name in names]
-        shown.add_row(query, *means)
-    console.print(shown)
+    title = escape(f"{scores.model} on {scores.suite}: {metric} x 100")
+    for passages in _side_by_side(scores.languages):
+        shown = _table(title, "query \\ passage", *passages)
+        for query in scores.languages:
+            names = [f"{query}->{passage}" for passage in passages]
+            means = [points(scores.mean(name, metric)) if name in scores.directions else "" for name in names]
+            shown.add_row(query, *means)
+        console.print(shown)
+        title = ""
     for kind, mean in scores.summary(metric).items():
         console.print(f"mean {kind}: {points(mean)}")
     if scores.pools:
-        pooled = Table(title=f"pools: {metric} x 100", title_justify="left")
-        for name in ("pool", "passages", metric, *POOL_METRICS):
-            pooled.add_column(name, justify="left" if name == "pool" else "right")
+        pooled = _table(f"pools: {metric} x 100", "pool", "passages", metric, *POOL_METRICS)
         for name, pool in scores.pools.items():
             extra = [_pool_value(pool, one) for one in POOL_METRICS]
             pooled.add_row(name, f"{pool.corpus_size:,}", points(pool.mean(metric)), *extra)
@@ -129,34 +127,22 @@ def show_comparison(comparison: Comparison) -> None:
     """Kinds of direction, directions and pools of each model against the baseline, and what that shows."""
     for model, sentence in comparison.sentences.items():
         title = f"{model} against {comparison.baseline} on {comparison.suite}: {comparison.metric} x 100"
-        shown = Table(title=escape(title), title_justify="left")
-        for name in (
+        shown = _table(
+            escape(title),
             "direction",
-            "queries",
-            "passages",
-            "baseline",
-            "model",
-            "difference",
-            "95 % interval",
-            "p (Holm)",
-        ):
-            shown.add_column(name, justify="left" if name == "direction" else "right")
-        shown.add_column("retention", justify="right")
-        shown.add_column("shown")
+            "queries\npassages",
+            "scores\nretention",
+            "difference\n95 % interval",
+            "p (Holm)\nshown",
+        )
         for part in (KINDS, DIRECTIONS, POOLED):
             for row in comparison.part(model, part):
-                interval = "" if row.low is None or row.high is None else f"{signed(row.low)} to {signed(row.high)}"
                 shown.add_row(
-                    row.name,
-                    f"{row.queries:,}",
-                    f"{row.clusters:,}",
-                    points(row.baseline),
-                    points(row.mean),
-                    signed(row.difference),
-                    interval,
-                    p_value(row.p_holm),
-                    percent(row.retention),
-                    f"[{COLOURS[row.verdict]}]{row.verdict}[/]",
+                    escape(row.name),
+                    f"{row.queries:,}\n{row.clusters:,}",
+                    f"{points(row.baseline)} -> {points(row.mean)}\n{percent(row.retention)}",
+                    f"{signed(row.difference)}\n{interval(row.low, row.high)}",
+                    f"{p_value(row.p_holm)}\n[{COLOURS[row.verdict]}]{row.verdict}[/]",
                 )
             shown.add_section()
         console.print(shown)
@@ -184,14 +170,15 @@ def show_study(lines: list[Line], folder: Path) -> None:
     for suite in suites(lines):
         shown = Table(title=escape(suite), title_justify="left", box=box.SIMPLE, padding=(0, 1))
         for name in columns:
-            shown.add_column(escape(name), justify="right" if name == "score" else "left")
+            text = name in columns[:2]
+            shown.add_column(escape(name), justify="left" if text else "right", overflow="fold", no_wrap=not text)
         before = None
         for line in (line for line in lines if line.suite == suite):
             if before not in (None, line.kind):
                 shown.add_section()
             kind = line.kind if line.kind != before else ""
             before = line.kind
-            shown.add_row(kind, *(escape(one) for one in cells(line, len(columns))[1:]))
+            shown.add_row(kind, *(escape(one) for one in cells(line, len(columns), stacked=True)[1:]))
         console.print(shown)
     console.print(note(lines))
     if used := scales(lines):
@@ -202,12 +189,36 @@ def show_study(lines: list[Line], folder: Path) -> None:
 
 def show_suites(rows: list[dict[str, str]]) -> None:
     """The suites that are built in."""
-    shown = Table()
-    for name in rows[0]:
-        shown.add_column(name, overflow="fold")
+    shown = Table(box=box.SIMPLE, show_header=False, padding=(0, 1))
+    for _ in range(3):
+        shown.add_column(overflow="fold")
     for row in rows:
-        shown.add_row(*(escape(value) for value in row.values()))
+        facts = [(fact, value) for fact, value in row.items() if fact != "name" and value]
+        for number, (fact, value) in enumerate(facts):
+            name = f"[bold]{escape(row['name'])}[/]" if number == 0 else ""
+            shown.add_row(name, f"[dim]{fact}[/]", escape(value), end_section=number == len(facts) - 1)
     console.print(shown)
+
+
+def _table(title: str, first: str, *numbers: str) -> Table:
+    """A table that fits into 80 columns: a name that may be folded, then numbers that are never cut."""
+    shown = Table(title=title or None, title_justify="left", box=box.SIMPLE, padding=(0, 1))
+    shown.add_column(first, overflow="fold")
+    for name in numbers:
+        shown.add_column(name, justify="right", no_wrap=True)
+    return shown
+
+
+def _side_by_side(languages: list[str]) -> Iterator[list[str]]:
+    """The languages in groups whose columns have room beside each other, and beside the column of names."""
+    room = console.width - len("query \\ passage") - 4
+    group: list[str] = []
+    for language in languages:
+        if group and sum(max(len(one), 5) + 3 for one in [*group, language]) > room:
+            yield group
+            group = []
+        group.append(language)
+    yield group
 
 
 def _directions(table: DirectionTable, run: Run) -> Table:
@@ -218,7 +229,7 @@ def _directions(table: DirectionTable, run: Run) -> Table:
         box=box.SIMPLE,
         padding=(0, 1),
     )
-    shown.add_column("language", no_wrap=True)
+    shown.add_column("language", overflow="fold")
     shown.add_column("n", justify="right")
     for kind in table.kinds:
         shown.add_column(kind, justify="right", no_wrap=True)

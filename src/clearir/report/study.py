@@ -189,12 +189,15 @@ def suites(lines: Sequence[Line]) -> list[str]:
     return list(dict.fromkeys(line.suite for line in lines))
 
 
-def compared(one: Estimate | None) -> str:
-    """A difference in points, its interval, and a mark where the interval excludes 0."""
+def compared(one: Estimate | None, *, stacked: bool = False) -> str:
+    """A difference in points, its interval (on a line of its own), and a mark where the interval excludes 0."""
     if one is None:
         return ""
-    between = "" if one.low is None else f" ({interval(one.low, one.high)})"
-    return f"{signed(one.mean)}{between}" + {BETTER: " ▲", WORSE: " ▼"}.get(one.shown, "")
+    mark = {BETTER: " ▲", WORSE: " ▼"}.get(one.shown, "")
+    if one.low is None:
+        return signed(one.mean)
+    between = interval(one.low, one.high)
+    return f"{signed(one.mean)}{mark}\n{between}" if stacked else f"{signed(one.mean)} ({between}){mark}"
 
 
 def head(lines: Sequence[Line]) -> list[str]:
@@ -204,10 +207,10 @@ def head(lines: Sequence[Line]) -> list[str]:
     return [*columns, f"over {first}"] if any(line.over_first for line in lines) else columns
 
 
-def cells(line: Line, width: int) -> list[str]:
-    """A line as text, in the columns of `head`."""
-    row = [line.kind, line.objective, points(line.score.mean), compared(line.over_base), compared(line.over_first)]
-    return row[:width]
+def cells(line: Line, width: int, *, stacked: bool = False) -> list[str]:
+    """A line as text, in the columns of `head`; see `compared`."""
+    over = [compared(one, stacked=stacked) for one in (line.over_base, line.over_first)]
+    return [line.kind, line.objective, points(line.score.mean), *over][:width]
 
 
 def suite_table(lines: Sequence[Line], suite: str) -> str:

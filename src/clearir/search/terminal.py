@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -78,14 +79,14 @@ def exports_table(exports: Sequence[Export]) -> Table:
     """Size of each file, and how near it is to the original."""
     kinds = list(exports[0].scores)
     caption = "directions: nDCG@10 x 100" if kinds else None
-    shown = Table(caption=caption, caption_justify="left")
+    shown = Table(caption=caption, caption_justify="left", box=box.SIMPLE, padding=(0, 1))
     shown.add_column("file", overflow="fold")
-    for name in ("MB", "cosine", "lowest", *kinds):
-        shown.add_column(name, justify="right")
+    for name in ("cosine\nlowest", *kinds):
+        shown.add_column(name, justify="right", no_wrap=True)
     for one in exports:
         scores = [f"{100 * one.scores[kind]:.1f}" for kind in kinds]
-        name = one.file or "original"
-        shown.add_row(escape(name), f"{one.megabytes:.1f}", f"{one.cosine:.4f}", f"{one.lowest_cosine:.4f}", *scores)
+        name = f"{escape(one.file or 'original')}\n[dim]{one.megabytes:,.1f} MB[/]"
+        shown.add_row(name, f"{one.cosine:.4f}\n{one.lowest_cosine:.4f}", *scores)
     return shown
 
 
