@@ -44,3 +44,54 @@ def test_rows_that_name_their_language_alone_are_translated_into_it(clearir: Cle
     table.write_text("query,passage,target_query,language\nq1,p1,t1,de\nq2,p2,,sw\nq3,p3,,\n")
     expected = (Row("q1", "p1", "t1", "de"), Row("q2", "p2", "q2", "sw"), Row("q3", "p3", "q3", "es"))
     assert translated(clearir, table, "--to", "es") == expected
+
+
+OTHER_NAMES = "Frage,Antwort,Wort\nq1,p1,t1\nq2,p2,t2\n"
+
+
+def test_every_command_says_the_line_to_paste_and_takes_it(
+    clearir: Clearir, tmp_path: Path, tiny_model_path: Path
+) -> None:
+    table = tmp_path / "faq.csv"
+    table.write_text(OTHER_NAMES)
+    model = ("--model", tiny_model_path, "--window", "1,1", "--target-negatives", 1)
+    commands = {
+        "translate": (("translate", table, "command=cat", "--to", "es"), ("--out", tmp_path / "es.parquet")),
+        "mine": (("mine", table), (*model, "--out", tmp_path / "mined.parquet", "--negatives", 1)),
+        "evaluate": (("evaluate", tiny_model_path), ("--data", table, "--out", tmp_path / "scores")),
+        "merge": (("merge", tiny_model_path, tiny_model_path), ("--data", table, "--out", tmp_path / "merged")),
+        "export": (("export", tiny_model_path), ("--data", table, "--out", tmp_path / "onnx")),
+    }
+    for name, (command, options) in commands.items():
+        said = clearir(*command, *options, status=2)
+        assert "no columns 'query' and 'passage'; the columns are 'Frage', 'Antwort', 'Wort'; say which" in said, name
+        assert "with columns.query=COLUMN columns.passage=COLUMN (behind a recipe: data.columns.query=" in said, name
+    typed = ("columns.query=Frage", "columns.passage=Antwort", "columns.target_query=Wort", "language=no")
+    assert translated(clearir, table, *typed) == (Row("q1", "p1", "t1", "no"), Row("q2", "p2", "t2", "no"))
+    for name in ("mine", "evaluate"):
+        command, options = commands[name]
+        clearir(*command, *typed, *options)
+    assert [row.language for row in Rows.from_parquet(tmp_path / "mined.parquet").rows] == ["no", "no"]
+
+
+def test_bad_rows_can_be_left_out_by_what_the_message_says(clearir: Clearir, tmp_path: Path) -> None:
+    table = tmp_path / "faq.csv"
+    table.write_text("query,passage\nq1,p1\n,p2\n")
+    said = clearir("translate", table, "command=cat", "--to", "es", "--out", tmp_path / "a.parquet", status=2)
+    assert f"{table}:3: column 'query' is empty; correct the cell, or leave such rows out with on_bad=skip" in said
+    assert translated(clearir, table, "on_bad=skip", "--to", "es") == (Row("q1", "p1", "q1", "es"),)
+
+
+def test_options_that_are_of_no_table_are_refused(clearir: Clearir, tmp_path: Path) -> None:
+    table = tmp_path / "faq.csv"
+    table.write_text(OTHER_NAMES)
+    said = clearir("mine", table, "colums.query=Frage", "--model", "m", "--out", tmp_path / "o.parquet", status=2)
+    assert (
+        "'colums.query=Frage' is no option of a table; it has columns, language, bridge, max_negatives, on_bad" in said
+    )
+    assert "no model to score" in clearir("evaluate", "columns.query=Frage", "--data", table, status=2)
+    for beside in (("--suite", "xquad"), ("--mteb", "XQuADRetrieval")):
+        assert "columns: of no use beside" in clearir("evaluate", "m", "columns.query=Frage", *beside, status=2)
+    (tmp_path / "corpus.jsonl").write_text("")
+    said = clearir("evaluate", "m", "language=de", "--data", tmp_path, status=2)
+    assert "not a table of rows, so it has no option 'language'; leave it out" in said

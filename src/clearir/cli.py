@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -28,6 +30,10 @@ app = typer.Typer(
 RecipePath = Annotated[Path, typer.Argument(help="YAML file; see recipes/ for examples.", metavar="RECIPE.yaml")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Recipe keys to change, e.g. train.max_steps=20 loss.objective=hybrid")
+]
+TableOptions = Annotated[
+    list[str] | None,
+    typer.Argument(help="Of the table: columns.query=question, language=sw, on_bad=skip ...", metavar="[OPTIONS]..."),
 ]
 #: where click has a value from that is not the option's default
 TYPED = ("COMMANDLINE", "ENVIRONMENT")
@@ -152,7 +158,8 @@ def prepare(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrit
 def translate(
     table: Annotated[Path, typer.Argument(help="Rows: JSON lines, CSV, TSV or Parquet.")],
     options: Annotated[
-        list[str] | None, typer.Argument(help="Of the backend: command=..., model=..., base_url=...")
+        list[str] | None,
+        typer.Argument(help="Of the backend: command=..., model=..., base_url=...; of the table: columns.query=..."),
     ] = None,
     to: Annotated[str, typer.Option(help="Target languages, with commas.")] = "",
     backend: Annotated[str, typer.Option(help="command, hf or openai.")] = "command",
@@ -170,8 +177,9 @@ def translate(
 
     _refuse_existing(out, overwrite, "--out")
     _quiet()
-    translator = load_translator(backend, **parse_assignments(options or []))
-    rows = Rows.collect(tables.read(table), str(table))
+    of_table, of_backend = table_options(options or [])
+    translator = load_translator(backend, **parse_assignments(of_backend))
+    rows = Rows.collect(tables.read(table, **of_table), str(table))
     work = out.with_name(f".{out.name}.translations.sqlite3")
     done = translate_rows(rows.rows, translator, _names(to) or [], cache=work)
     Rows(done.rows).to_parquet(out)
@@ -183,7 +191,9 @@ def translate(
 @app.command()
 def evaluate(
     context: typer.Context,
-    models: Annotated[list[str], typer.Argument(help="Hub names or folders.")],
+    models: Annotated[
+        list[str], typer.Argument(help="Hub names or folders; and behind them options of a table: columns.query=...")
+    ],
     suite: Annotated[
         str | None, typer.Option(help="Name of a suite (clearir suites) or a folder of one's own.")
     ] = None,
@@ -222,13 +232,17 @@ def evaluate(
         passage_prompt=passage_prompt,
         trust_remote_code=trust_remote_code,
     )
+    options, models = table_options(models)
+    if not models:
+        raise InputError("no model to score; name one: a Hub name or a folder")
     if mteb is not None:
+        _refuse_options(options, "--mteb")
         ours = ("suite", "data", "languages", "split", "pools", "out", "cache", "overwrite")
         refuse_ignored(context, "--mteb, whose own code knows none of that and writes nothing", *ours)
         for model in models:
             show_mteb(f"{model} on {mteb}", run_mteb(load(model), mteb))
         return
-    scored = _suite(suite, data, _names(languages), split, "test")
+    scored = _suite(suite, data, _names(languages), split, "test", options)
     paths = [out / f"{name}.json" for name in _slugs(models)]
     for path in paths:
         _refuse_existing(path, overwrite, "--out")
@@ -315,6 +329,7 @@ def mine(
     table: Annotated[Path, typer.Argument(help="Rows: JSON lines, CSV, TSV or Parquet.")],
     model: Annotated[str, typer.Option(help="Hub name or folder of the model that ranks.")],
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    options: TableOptions = None,
     negatives: Annotated[int, typer.Option(help="Hard-negative passages a row.")] = 5,
     target_negatives: Annotated[int, typer.Option(help="Hard-negative target queries a row.")] = 5,
     window: Annotated[str, typer.Option(help="First and last rank to draw from.")] = "10,100",
@@ -340,7 +355,8 @@ def mine(
 
     _refuse_existing(out, overwrite, "--out")
     ranks = _pair(window)
-    rows = Rows.collect(tables.read(table, language=language), str(table))
+    given, _ = table_options(options or [], only=True)
+    rows = Rows.collect(tables.read(table, **{"language": language, **given}), str(table))
     mined = mine_rows(
         rows.rows,
         load_model(model),
@@ -367,6 +383,7 @@ def merge(
     base: Annotated[str, typer.Argument(help="The model before training: Hub name or folder.")],
     tuned: Annotated[str, typer.Argument(help="The model after it.")],
     out: Annotated[Path, typer.Option(help="Folder for the merged model.")],
+    options: TableOptions = None,
     weight: Annotated[float | None, typer.Option(help="Of the tuned model, 0 to 1, instead of choosing one.")] = None,
     suite: Annotated[str | None, typer.Option(help="Choose on this suite (clearir suites) or folder.")] = None,
     data: Annotated[
@@ -393,7 +410,9 @@ def merge(
 
     if (weight is None) == (suite is None and data is None):
         raise InputError("give --weight, or --suite or --data with development data to choose one on")
+    given, _ = table_options(options or [], only=True)
     if weight is not None:
+        _refuse_options(given, "--weight, with which nothing is scored")
         choice_only = ("split", "retention", "query_prompt", "passage_prompt")
         refuse_ignored(context, "--weight, with which nothing is scored", *choice_only)
     _refuse_existing(out, overwrite, "--out")
@@ -404,7 +423,7 @@ def merge(
     )
     facts: dict[str, Any] = {"base": base, "tuned": tuned}
     if weight is None:
-        scored = _suite(suite, data, None, split, "dev")
+        scored = _suite(suite, data, None, split, "dev", given)
         choice = choose_weight(before, after, scored, retention=retention)
         show_choice(choice)
         weight = choice.weight
@@ -451,15 +470,62 @@ def refuse_ignored(context: typer.Context, beside: str, *options: str) -> None:
         raise InputError(f"{', '.join(typed)}: of no use beside {beside}; leave it out")
 
 
-def _suite(name: str | None, data: Path | None, languages: list[str] | None, split: str | None, part: str) -> Any:
+def table_options(typed: list[str], *, only: bool = False) -> tuple[dict[str, Any], list[str]]:
+    """What was typed of a table's options (``columns.query=question on_bad=skip``), and the rest.
+
+    Args:
+        typed: behind the command.
+        only: refuse anything else.
+
+    Raises:
+        InputError: one that is not KEY=VALUE or, with ``only``, is none of a table.
+    """
+    from clearir.data.sources import tables
+    from clearir.recipe import parse_assignments
+
+    own = [one for one in typed if "=" in one and re.split("[.=]", one, maxsplit=1)[0] in tables.OPTIONS]
+    rest = [one for one in typed if one not in own]
+    if only and rest:
+        raise InputError(f"{rest[0]!r} is no option of a table; it has {', '.join(tables.OPTIONS)} (KEY=VALUE)")
+    return parse_assignments([_as_text(one) for one in own]), rest
+
+
+def _as_text(assignment: str) -> str:
+    """The same with its value in quotation marks where YAML would make no text of it: ``language=no`` is Norwegian."""
+    import json
+
+    import yaml
+
+    key, _, value = assignment.partition("=")
+    try:
+        read = yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        read = None
+    return assignment if key == "max_negatives" or isinstance(read, str) else f"{key}={json.dumps(value)}"
+
+
+def _refuse_options(options: Mapping[str, Any], beside: str) -> None:
+    if options:
+        raise InputError(f"{', '.join(options)}: of no use beside {beside}; leave it out")
+
+
+def _suite(
+    name: str | None,
+    data: Path | None,
+    languages: list[str] | None,
+    split: str | None,
+    part: str,
+    options: Mapping[str, Any],
+) -> Any:
     from clearir.evaluate.registry import load_suite, suite_at
 
     if name is None and data is None:
         raise InputError("nothing to score on; give --suite NAME (see clearir suites), or --data with a table of rows")
     if name is not None:
+        _refuse_options(options, "--suite")
         return load_suite(name, data, languages, split=split)
     assert data is not None
-    return suite_at(data, languages, split=split, part=part)
+    return suite_at(data, languages, split=split, part=part, **options)
 
 
 def _names(text: str | None) -> list[str] | None:

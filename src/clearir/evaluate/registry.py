@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from clearir.data.rows import Row
 from clearir.errors import InputError
@@ -75,7 +76,12 @@ def load_suite(
 
 
 def suite_at(
-    path: Path, languages: Collection[str] | None = None, *, split: str | None = None, part: str = "test"
+    path: Path,
+    languages: Collection[str] | None = None,
+    *,
+    split: str | None = None,
+    part: str = "test",
+    **options: Any,
 ) -> Suite:
     """The suite at a path: a table of rows, a folder that `clearir prepare` or a run wrote, or a folder of texts.
 
@@ -84,6 +90,7 @@ def suite_at(
         languages: those to load; all by default.
         split: which part, where there are several.
         part: which one by default, of a prepared folder: ``test``, ``dev`` or ``train``.
+        options: of a table of rows; see `clearir.data.sources.tables.read`.
 
     Raises:
         InputError: there is no such path, split or language, or the data cannot be used.
@@ -93,9 +100,13 @@ def suite_at(
     from clearir.data.rows import Rows
     from clearir.data.sources import tables
 
-    if any(path.glob("corpus.jsonl")) or any(path.glob("*/queries.jsonl")) or any(path.glob("*/corpus.jsonl")):
+    is_suite = any(path.glob("corpus.jsonl")) or any(path.glob("*/queries.jsonl")) or any(path.glob("*/corpus.jsonl"))
+    is_prepared = (path / MANIFEST).is_file() and any(path.glob("data/*.parquet"))
+    if options and (is_suite or is_prepared):
+        raise InputError(f"{path}: not a table of rows, so it has no option {next(iter(options))!r}; leave it out")
+    if is_suite:
         return load_suite(str(path), languages=languages, split=split)
-    if (path / MANIFEST).is_file() and any(path.glob("data/*.parquet")):
+    if is_prepared:
         rows = read_part(path, split or part)
         if not rows:
             parts = sorted({file.stem.partition("-")[0] for file in path.glob("data/*.parquet")})
@@ -103,7 +114,7 @@ def suite_at(
         return Suite.from_rows(rows, f"{path.resolve().name} {split or part}").restrict(languages)
     if split is not None:
         raise InputError(f"--split {split}: {path} is a table of rows, which has no parts; leave it out")
-    return Suite.from_rows(Rows.collect(tables.read(path), str(path)), path.stem).restrict(languages)
+    return Suite.from_rows(Rows.collect(tables.read(path, **options), str(path)), path.stem).restrict(languages)
 
 
 def list_suites(data: Path | None = None) -> list[dict[str, str]]:

@@ -232,6 +232,9 @@ def serve(
 
 def export(
     model: Annotated[str, typer.Argument(help="Hub name or folder.")],
+    options: Annotated[
+        list[str] | None, typer.Argument(help="Of the table: columns.query=question, language=sw, on_bad=skip ...")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("exported"),
     data: Annotated[Path | None, typer.Option(help="A table of rows to measure the loss of quality on.")] = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -241,13 +244,16 @@ def export(
 
     Example: `clearir export runs/demo/model --data test.parquet --out runs/demo/onnx`
     """
-    from clearir.cli import _plain, _quiet
+    from clearir.cli import _plain, _quiet, table_options
     from clearir.evaluate.registry import suite_at
     from clearir.export import SCORES, export_model
     from clearir.search.terminal import exports_table
 
     _quiet()
-    suite = suite_at(data) if data else None
+    given, _ = table_options(options or [], only=True)
+    if given and data is None:
+        raise InputError(f"{', '.join(given)}: options of a table, and none is given; name it with --data")
+    suite = suite_at(data, **given) if data else None
     exports = export_model(model, out, suite, trust_remote_code=trust_remote_code, overwrite=overwrite)
     console.print(exports_table(exports))
     console.print(_plain(str(out)), soft_wrap=True)

@@ -6,6 +6,7 @@ what is wrong inside one row. What is wrong with a whole file is a plain `InputE
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -131,6 +132,36 @@ def language(code: Any, place: str) -> str:
     except InputError as error:
         reason, _, fix = str(error).partition("; ")
         raise BadRowError(place, reason, fix) from error
+
+
+def language_named(text: str) -> str | None:
+    """The code of the language that a text names, such as ``Spanish``, ``español`` or ``Spanish (Mexico)``.
+
+    None where it names none, or with something in brackets that is neither a territory nor a script.
+    """
+    import langcodes
+
+    name, bracket, inside = text.strip().partition("(")
+    if not 1 < len(name) < 40 or not text.isprintable() or (bracket and not inside.endswith(")")):
+        return None
+    try:
+        tag = str(langcodes.find(name.strip()))
+        if bracket:
+            tag += f"-{_subtag(inside[:-1].strip())}"
+        return languages.normalise(tag)
+    except (LookupError, ValueError):  # InputError is a ValueError
+        return None
+
+
+def _subtag(name: str) -> str:
+    """Of a script or a territory, by its English name. Raises LookupError where there is none."""
+    import langcodes
+
+    for kind in ("territory", "script"):
+        with contextlib.suppress(LookupError):
+            found = langcodes.Language.find_name(kind, name, "en")
+            return str(found.territory or found.script)
+    raise LookupError(name)
 
 
 def chosen(asked: Iterable[str] | None, found: Iterable[str], source: object) -> list[str]:

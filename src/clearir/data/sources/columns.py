@@ -1,41 +1,41 @@
-"""Which column of somebody's table is which field of ours, and a record of the table -> `Row`."""
+"""Records of somebody's table -> `Row`s."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from clearir.data import languages
 from clearir.data.rows import Row
-from clearir.data.sources.checks import BadRowError, identifier, is_nothing, language, text
+from clearir.data.sources import headers
+from clearir.data.sources.checks import (
+    BadRowError,
+    OnBad,
+    Skipped,
+    identifier,
+    is_nothing,
+    language,
+    text,
+    usable,
+)
+from clearir.data.sources.headers import Header
 from clearir.data.sources.textfiles import CONTROLS
-from clearir.errors import InputError
 
-# Ours first, then the two sets of names that the authors of CLEAR use.
-_NAMES: dict[str, tuple[str, ...]] = {
-    "query": ("query", "anchor", "en_question"),
-    "passage": ("passage", "positive", "paragraphs"),
-    "target_query": ("target_query", "cross_anchor", "lang_question"),
-    "negatives": ("negatives", "negative"),
-    "target_negatives": ("target_negatives",),
-    "language": ("language",),
-    "target_passage": ("target_passage",),
-    "passage_id": ("passage_id",),
-    "query_id": ("query_id",),
-    "bridge": ("bridge",),
-    "page_id": ("page_id",),
-}
-_NUMBERED = {"negatives": ("negative_", "neg_"), "target_negatives": ("target_negative_", "neg_query_")}
-_REQUIRED = ("query", "passage")
+_Record = Mapping[str, Any]
+_Located = tuple[str, _Record | BadRowError]
+_Part = tuple[_Record, Mapping[str, tuple[str, ...]], str | None]  # record, field -> columns, the columns' language
+
+logger = logging.getLogger(__name__)
 
 
 class RowMaker:
     """Makes rows of a table's records.
 
     Args:
-        columns: our name -> theirs, for columns with names that are not known anyway. Ours are those of `Row`, and
-            ``negative_1``, ``target_negative_1`` and so on for negatives that have a column each.
+        columns: our name -> theirs, for columns with names that are not known anyway. Ours are those of `Row`,
+            ``negative_1``, ``target_negative_1`` and so on for negatives that have a column each, and
+            ``target_query_es`` for target queries that have a column for each language.
         language: language of the target queries, where the table has no column that says so.
         bridge: language of queries and passages, where the table has no column that says so.
         max_negatives: keep so many negatives of a row at most.
@@ -52,50 +52,82 @@ class RowMaker:
         max_negatives: int | None = None,
     ) -> None:
         self._columns = dict(columns or {})
-        for ours in self._columns:
-            if ours not in _NAMES and _number(ours) is None:
-                known = ", ".join([*_NAMES, "negative_1", "target_negative_1"])
-                raise InputError(f"columns: {ours!r} is not a name of ours; write one of {known}")
+        headers.check_mapping(self._columns)
         self._language = None if language is None else languages.normalise(language)
         self._bridge = languages.normalise(bridge)
         self._max_negatives = max_negatives
-        self._found: dict[tuple[str, ...], dict[str, list[str]]] = {}
+        self._headers: dict[tuple[str, ...], Header] = {}
+        self._said: set[str] = set()
 
-    def find(self, present: Sequence[str], place: str) -> dict[str, list[str]]:
-        """The columns of each field that a table with the columns ``present`` has.
+    def header(self, present: Sequence[str], place: str, source: object) -> Header:
+        """What the columns ``present`` are; what had to be assumed is logged once a source.
 
         Raises:
-            BadRowError: one that is needed is missing; the message lists those present and the likeliest.
+            BadRowError: columns are missing, or several may be the same field.
         """
         key = tuple(present)
-        if key not in self._found:
-            self._found[key] = self._find(key, place)
-        return self._found[key]
+        if key not in self._headers:
+            self._headers[key] = found = headers.find(key, self._columns, self._bridge, place)
+            for note in dict.fromkeys(f"{source}: {note}" for note in found.notes):
+                if note not in self._said:
+                    self._said.add(note)
+                    logger.warning("%s", note)
+        return self._headers[key]
 
-    def __call__(self, place: str, record: Mapping[str, Any]) -> Row:
-        """The record as a row.
+    def rows(
+        self, records: Iterable[_Located], source: object, on_bad: OnBad, skipped: Skipped | None
+    ) -> Iterator[Row]:
+        """The rows of some records, one a record, or one a language where each has a column of its own.
+
+        Args:
+            records: pairs of place and record, or of place and what is wrong there.
+            source: what to call the data in messages.
+            on_bad: see `clearir.data.sources.checks.usable`.
+            skipped: see there.
 
         Raises:
-            BadRowError: something is wrong with it.
+            InputError: a bad row, or no good one.
         """
-        found = self.find(tuple(record), place)
+        return usable(self._parts(records, source), self._row, source, on_bad, skipped)
+
+    def _parts(self, records: Iterable[_Located], source: object) -> Iterator[tuple[str, _Part | BadRowError]]:
+        for place, record in records:
+            if isinstance(record, BadRowError):
+                yield place, record
+                continue
+            try:
+                header = self.header(tuple(record), place, source)
+            except BadRowError as bad:
+                yield place, bad
+                continue
+            filled = {
+                code: own
+                for code, own in header.by_language.items()
+                if any(not is_nothing(record.get(column)) for column in own.values())
+            }
+            for code, own in filled.items():
+                yield place, (record, {**header.fields, **{name: (column,) for name, column in own.items()}}, code)
+            if not filled:
+                yield place, (record, header.fields, None)
+
+    def _row(self, place: str, part: _Part) -> Row:
+        record, columns, code = part
 
         def cell(field: str) -> tuple[Any, str, str]:
-            column = found[field][0] if field in found else field
-            return record.get(column), place, column
+            column = columns[field][0] if field in columns else field
+            return record.get(column) if field in columns else None, place, column
 
         target_query = _readable_or_none(*cell("target_query"))
         target_passage = _readable_or_none(*cell("target_passage"))
         bridge = self._code(cell("bridge")[0], place) or self._bridge
+        code = code or self._code(cell("language")[0], place)
         return Row(
             query=_readable(*cell("query")),
             passage=_readable(*cell("passage")),
             target_query=target_query,
-            language=self._target(
-                self._code(cell("language")[0], place), place, bridge, target_query or target_passage
-            ),
-            negatives=self._negatives(place, record, found.get("negatives", [])),
-            target_negatives=self._negatives(place, record, found.get("target_negatives", [])),
+            language=self._target(code, place, bridge, target_query or target_passage),
+            negatives=self._negatives(place, record, columns.get("negatives", ())),
+            target_negatives=self._negatives(place, record, columns.get("target_negatives", ())),
             target_passage=target_passage,
             passage_id=identifier(*cell("passage_id")),
             query_id=identifier(*cell("query_id")),
@@ -124,48 +156,13 @@ class RowMaker:
             raise BadRowError(place, f"the target language {code!r} is the bridge language", fix)
         return code
 
-    def _negatives(self, place: str, record: Mapping[str, Any], columns: list[str]) -> tuple[str, ...]:
+    def _negatives(self, place: str, record: _Record, columns: Sequence[str]) -> tuple[str, ...]:
         texts: list[str] = []
         for column in columns:
             value = record.get(column)
             values = value if isinstance(value, list | tuple) else [value]
             texts += [_readable(one, place, column) for one in values if not is_nothing(one)]
         return tuple(texts[: self._max_negatives])
-
-    def _find(self, present: tuple[str, ...], place: str) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for field, names in _NAMES.items():
-            if field in self._columns:
-                found[field] = [self._checked(field, present, place)]
-            elif known := [name for name in names if name in present]:
-                found[field] = known[:1]
-        for field, prefixes in _NUMBERED.items():
-            numbered = self._numbered(field, prefixes, present, place)
-            if numbered and field not in self._columns:
-                found[field] = numbered
-        for field in _REQUIRED:
-            if field not in found:
-                raise _missing(field, field, present, place)
-        return found
-
-    def _numbered(self, field: str, prefixes: tuple[str, ...], present: tuple[str, ...], place: str) -> list[str]:
-        """Columns that hold one negative each, in the order of their numbers."""
-        by_number = {
-            number: column
-            for prefix in reversed(prefixes)
-            for column in present
-            if (number := _ending(column, prefix)) is not None
-        }
-        for ours in self._columns:
-            if (ending := _ending(ours, prefixes[0])) is not None:
-                by_number[ending] = self._checked(ours, present, place)
-        return [by_number[number] for number in sorted(by_number)]
-
-    def _checked(self, ours: str, present: tuple[str, ...], place: str) -> str:
-        theirs = self._columns[ours]
-        if theirs not in present:
-            raise _missing(ours, theirs, present, place)
-        return theirs
 
 
 def _readable(value: Any, place: str, column: str) -> str:
@@ -180,25 +177,3 @@ def _readable(value: Any, place: str, column: str) -> str:
 
 def _readable_or_none(value: Any, place: str, column: str) -> str | None:
     return None if is_nothing(value) else _readable(value, place, column)
-
-
-def _missing(ours: str, theirs: str, present: tuple[str, ...], place: str) -> BadRowError:
-    wanted = [theirs] if theirs != ours else list(_NAMES.get(ours, (ours,)))
-    there = ", ".join(repr(name[:60]) for name in present[:30]) or "none at all"
-    near = [close for name in wanted for close in difflib.get_close_matches(name, present, n=1)]
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    example = near[0] if near else "NAME_OF_THE_COLUMN"
-    fix = f"the columns are {there}; {hint}Say which one it is with columns: {{{ours}: {example}}}"
-    return BadRowError(place, f"no column {theirs!r}", fix)
-
-
-def _number(ours: str) -> int | None:
-    endings = (_ending(ours, prefixes[0]) for prefixes in _NUMBERED.values())
-    return next((ending for ending in endings if ending is not None), None)
-
-
-def _ending(column: str, prefix: str) -> int | None:
-    """7 for ``negative_7``."""
-    rest = column.removeprefix(prefix)
-    whole = rest != column and rest.isascii() and rest.isdigit() and len(rest) < 6
-    return int(rest) if whole else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearir.data.rows import Row
-from clearir.data.sources.checks import OnBad, Skipped, usable
+from clearir.data.sources.checks import OnBad, Skipped
 from clearir.data.sources.columns import RowMaker
 from clearir.errors import InputError
 
@@ -48,12 +48,12 @@ def read(
     make = RowMaker(columns, language, bridge, max_negatives)
     data = _one_split(_load(path, config, revision), split, path)
     try:
-        needed = [column for found in make.find(data.column_names, str(path)).values() for column in found]
+        needed = make.header(data.column_names, str(path), path).columns
     except InputError as error:
         raise InputError(str(error)) from error
-    rows = data.select_columns(list(dict.fromkeys(needed)))
+    rows = data.select_columns(needed)
     records = ((f"{path}, row {number}", record) for number, record in enumerate(rows, start=1))
-    return usable(records, make, path, on_bad, skipped)
+    return make.rows(records, path, on_bad, skipped)
 
 
 def _load(path: str | Path, config: str | None, revision: str | None) -> Any:

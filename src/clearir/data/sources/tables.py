@@ -12,9 +12,12 @@ from pathlib import Path
 
 from clearir.data.rows import Row
 from clearir.data.sources import files
-from clearir.data.sources.checks import OnBad, Skipped, usable
+from clearir.data.sources.checks import OnBad, Skipped
 from clearir.data.sources.columns import RowMaker
 from clearir.errors import InputError
+
+#: what `read` can be told on a command line
+OPTIONS = ("columns", "language", "bridge", "max_negatives", "on_bad")
 
 
 def read(
@@ -46,14 +49,15 @@ def read(
     make = RowMaker(columns, language, bridge, max_negatives)
     found = files.find(path)
     source = found[0] if len(found) == 1 else f"{found[0]} and {len(found) - 1} more"
-    return usable((located for file in found for located in _records(file, make)), make, source, on_bad, skipped)
+    records = (located for file in found for located in _records(file, make))
+    return make.rows(records, source, on_bad, skipped)
 
 
 def _records(file: Path, make: RowMaker) -> Iterator[files.Located]:
     def header(names: list[str]) -> list[str]:
         """A column that is missing from the whole file is an error even where bad rows are skipped."""
         try:
-            return [column for found in make.find(names, str(file)).values() for column in found]
+            return make.header(names, str(file), file).columns
         except InputError as error:
             raise InputError(str(error)) from error
 
