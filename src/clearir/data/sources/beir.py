@@ -77,7 +77,7 @@ def _texts(file: Path) -> dict[str, str | BadRowError]:
 def _look_up(texts: dict[str, str | BadRowError], identity: str, place: str, file: str) -> str:
     found = texts.get(identity)
     if found is None:
-        raise BadRowError(place, f"an id that is not in {file}", f"add {identity!r} there, or use on_bad=skip")
+        raise BadRowError(place, f"an id that is not in {file}", f"add {identity!r} there")
     if isinstance(found, BadRowError):
         raise found
     return found

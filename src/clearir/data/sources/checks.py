@@ -30,7 +30,11 @@ class BadRowError(InputError):
 
     def __init__(self, place: str, reason: str, fix: str) -> None:
         super().__init__(f"{place}: {reason}; {fix}")
-        self.reason = reason
+        self.place, self.reason, self.fix = place, reason, fix
+
+    def or_skip(self) -> BadRowError:
+        """The same, told where bad rows can be left out."""
+        return BadRowError(self.place, self.reason, f"{self.fix}, or leave such rows out with on_bad=skip")
 
 
 def usable(
@@ -64,7 +68,7 @@ def usable(
             row = make(place, record)
         except BadRowError as bad:
             if on_bad == "error":
-                raise
+                raise bad.or_skip() from bad
             counts[bad.reason] += 1
             first = first or bad
         else:
@@ -88,7 +92,7 @@ def text(value: Any, place: str, column: str) -> str:
         BadRowError: it is not.
     """
     if not isinstance(value, str):
-        what = "nothing" if value is None else f"a value of type {type(value).__name__}"
+        what = "nothing" if is_nothing(value) else f"a value of type {type(value).__name__}"
         raise BadRowError(place, f"column {column!r} holds {what}, not text", _FIX)
     if not value.strip():
         raise BadRowError(place, f"column {column!r} is empty", _FIX)
@@ -101,12 +105,12 @@ def text(value: Any, place: str, column: str) -> str:
     return value
 
 
-_FIX = "correct the cell, or leave such rows out with on_bad=skip"
+_FIX = "correct the cell"
 
 
 def is_nothing(value: Any) -> bool:
-    """Whether a cell says nothing: null, no text, or white space alone. CSV has no other way to leave one out."""
-    return value is None or (isinstance(value, str) and not value.strip())
+    """Whether a cell says nothing: null, white space alone (CSV has no other way), or NaN (the null of pandas)."""
+    return value is None or (isinstance(value, str) and not value.strip()) or value != value
 
 
 def optional_text(value: Any, place: str, column: str) -> str | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from clearir.data import languages
@@ -58,6 +61,7 @@ class RowMaker:
         self._max_negatives = max_negatives
         self._headers: dict[tuple[str, ...], Header] = {}
         self._said: set[str] = set()
+        self._numbers: Counter[str] = Counter()  # column -> numbers that were read as text
 
     def header(self, present: Sequence[str], place: str, source: object) -> Header:
         """What the columns ``present`` are; what had to be assumed is logged once a source.
@@ -88,7 +92,11 @@ class RowMaker:
         Raises:
             InputError: a bad row, or no good one.
         """
-        return usable(self._parts(records, source), self._row, source, on_bad, skipped)
+        yield from usable(self._parts(records, source), self._row, source, on_bad, skipped)
+        if self._numbers:
+            counts = ", ".join(f"{column!r} ({count})" for column, count in self._numbers.items())
+            logger.warning("%s: numbers in columns of texts are read as text: %s", source, counts)
+            self._numbers.clear()
 
     def _parts(self, records: Iterable[_Located], source: object) -> Iterator[tuple[str, _Part | BadRowError]]:
         for place, record in records:
@@ -117,22 +125,22 @@ class RowMaker:
             column = columns[field][0] if field in columns else field
             return record.get(column) if field in columns else None, place, column
 
-        target_query = _readable_or_none(*cell("target_query"))
-        target_passage = _readable_or_none(*cell("target_passage"))
+        target_query = self._text_or_none(*cell("target_query"))
+        target_passage = self._text_or_none(*cell("target_passage"))
         bridge = self._code(cell("bridge")[0], place) or self._bridge
         code = code or self._code(cell("language")[0], place)
         return Row(
-            query=_readable(*cell("query")),
-            passage=_readable(*cell("passage")),
+            query=self._text(*cell("query")),
+            passage=self._text(*cell("passage")),
             target_query=target_query,
             language=self._target(code, place, bridge, target_query or target_passage),
             negatives=self._negatives(place, record, columns.get("negatives", ())),
             target_negatives=self._negatives(place, record, columns.get("target_negatives", ())),
             target_passage=target_passage,
-            passage_id=identifier(*cell("passage_id")),
-            query_id=identifier(*cell("query_id")),
+            passage_id=_identifier(*cell("passage_id")),
+            query_id=_identifier(*cell("query_id")),
             bridge=bridge,
-            page_id=identifier(*cell("page_id")),
+            page_id=_identifier(*cell("page_id")),
         )
 
     def _code(self, value: Any, place: str) -> str | None:
@@ -161,19 +169,33 @@ class RowMaker:
         for column in columns:
             value = record.get(column)
             values = value if isinstance(value, list | tuple) else [value]
-            texts += [_readable(one, place, column) for one in values if not is_nothing(one)]
+            texts += [self._text(one, place, column) for one in values if not is_nothing(one)]
         return tuple(texts[: self._max_negatives])
 
+    def _text(self, value: Any, place: str, column: str) -> str:
+        """Text, or a number as one; without control characters that are no text, but left by a wrong conversion."""
+        if _is_number(value):
+            self._numbers[column] += 1
+            value = _as_text(value)
+        found = text(value, place, column)
+        if control := CONTROLS.search(found):
+            reason = f"column {column!r} holds the control character U+{ord(control[0]):04X}"
+            fix = "text that Windows saved was read as Latin-1: convert it anew (iconv -f cp1252 -t utf-8 OLD > NEW)"
+            raise BadRowError(place, reason, fix)
+        return found
 
-def _readable(value: Any, place: str, column: str) -> str:
-    """Like `text`, and without the control characters that stand for no text, but for a wrong conversion."""
-    found = text(value, place, column)
-    if control := CONTROLS.search(found):
-        reason = f"column {column!r} holds the control character U+{ord(control[0]):04X}"
-        fix = "text that Windows saved was read as Latin-1: convert the file anew (iconv -f cp1252 -t utf-8 OLD > NEW)"
-        raise BadRowError(place, reason, fix)
-    return found
+    def _text_or_none(self, value: Any, place: str, column: str) -> str | None:
+        return None if is_nothing(value) else self._text(value, place, column)
 
 
-def _readable_or_none(value: Any, place: str, column: str) -> str | None:
-    return None if is_nothing(value) else _readable(value, place, column)
+def _identifier(value: Any, place: str, column: str) -> str | None:
+    return identifier(_as_text(value) if _is_number(value) else value, place, column)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _as_text(number: float | Decimal) -> str:
+    """``7`` of 7.0 too: pandas and Excel have no other numbers."""
+    return str(int(number)) if number == int(number) else str(number)

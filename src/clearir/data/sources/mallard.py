@@ -75,7 +75,7 @@ def _parse(file: Path) -> Element | BadRowError:
     parser = etree.XMLParser(
         resolve_entities=False, load_dtd=False, no_network=True, remove_comments=True, remove_pis=True
     )
-    fix = "correct the page, or leave such pages out with on_bad=skip"
+    fix = "correct the page"
     try:
         root = etree.fromstring(read_bytes(file), parser)
     except (etree.XMLSyntaxError, ValueError) as error:

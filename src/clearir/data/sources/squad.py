@@ -95,7 +95,7 @@ def _joined(
 ) -> Row | BadRowError:
     original = bridge_side.get(identity)
     if original is None:
-        return BadRowError(asked.place, f"no question of this id in {bridge!r}", "leave such rows out with on_bad=skip")
+        return BadRowError(asked.place, f"no question of this id in {bridge!r}", f"add it to the files of {bridge}")
     target = language != bridge
     there = passages.get(identity)
     return Row(
