@@ -156,7 +156,7 @@ def prepare(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrit
 
 @app.command()
 def translate(
-    table: Annotated[Path, typer.Argument(help="Rows: JSON lines, CSV, TSV or Parquet.")],
+    table: Annotated[Path, typer.Argument(help="Rows: JSON lines, CSV, TSV, Parquet or a spreadsheet.")],
     options: Annotated[
         list[str] | None,
         typer.Argument(help="Of the backend: command=..., model=..., base_url=...; of the table: columns.query=..."),
@@ -326,7 +326,7 @@ def report(
 
 @app.command()
 def mine(
-    table: Annotated[Path, typer.Argument(help="Rows: JSON lines, CSV, TSV or Parquet.")],
+    table: Annotated[Path, typer.Argument(help="Rows: JSON lines, CSV, TSV, Parquet or a spreadsheet.")],
     model: Annotated[str, typer.Option(help="Hub name or folder of the model that ranks.")],
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
     options: TableOptions = None,

@@ -76,7 +76,9 @@ def encode(
 
 def index(
     model: Annotated[str, typer.Argument(help="Hub name or folder.")],
-    corpus: Annotated[str, typer.Argument(help="Passages: .txt (one a line), JSON lines, CSV, TSV, Parquet.")],
+    corpus: Annotated[
+        str, typer.Argument(help="Passages: .txt (one a line), JSON lines, CSV, TSV, Parquet, a spreadsheet.")
+    ],
     options: Annotated[
         list[str] | None, typer.Argument(help="columns.text=body, language=fi; or those of the --source.")
     ] = None,

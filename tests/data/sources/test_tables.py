@@ -251,7 +251,7 @@ LINE = '{"query": "q", "passage": "p"}\n'
         ("a.parquet", b"", r"a\.parquet: not a whole Parquet file"),
         ("a.parquet", as_parquet([{"query": [1], "passage": "p"}]), r"a\.parquet, row 1: column 'query' holds a v"),
         ("a.parquet", as_parquet([{"text": "p"}]), r"a\.parquet: no column 'query'; the columns are 'text'; "),
-        ("a.xlsx", "PK", r"a\.xlsx: unknown kind of file; the name must end in \.jsonl"),
+        ("a.docx", "PK", r"a\.docx: unknown kind of file; the name must end in \.jsonl"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named_with_place_and_fix(name: str, content: bytes | str, message: str, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from clearir.artifacts import MANIFEST
 from clearir.data.sources.checks import BadRowError
+from clearir.data.sources.excel import SHEET_SUFFIXES, sheet_rows
 from clearir.data.sources.separated import separated
 from clearir.data.sources.textfiles import TEXT_SUFFIXES, unpacked_name
 from clearir.data.sources.textfiles import decoded as decoded
@@ -19,7 +20,7 @@ Record = dict[str, Any]
 Located = tuple[str, Record | BadRowError]
 Paths = str | Path | Iterable[str | Path]
 
-SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
+SUFFIXES = (*TEXT_SUFFIXES, ".parquet", *SHEET_SUFFIXES)
 
 
 def find(path: Paths) -> list[Path]:
@@ -41,8 +42,8 @@ def records(file: Path, header: Callable[[list[str]], Iterable[str]] = list) -> 
 
     Args:
         file: a name that ends in one of `SUFFIXES`, perhaps with ``.gz`` or ``.zip``.
-        header: called with the columns of CSV, TSV and Parquet files before the first row. It may refuse them, and
-            it returns those that are wanted.
+        header: called with the columns of CSV, TSV, Parquet and spreadsheets before the first row. It may refuse them,
+            and it returns those that are wanted.
 
     Raises:
         InputError: the file as a whole cannot be read.
@@ -54,6 +55,8 @@ def records(file: Path, header: Callable[[list[str]], Iterable[str]] = list) -> 
         return _json(file)
     if suffix == ".parquet":
         return parquet_rows(file, header)
+    if suffix in SHEET_SUFFIXES:
+        return sheet_rows(file, header)
     return separated(file, "\t" if suffix == ".tsv" else ",", header)
 
 

@@ -52,7 +52,7 @@ def separated(
     names = next((cells for _, _, cells in rows if any(cells)), None)
     if names is None:
         return
-    _check_names(file, names)
+    check_names(f"{file}:1", names)
     header([name for name in names if name])
     for first, last, cells in rows:
         place = f"{file}:{first}"
@@ -207,7 +207,12 @@ def _unquoted(cell: str) -> str:
     return inner.replace('""', '"') if needs and _is_quoted(cell) else cell
 
 
-def _check_names(file: Path, names: list[str]) -> None:
+def check_names(place: str, names: list[str]) -> None:
+    """Refuse a header in which two columns have the same name.
+
+    Raises:
+        InputError: the message names the column.
+    """
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"{file}:1: two columns are called {twice!r}; rename one")
+        raise InputError(f"{place}: two columns are called {twice!r}; rename one")

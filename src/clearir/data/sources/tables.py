@@ -1,4 +1,4 @@
-"""One's own table: JSON lines, JSON, CSV, TSV or Parquet, one row a question.
+"""One's own table: JSON lines, JSON, CSV, TSV, Parquet or a spreadsheet, one row a question.
 
 ```python
 rows = Rows.collect(read("pairs.csv", columns={"query": "question", "passage": "text"}, language="sw"))
