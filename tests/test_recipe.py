@@ -53,6 +53,16 @@ def test_overrides_reach_nested_keys_and_are_yaml(tmp_path):
     assert recipe.name == "other"
 
 
+def test_an_unquoted_no_is_norwegian(tmp_path):
+    """YAML 1.1 reads it as false."""
+    content = "name: n\nmodel: m\noutput: o\ndata: {language: no, languages: [sv, no], bridge: no}\n"
+    content += "translate: {backend: command, languages: [no]}\nsearches: [{language: no, query: hva}]\n"
+    recipe = load_recipe(write(tmp_path, content), ["data.language=no"])
+    assert (recipe.data.language, recipe.data.languages, recipe.data.bridge) == ("no", ["sv", "no"], "no")
+    assert recipe.translate.languages == ("no",)
+    assert recipe.searches[0].language == "no"
+
+
 def test_the_scale_is_found_unless_it_is_set(tmp_path):
     path = write(tmp_path, MINIMAL)
     assert load_recipe(path).loss.scale == "auto"

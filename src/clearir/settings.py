@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 
 class Settings(BaseModel):
@@ -27,6 +27,8 @@ AUTO: Final = "auto"
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+#: a language's code; YAML makes a false of an unquoted no, which is Norwegian
+Code = Annotated[str, BeforeValidator(lambda value: "no" if value is False else value)]
 
 
 class DataSettings(Settings):
@@ -53,9 +55,9 @@ class DataSettings(Settings):
     source: str = "table"
     path: str | list[str] | None = None
     columns: dict[str, str] = Field(default_factory=dict)
-    languages: list[str] | None = None
-    language: str | None = None
-    bridge: str = "en"
+    languages: list[Code] | None = None
+    language: Code | None = None
+    bridge: Code = "en"
     max_negatives: Count | None = None
     on_bad: Literal["error", "skip"] = "error"
     config: str | None = None
@@ -76,7 +78,7 @@ class TranslateSettings(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     backend: Literal["command", "hf", "openai"]
-    languages: tuple[str, ...] = ()
+    languages: tuple[Code, ...] = ()
 
 
 class MineSettings(Settings):
@@ -276,7 +278,7 @@ class SearchExample(Settings):
         right: the passage that answers it, to mark where it is found.
     """
 
-    language: str
+    language: Code
     query: str
     meaning: str | None = None
     right: str | None = None

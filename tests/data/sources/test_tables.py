@@ -175,6 +175,16 @@ def test_numbers_in_text_columns_are_text_and_counted(
     assert said == [f"{path}: numbers in columns of texts are read as text: {counts}"]
 
 
+def test_names_of_languages_are_codes_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = ["Spanish", "sw", "spanish (Mexico)", "Kiswahili", "Spanish", "pt_BR"]
+    cells = "".join(f"q{i},p{i},t{i},{name}\n" for i, name in enumerate(names))
+    path = write(tmp_path, "a.csv", "query,passage,target_query,language\n" + cells)
+    with caplog.at_level(logging.WARNING):
+        assert [row.language for row in read(path)] == ["es", "sw", "es-MX", "sw", "es", "pt-BR"]
+    said = "names of languages are read as codes: 'Spanish' (es), 'spanish (Mexico)' (es-MX), 'Kiswahili' (sw)"
+    assert caplog.messages == [f"{path}: {said}"]
+
+
 def test_a_bridge_language_other_than_english(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "query,passage,target_query\neau,texte,sin\n")
     assert list(read(path, language="fon", bridge="fra")) == [Row("eau", "texte", "sin", "fon", bridge="fr")]
@@ -243,7 +253,7 @@ LINE = '{"query": "q", "passage": "p"}\n'
         ("a.csv", b"query,passage\nq,\xc3\xa4\nq,\xff\n", r"a\.csv:3: byte 3 of the line is not UTF-8"),
         ("a.csv", "query,passage,target_query\nq,p,t\n", r"a\.csv:2: the language of the target .*language=sw"),
         ("a.csv", "query,passage,target_query,language\nq,p,t,xqq\n", r"a\.csv:2: unknown language code 'xqq'; "),
-        ("a.csv", "query,passage,target_query,language\nq,p,t,swahili\n", r":2: .*did you mean 'sw' \(Swahili\)\?"),
+        ("a.csv", "query,passage,target_query,language\nq,p,t,swahilli\n", r":2: .*did you mean 'sw' \(Swahili\)\?"),
         ("a.csv", "query,passage,target_query,language\nq,p,t,en\n", r":2: the target language 'en' is the bridge"),
         ("a.csv.gz", gzip.compress(b"query,passage\nq,p\n")[:-9], r"a\.csv\.gz: cannot be read \(.+\); fetch or make"),
         ("a.csv.gz", b"query,passage\nq,p\n", r"a\.csv\.gz: cannot be read \(.+\); fetch or make"),

@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -126,18 +127,23 @@ def identifier(value: Any, place: str, column: str) -> str | None:
 
 
 def language(code: Any, place: str) -> str:
-    """The one spelling of a language code.
+    """The one spelling of a language's code, which may be said by its name too.
 
     Raises:
         BadRowError: there is no such language.
     """
+    if code is False:  # what YAML makes of an unquoted no
+        code = "no"
     try:
         return languages.normalise(code)
     except InputError as error:
+        if isinstance(code, str) and (found := language_named(code)) is not None:
+            return found
         reason, _, fix = str(error).partition("; ")
         raise BadRowError(place, reason, fix) from error
 
 
+@lru_cache(maxsize=4096)
 def language_named(text: str) -> str | None:
     """The code of the language that a text names, such as ``Spanish``, ``español`` or ``Spanish (Mexico)``.
 

@@ -62,6 +62,7 @@ class RowMaker:
         self._headers: dict[tuple[str, ...], Header] = {}
         self._said: set[str] = set()
         self._numbers: Counter[str] = Counter()  # column -> numbers that were read as text
+        self._named: dict[str, str] = {}  # name of a language -> code that it was read as
 
     def header(self, present: Sequence[str], place: str, source: object) -> Header:
         """What the columns ``present`` are; what had to be assumed is logged once a source.
@@ -93,10 +94,14 @@ class RowMaker:
             InputError: a bad row, or no good one.
         """
         yield from usable(self._parts(records, source), self._row, source, on_bad, skipped)
-        if self._numbers:
-            counts = ", ".join(f"{column!r} ({count})" for column, count in self._numbers.items())
-            logger.warning("%s: numbers in columns of texts are read as text: %s", source, counts)
-            self._numbers.clear()
+        for what, found in (
+            ("numbers in columns of texts are read as text", self._numbers),
+            ("names of languages are read as codes", self._named),
+        ):
+            if found:
+                shown = ", ".join(f"{name!r} ({value})" for name, value in found.items())
+                logger.warning("%s: %s: %s", source, what, shown)
+            found.clear()
 
     def _parts(self, records: Iterable[_Located], source: object) -> Iterator[tuple[str, _Part | BadRowError]]:
         for place, record in records:
@@ -145,7 +150,12 @@ class RowMaker:
 
     def _code(self, value: Any, place: str) -> str | None:
         """The language that a cell names, if it names one."""
-        return None if is_nothing(value) else language(value, place)
+        if is_nothing(value):
+            return None
+        code = language(value, place)
+        if isinstance(value, str) and headers.code_of(value) is None:
+            self._named[value.strip()] = code
+        return code
 
     def _target(self, code: str | None, place: str, bridge: str, target: str | None) -> str | None:
         """The target language of a row.

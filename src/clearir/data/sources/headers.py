@@ -286,7 +286,8 @@ def _kind(words: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 @lru_cache(maxsize=4096)
-def _code_of(text: str) -> str | None:
+def code_of(text: str) -> str | None:
+    """The one spelling of a language's code; None for what is no code."""
     try:
         return languages.normalise(text)
     except InputError:
@@ -302,7 +303,7 @@ def _language(words: Iterable[str]) -> tuple[str | None, bool]:
     words = list(words)
     if not words:
         return None, False
-    tag = _code_of("-".join(words))
+    tag = code_of("-".join(words))
     if tag is not None:
         sure = len(words[0]) == 2 if len(words) == 1 else len(words[0]) < 4
         return tag, sure and not (len(words) == 1 and words[0] in _NO_LANGUAGE)
@@ -328,6 +329,6 @@ def _ending(name: str, prefix: str) -> int | None:
 def _target_of(ours: str) -> tuple[str, str] | None:
     """``("target_query", "es")`` for ``target_query_es``."""
     for name in _TARGETS:
-        if ours.startswith(f"{name}_") and (code := _code_of(ours.removeprefix(f"{name}_"))) is not None:
+        if ours.startswith(f"{name}_") and (code := code_of(ours.removeprefix(f"{name}_"))) is not None:
             return name, code
     return None
