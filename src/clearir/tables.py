@@ -227,7 +227,8 @@ def _directions(table: DirectionTable, run: Run) -> Table:
         title=f"{table.metric} x 100 over n queries, before -> after",
         title_justify="left",
         box=box.SIMPLE,
-        padding=(0, 1),
+        padding=(0, 1, 0, 0),
+        show_edge=False,
     )
     shown.add_column("language", overflow="fold")
     shown.add_column("n", justify="right")
