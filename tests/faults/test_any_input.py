@@ -144,7 +144,19 @@ SUITES: dict[str, dict[str, bytes]] = {
     "afriqa": {"gold_span_passages.afriqa.swa.en.test.json": as_lines([_AFRIQA])},
     "debian": {f"Translation-{code}": _DEBIAN.format(code).encode() for code in ("en", "de")},
 }
-SOURCES = {"squad": "xquad", "afriqa": "afriqa", "debian": "debian", "beir": "own"}
+_HTML = "<h1 id='text'>{0} is one</h1><p>What stands in the first part.</p><h2 id='1'>{0} is two</h2><p>More {0}.</p>"
+_MALLARD = "<page id='text'><title>{0} is one</title><p>What stands in the first <link xref='text'/>.</p></page>"
+_GNOME = {f"{name}/a.page": _MALLARD.format(code).encode() for name, code in (("C", "this"), ("de", "das"))}
+#: kind of source -> its files
+SOURCES: dict[str, dict[str, bytes]] = {
+    "squad": SUITES["xquad"],
+    "afriqa": SUITES["afriqa"],
+    "debian": SUITES["debian"],
+    "beir": SUITES["own"],
+    "help-html": {f"{name}/a.html": _HTML.format(code).encode() for name, code in (("en", "this"), ("de", "das"))},
+    "mallard": _GNOME,
+    "debian-help": {f"gnome/{name}": text for name, text in _GNOME.items()} | {"gnome/manifest.json": b"{}"},
+}
 
 
 @st.composite
@@ -228,7 +240,7 @@ def test_damaged_suites(name: str, data: st.DataObject) -> None:
 @given(st.sampled_from(sorted(SOURCES)), st.sampled_from(["error", "skip"]), st.data())
 def test_damaged_sources(kind: str, on_bad: str, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as place:
-        contents = dict(SUITES[SOURCES[kind]])
+        contents = dict(SOURCES[kind])
         victim = data.draw(st.sampled_from(sorted(contents)))
         contents[victim] = data.draw(damaged(contents[victim]))
         write(Path(place), contents)

@@ -4,6 +4,7 @@
 read_corpus("passages.jsonl")                  # a line: {"id": ..., "title": ..., "text": ..., any other field}
 read_corpus("faq.txt")                         # a passage a line
 read_corpus("runs/demo/debian", "debian")      # English descriptions of Debian's packages
+read_corpus("runs/demo/help", "debian-help")   # English sections of help pages
 read_corpus("xquad", "squad")                  # the passages of any source that training reads
 ```
 """
@@ -110,6 +111,8 @@ def read_corpus(
         named = _from_files(Path(path), default, columns or {})
     elif source == "debian":
         named = _from_debian(Path(path))
+    elif source in sources.HELP:
+        named = _from_help(source, Path(path))
     else:
         found = sources.read(source, path, columns=columns, skipped=left_out, **options)
         named = _from_rows(found, str(path))
@@ -130,6 +133,12 @@ def _from_debian(folder: Path) -> Located:
 
     for name, (short, long) in debian.read_english(folder).items():
         yield f"{folder}, package {name}", Passage(name, long, short, "en")
+
+
+def _from_help(source: str, folder: Path) -> Located:
+    """All English sections, translated or not."""
+    for key, section in sources.module(source).read_english(folder).items():
+        yield f"{folder}, {key}", Passage(key, section.text, section.name, "en")
 
 
 def _from_rows(rows: Iterable[Row], source: str) -> Located:

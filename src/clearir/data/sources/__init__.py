@@ -30,6 +30,7 @@ _MODULES = {
     "beir": "beir",
 }
 KINDS = tuple(_MODULES)
+HELP = ("help-html", "mallard", "debian-help")  # kinds whose passages are sections of help pages
 _FETCHED = {"debian": "debian", "debian-help": "help"}  # kinds that can be fetched -> the folder of a run for them
 
 
@@ -50,7 +51,7 @@ def read(kind: str, path: Any, /, *, languages: Iterable[str] | None = None, **o
         near = difflib.get_close_matches(kind, KINDS, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise InputError(f"no source of kind {kind!r}; {hint}The kinds are {', '.join(KINDS)}")
-    reader = import_module(f"{__name__}.{_MODULES[kind]}").read
+    reader = module(kind).read
     known = list(inspect.signature(reader).parameters)[1:]
     given = {name: value for name, value in options.items() if value is not None and (value != {} or name == "skipped")}
     for name, value in list(given.items()):
@@ -62,6 +63,11 @@ def read(kind: str, path: Any, /, *, languages: Iterable[str] | None = None, **o
         rows: Iterator[Row] = reader(path, languages=languages, **given)
         return rows
     return _only(reader(path, **given), languages)
+
+
+def module(kind: str) -> Any:
+    """The module of a kind of source."""
+    return import_module(f"{__name__}.{_MODULES[kind]}")
 
 
 def fetch(kind: str, output: str | Path, languages: Iterable[str] | None) -> str | None:
@@ -76,7 +82,7 @@ def fetch(kind: str, output: str | Path, languages: Iterable[str] | None) -> str
     if kind not in _FETCHED:
         return None
     folder = Path(output) / _FETCHED[kind]
-    import_module(f"{__name__}.{_MODULES[kind]}").fetch(folder, languages or [])
+    module(kind).fetch(folder, languages or [])
     return str(folder)
 
 

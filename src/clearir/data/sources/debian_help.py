@@ -28,6 +28,7 @@ from clearir.data.sources.sections import Section
 from clearir.errors import InputError
 from clearir.progress import track
 
+_NAME = "debian-help"
 # How names of packages begin, and where pages stand in them. Ubuntu has GNOME's of each language in a package.
 _PACKAGES = {"libreoffice-help": "usr/share/libreoffice/help", "gnome-user-docs": "usr/share/help"}
 _ALWAYS = ("libreoffice-help-en-us", "gnome-user-docs")
@@ -45,9 +46,8 @@ def fetch(folder: str | Path, languages: Iterable[str]) -> None:
     """
     folder = Path(folder)
     wanted = list(dict.fromkeys(codes.normalise(code) for code in languages))
-    manifest = folder / MANIFEST
-    there = read_json(manifest)["languages"] if manifest.is_file() else []
-    if manifest.is_file() and set(wanted) <= set(there):
+    there = _fetched(folder)
+    if there is not None and set(wanted) <= set(there):
         return
     with Apt.private("help pages", "Acquire::Languages=none") as apt:
         said = apt.get("Fetching lists of packages", "update")
@@ -60,9 +60,9 @@ def fetch(folder: str | Path, languages: Iterable[str]) -> None:
     have = _languages(folder)
     for code in wanted:
         if code not in have:
-            could = sorted({*have, *by_language.values()} - {"en"})
+            could = sorted({*have, *by_language.values()} - {"en", code})
             raise InputError(f"Debian has no help pages in {code!r}; choose from {', '.join(could)}")
-    write_json(manifest, {"source": "debian-help", "languages": list(dict.fromkeys([*there, *wanted]))})
+    write_json(folder / MANIFEST, {"source": _NAME, "languages": list(dict.fromkeys([*(there or []), *wanted]))})
 
 
 def read(
@@ -93,6 +93,14 @@ def read_english(folder: str | Path) -> dict[str, Section]:
         InputError: with file and what to do.
     """
     return sections.read_english(_sources(Path(folder)), folder)
+
+
+def _fetched(folder: Path) -> list[str] | None:
+    """The languages of an earlier fetch; None where there was none, or it was stopped."""
+    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
+    if manifest is not None and (not isinstance(manifest, dict) or manifest.get("source") != _NAME):
+        raise InputError(f"{folder} holds other things than help pages; choose another folder")
+    return None if manifest is None else list(manifest["languages"])
 
 
 def _sources(folder: Path) -> list[sections.Folders]:
@@ -131,7 +139,7 @@ def _fetch_package(apt: Apt, name: str, folder: Path) -> None:
             _keep_pages(Path(scratch) / "unpacked" / _PACKAGES[_prefix(name)], whole)
             return {"version": _dpkg("-f", str(file), "Version")}
 
-    run_stage(folder, {"source": "debian-help", "package": name}, make)
+    run_stage(folder, {"source": _NAME, "package": name}, make)
 
 
 def _keep_pages(unpacked: Path, whole: Path) -> None:

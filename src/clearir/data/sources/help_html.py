@@ -59,6 +59,15 @@ def read(
     return sections.read([source(path)], languages, path, on_bad, skipped)
 
 
+def read_english(path: str | Path) -> dict[str, Section]:
+    """The English sections by id, translated or not, each text once.
+
+    Raises:
+        InputError: with file and what to do.
+    """
+    return sections.read_english([source(path)], path)
+
+
 def source(path: str | Path) -> sections.Folders:
     """The folder as a source of sections."""
     return sections.Folders(Path(path), SUFFIXES, _pages)
@@ -114,11 +123,11 @@ def _dropped(element: Element) -> bool:
 def _choose(switch: Element) -> None:
     """Of the variants of a text take the default, else the first. All are hidden until a script shows one."""
     variants = list(switch)
-    best = next((one for one in variants if one.get("id", "").startswith("default")), *variants[:1])
+    default = [one for one in variants if one.get("id", "").startswith("default")]
+    for one in (default or variants)[:1]:
+        one.set("data-chosen", "yes")
     for one in variants:
-        if one is best:
-            one.set("data-chosen", "yes")
-        else:
+        if one.get("data-chosen") is None:
             one.drop_tree()
 
 

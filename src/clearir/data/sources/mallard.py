@@ -49,6 +49,15 @@ def read(
     return sections.read([source(path)], languages, path, on_bad, skipped)
 
 
+def read_english(path: str | Path) -> dict[str, Section]:
+    """The English sections by id, translated or not, each text once.
+
+    Raises:
+        InputError: with file and what to do.
+    """
+    return sections.read_english([source(path)], path)
+
+
 def source(path: str | Path) -> sections.Folders:
     """The folder as a source of sections."""
     return sections.Folders(Path(path), SUFFIXES, _pages)

@@ -51,7 +51,7 @@ class Outline:
     Attributes:
         dropped: elements that are no text (scripts, navigation, code).
         heading: elements that begin a section.
-        blocks: names of elements that begin and end a paragraph.
+        blocks: names of elements that begin and end a paragraph; in a row of a table (``tr``) only the row does.
         link: elements that lead elsewhere; a paragraph of nothing else is navigation and left out.
         found: pairs of heading and paragraphs. Text before the first heading is left out.
     """
@@ -62,32 +62,41 @@ class Outline:
     link: Says = lambda _: False
     found: list[tuple[Element, list[str]]] = field(default_factory=list)
     _pieces: list[str] = field(default_factory=list)
-    _own: bool = False  # the paragraph has text outside links
+    _own: bool = False  # the paragraph has words outside links
+    _rows: int = 0  # rows of tables that the walk is in
 
     def walk(self, element: Element, linked: bool = False) -> None:
         """Add what is in ``element``. Parsers refuse trees deeper than 256, so that this may call itself."""
         if self.dropped(element):
             return
         if self.heading(element):
-            self.end_paragraph()
+            self._end()
             self.found.append((element, []))
             return
-        block = tag(element) in self.blocks
+        block, row = tag(element) in self.blocks, tag(element) == "tr"
         if block:
             self.end_paragraph()
+        self._rows += row
         linked = linked or self.link(element)
         self._add(element.text, linked)
         for child in element:
             if isinstance(child.tag, str):  # else a comment or an entity
                 self.walk(child, linked)
             self._add(child.tail, linked)
+        self._rows -= row
         if block:
             self.end_paragraph()
 
     def end_paragraph(self) -> None:
-        """What came since the last paragraph is one."""
-        paragraph = " ".join("".join(self._pieces).split())
-        if paragraph and self._own and self.found:
+        """What came since the last paragraph is one, unless it has no letter, as the figures of a table."""
+        if self._rows:
+            self._pieces.append(" ")
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        paragraph = " ".join("".join(self._pieces).replace("\xad", "").split())  # without hints where to hyphenate
+        if self._own and self.found:
             self.found[-1][1].append(paragraph)
         self._pieces.clear()
         self._own = False
@@ -95,4 +104,4 @@ class Outline:
     def _add(self, text: str | None, linked: bool) -> None:
         if text:
             self._pieces.append(text)
-            self._own = self._own or (not linked and any(char.isalnum() for char in text))
+            self._own = self._own or (not linked and any(char.isalpha() for char in text))

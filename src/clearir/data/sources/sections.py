@@ -56,6 +56,11 @@ class Section:
         return "\n".join(self.paragraphs)
 
     @property
+    def name(self) -> str:
+        """The heading, after the page's own where it is another."""
+        return self.heading if self.heading == self.title else f"{self.title}: {self.heading}"
+
+    @property
     def key(self) -> str:
         """Ties the section over languages."""
         return f"{self.page}#{self.identity}" if self.identity else self.page
@@ -79,10 +84,10 @@ class Folders:
     pages: Pages
 
     def languages(self) -> dict[str, Path]:
-        """The folders that are named by a language and hold pages.
+        """The folders that are named by a language and hold pages, of several for one that with the plainest name.
 
         Raises:
-            InputError: no such folder, or two in one language.
+            InputError: no such folder, or two for one language (``zh_CN`` and ``zh-Hans``).
         """
         if not self.path.is_dir():
             raise InputError(f"{self.path}: no such folder; give the folder that has a folder for each language")
@@ -91,6 +96,8 @@ class Folders:
             code = _language(folder.name) if folder.is_dir() else None
             if code is None or not self.files(folder):
                 continue
+            if code in found and folder.name.startswith((f"{found[code].name}-", f"{found[code].name}_")):
+                continue  # ca-valencia, where there is ca
             if code in found:
                 raise InputError(
                     f"{self.path}: {found[code].name} and {folder.name} are for the same language; move one away"
