@@ -43,7 +43,10 @@ def test_a_number_is_honoured_and_warned_of_beyond_a_factor_of_two(asked, factor
     assert (scale.used, scale.auto, scale.found) == (factor * found, False, found)
     assert ("off by more than a factor of 2" in scale.warning) == warned
     assert scale.sentence.startswith(f"scale {factor * found:g} (set; {found:g} is found from 64 pairs)")
-    assert scale.sentence.endswith("set loss.scale=auto") == warned
+    assert (
+        scale.sentence.endswith(". Warning: off by more than a factor of 2 for this model; set loss.scale=auto")
+        == warned
+    )
 
 
 def test_a_number_is_not_judged_by_a_doubtful_one(asked):

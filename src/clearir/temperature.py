@@ -49,7 +49,11 @@ class Scale:
     def sentence(self) -> str:
         """How the scale came about, and the warning."""
         how = f"found from {self.pairs} pairs" if self.auto else f"set; {self.found:g} is found from {self.pairs} pairs"
-        return f"scale {self.used:g} ({how})" + (f": {self.warning}" if self.warning else "")
+        return f"scale {self.used:g} ({how})" + (f". Warning: {self.warning}" if self.warning else "")
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is written down."""
+        return asdict(self) | {"curve": [list(point) for point in self.curve]}
 
     def as_json(self) -> dict[str, Any]:
         """As it is written down."""

@@ -69,8 +69,8 @@ def test_where_every_passage_is_found_the_smallest_scale_counts_and_there_is_dou
 @pytest.mark.parametrize(
     ("queries", "passages", "words"),
     [
-        (torch.eye(2), torch.eye(2), "2 different pairs of query and passage are too few"),
-        (torch.ones(1, 2), torch.ones(1, 2), "1 different pairs of query and passage are too few"),
+        (torch.eye(2), torch.eye(2), r"to find a scale from (2, the fewest are 32)"),
+        (torch.ones(1, 2), torch.ones(1, 2), "to find a scale from (1, the fewest are 32)"),
         (torch.eye(FEW - 1), torch.eye(FEW - 1), "too few"),
         (torch.ones(50, 4), torch.ones(50, 4), "no scale fits: the model does not find the passages of 50 queries"),
         (torch.eye(50), torch.eye(50).roll(1, 0), "no scale fits"),

@@ -31,7 +31,7 @@ def test_parts_that_the_run_lacks_are_left_out(small_folder: Path) -> None:
 def test_the_scale_is_one_line(small_folder: Path) -> None:
     lines = to_markdown(load_run(small_folder)).splitlines()
     (line,) = [line for line in lines if line.startswith("Trained with scale 20 (set; 98.4 is found from 400 pairs)")]
-    assert "set loss.scale=auto" in line
+    assert "Warning: off by more than a factor of 2" in line
 
 
 def test_the_table_holds_the_means_of_the_scores(small_folder: Path) -> None:

@@ -162,7 +162,7 @@ def _ids(texts: Sequence[Hashable]) -> Tensor:
 def _doubt(pairs: int, known: bool, all_found: bool) -> str:
     if pairs < FEW:
         return (
-            f"{pairs} different pairs of query and passage are too few to find a scale from ({FEW} are the fewest); "
+            f"too few different pairs of query and passage to find a scale from ({pairs}, the fewest are {FEW}); "
             f"{DEFAULT:g} is taken, the paper's"
         )
     if not known:
