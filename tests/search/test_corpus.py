@@ -117,7 +117,7 @@ def test_debian_descriptions(tmp_path):
     [
         ([{"body": "x"}], "c.jsonl:1: no column 'text' or 'passage' or 'contents'; the columns are 'body'"),
         ([{"text": 3}], "c.jsonl:1: column 'text' holds a value of type int"),
-        ([{"text": "a", "language": "klingonish"}], "c.jsonl:1"),
+        ([{"text": "a", "language": "xqq"}], "c.jsonl:1: unknown language code"),
         ([{"id": "a", "text": "one"}, {"id": "a", "text": "two"}], "c.jsonl:2: a passage before this one has the same"),
         ([{"text": ""}], "no passages"),
         ([], "no passages"),
