@@ -56,6 +56,7 @@ def recipe_path(tiny_model_path, tmp_path_factory) -> Path:
         "model": str(tiny_model_path),
         "output": str(folder / "out"),
         "data": {"source": "table", "path": str(folder / "rows.jsonl"), "test": {"de": 8, "uk": 6, "fi": 4}},
+        "filter": None,  # words turned round are in no language
         "mine": {"negatives": 1, "target_negatives": 1, "window": [1, 10]},
         "train": {"max_steps": 6, "batch_size": 6, "save_steps": 2, "log_steps": 2, "learning_rate": 0.001},
         "loss": {"cached": False},
@@ -129,6 +130,38 @@ def test_the_report_and_the_card_hold_the_scores(recipe, finished):
     card = (Path(recipe.output) / "model" / "README.md").read_text(encoding="utf-8")
     assert figure in card
     assert "max_steps: 6" in card
+
+
+@pytest.mark.parametrize(("given", "kept"), [({}, 20), ({"filter": None}, 30)])
+def test_prepare_and_train_take_the_same_rows_of_a_recipe(tiny_model_path, tmp_path, given, kept):
+    rows = [
+        {
+            "query": f"Where is bridge {n}?",
+            "passage": f"Bridge {n} stands in town {3 * n} by a river.",
+            "target_query": f"Где мост {n}?" if n % 3 else f"Gdje je most {n}?",
+            "language": "ru",
+        }
+        for n in range(30)
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    recipe = Recipe.model_validate(
+        {
+            "name": "same",
+            "model": str(tiny_model_path),
+            "output": str(tmp_path / "out"),
+            "data": {"path": str(tmp_path / "rows.jsonl"), "test": 0.1},
+            "mine": {"negatives": 0, "target_negatives": 0},
+        }
+        | given
+    )
+    said: list[str] = []
+    pipeline.prepare_rows(recipe, say=said.append)
+    prepared = pipeline.prepare_data(recipe)
+    parts = ("train", "dev", "test")
+    of_train = [read_part(Path(recipe.output) / "rows", part) for part in parts]
+    assert [read_part(prepared.folder, part) for part in parts] == of_train
+    assert sum(map(len, of_train)) == kept
+    assert any("dropped rows: wrong script 10 (" in line for line in said) == (kept == 20)
 
 
 def test_searches_show_both_models(recipe, finished):

@@ -7,6 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clearir.data.filters import FilterSettings
 from clearir.errors import InputError
 from clearir.recipe import dump_recipe, load_recipe
 
@@ -71,6 +72,17 @@ def test_the_scale_is_found_unless_it_is_set(tmp_path):
     for wrong in ("0", "-1", "'.inf'", "atuo", "[20]", "null"):
         with pytest.raises(InputError, match=r"loss\.scale: give a number above 0, or auto \(got"):
             load_recipe(path, [f"loss.scale={wrong}"])
+
+
+def test_rows_are_filtered_unless_the_recipe_says_null(tmp_path):
+    assert load_recipe(write(tmp_path, MINIMAL)).filter == FilterSettings()
+    assert load_recipe(write(tmp_path, MINIMAL | {"filter": {}})).filter == FilterSettings()
+    for recipe in (
+        load_recipe(write(tmp_path, MINIMAL | {"filter": None})),
+        load_recipe(write(tmp_path, MINIMAL), ["filter=null"]),
+    ):
+        assert recipe.filter is None
+        assert load_recipe(write(tmp_path, dump_recipe(recipe))) == recipe
 
 
 @pytest.mark.parametrize(

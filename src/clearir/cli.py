@@ -143,13 +143,10 @@ def prepare(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrit
     Example: `clearir prepare recipes/english-only.yaml data.path=faq.jsonl output=runs/faq`
     """
     from clearir import pipeline
-    from clearir.data.filters import FilterSettings
     from clearir.recipe import load_recipe
     from clearir.tables import show_prepared
 
     settings = load_recipe(recipe, overrides or [])
-    if settings.filter is None:
-        settings = settings.model_copy(update={"filter": FilterSettings()})
     _quiet()
     show_prepared(pipeline.prepare_data(settings, overwrite=overwrite, say=_say))
 

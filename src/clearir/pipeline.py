@@ -96,7 +96,10 @@ def finish(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: N
 
 def prepare_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> None:
     """Read the source, translate, filter and decontaminate as the recipe says, and hold rows out: ``rows/``."""
-    _prepare(recipe, Path(recipe.output) / "rows", None, overwrite, say)
+    done = _prepare(recipe, Path(recipe.output) / "rows", None, overwrite, say)
+    if dropped := done.facts["filtered"]:
+        reasons = ", ".join(f"{one['reason']} {one['rows']:,}" for one in dropped)
+        say(f"the filter dropped rows: {reasons} (examples: {done.folder / 'README.md'}; to keep them: filter=null)")
 
 
 def prepare_data(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> Prepared:

@@ -44,7 +44,8 @@ class Recipe(Settings):
         trust_remote_code: run code that comes with the model. Only for a model whose code you have read.
         translate: how target queries are made where the rows have none: ``backend`` and its options, see
             `clearir.data.translate`; ``languages`` to translate into.
-        filter: checks that rows have to pass; see `FilterSettings`. None: no checks.
+        filter: checks that rows have to pass, before training as in `clearir prepare`; see `FilterSettings`. None (in
+            YAML ``filter: null``): no checks.
         decontaminate: evaluation sets whose texts are not to be trained on: a table, a folder, a suite's name, or
             ``NAME:FOLDER`` for a suite's local copy.
         merge: mix the trained weights with those of the base model when training is done; see `MergeSettings`. None:
@@ -62,7 +63,7 @@ class Recipe(Settings):
     trust_remote_code: bool = False
     data: DataSettings = DataSettings()
     translate: TranslateSettings | None = None
-    filter: FilterSettings | None = None
+    filter: FilterSettings | None = FilterSettings()
     decontaminate: tuple[str, ...] = ()
     mine: MineSettings = MineSettings()
     loss: LossSettings = LossSettings()

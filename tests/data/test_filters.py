@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from clearir.data.filters import FilterSettings, filter_rows
+from clearir.data.identify import is_installed
 from clearir.data.rows import Row
 
 PASSAGE = "A passage about the thing."
@@ -18,7 +19,8 @@ def row(
 
 
 def reason(*rows, translated=True, **settings):
-    """The reason for which the last row is dropped, or None."""
+    """The reason for which the last row is dropped, or None; languages are identified only if that is said."""
+    settings.setdefault("language", False)
     done = filter_rows(rows, FilterSettings(**settings), translated=translated)
     assert sum(dropped.count for dropped in done.dropped.values()) + len(done.rows) == len(rows)
     return next((why for why, dropped in done.dropped.items() if rows[-1] in dropped.examples), None)
@@ -168,18 +170,60 @@ def test_several_questions_of_one_passage_may_share_a_translation():
     assert len(filter_rows([row("Who led it?", "¿Quién?"), row("Who guided it?", "¿Quién?")]).rows) == 2
 
 
-def test_languages_are_identified():
-    pytest.importorskip("py3langid", reason="py3langid is not installed (extra 'langid')")
-    english = "In which year did the company move its main office to another town?"
-    swahili = "Kampuni ilihamishia ofisi yake kuu katika mji mwingine mwaka gani?"
-    query = "When did the firm go elsewhere with its headquarters?"
-    assert reason(row(query, swahili, "sw"), language=True) is None
-    assert reason(row(query, english, "sw"), language=True) == "wrong language"
-    assert reason(row(query, swahili, "de"), language=True) == "wrong language"
-    assert reason(row(query, english, "sw")) is None  # only when asked
-    # Bemba is not known to it: anything but English passes.
-    assert reason(row(query, swahili, "bem"), language=True) is None
-    assert reason(row(query, english, "bem"), language=True) == "wrong language"
+identified = pytest.mark.skipif(not is_installed(), reason="py3langid is not installed (extra 'langid')")
+ENGLISH = "In which year did the company move its main office to another town?"
+SWAHILI = "Kampuni ilihamishia ofisi yake kuu katika mji mwingine mwaka gani?"
+QUERY = "When did the firm go elsewhere with its headquarters?"
+
+
+@identified
+@pytest.mark.parametrize(
+    ("target", "language", "dropped"),
+    [
+        (SWAHILI, "sw", False),
+        (SWAHILI, "swh_Latn", False),
+        (ENGLISH, "sw", True),
+        (SWAHILI, "de", True),
+        # What is in no language for sure is still not in Swahili.
+        ("¿Cómo rastreo mi paquete?", "sw", True),
+        ("¿Puedo obtener un reembolso?", "sw", True),
+        ("¿Puedo obtener un reembolso?", "es", False),
+        # Bemba is not known to it: anything but English passes.
+        (SWAHILI, "bem", False),
+        (ENGLISH, "bem", True),
+        # Serbian it knows in Cyrillic letters.
+        ("Где је стари мост који је саградио мајстор?", "sr", False),
+        ("Gde je stari most koji je sagradio majstor?", "sr-Latn", False),
+        # It calls Filipino by its old code, Norwegian by the new one.
+        ("Saan matatagpuan ang lumang tulay na itinayo ng mga tao?", "fil", False),
+        ("Hvor ligger den gamle broen som ble bygget av håndverkere?", "nb", False),
+    ],
+)
+def test_languages_are_identified(target, language, dropped):
+    assert reason(row(QUERY, target, language), language=None) == ("wrong language" if dropped else None)
+    assert reason(row(QUERY, target, language)) is None
+
+
+@identified
+def test_spanish_that_is_said_to_be_swahili_is_dropped_and_swahili_stays():
+    pairs = [
+        ("¿Cómo restablezco mi contraseña?", "Ninawezaje kuweka upya nywila yangu?"),
+        ("¿Dónde está mi factura?", "Ankara yangu iko wapi?"),
+        ("¿Cómo cambio el idioma?", "Nabadilishaje lugha?"),
+        ("¿Qué significa el error 403?", "Kosa 403 lina maana gani?"),
+    ]
+    rows = [row(f"question {i} of them", text, "sw") for i, pair in enumerate(pairs) for text in pair]
+    assert filter_rows(rows).rows == tuple(rows[1::2])
+
+
+def test_where_languages_cannot_be_identified_a_word_is_said(monkeypatch, caplog):
+    monkeypatch.setattr("clearir.data.filters.is_installed", lambda: False)
+    assert reason(row(QUERY, SWAHILI, "de"), language=None) is None
+    assert 'pip install "clearir[langid]"' in caplog.text
+    caplog.clear()
+    assert reason(row(QUERY, SWAHILI, "de")) is None
+    assert filter_rows([Row("a", "p")]).rows
+    assert caplog.text == ""
 
 
 def test_reasons_are_counted_with_three_examples_most_frequent_first():
@@ -196,6 +240,7 @@ def test_reasons_are_counted_with_three_examples_most_frequent_first():
     }
 
 
+@settings(deadline=None)  # the first reads the identifier
 @given(st.lists(st.builds(row, st.text(max_size=30), st.text(max_size=30), st.sampled_from(["es", "zh", "ar", "tlh"]))))
 def test_no_text_breaks_a_check(rows):
     done = filter_rows(rows, translated=True)

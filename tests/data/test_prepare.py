@@ -32,6 +32,9 @@ ROWS = tuple(
 )
 
 
+CHECKS = FilterSettings(language=False)  # what is turned is in no language
+
+
 def turned(**options):
     """Turns the alphabet by 13 letters: a language of which we know every word."""
     code = "import codecs, sys; sys.stdout.write(codecs.encode(sys.stdin.read(), 'rot13'))"
@@ -44,6 +47,7 @@ def made(tmp_path_factory, tiny_model_path):
     folder = tmp_path_factory.mktemp("prepared") / "towns"
     settings = PrepareSettings(
         languages=["ca"],
+        filter=CHECKS,
         test={"ca": 4},
         dev={"ca": 3},
         model=str(tiny_model_path),
@@ -144,9 +148,9 @@ def count_calls(monkeypatch):
 
 def test_a_new_threshold_does_not_translate_again(tmp_path, monkeypatch):
     calls, output = count_calls(monkeypatch), tmp_path / "out"
-    first = PrepareSettings(languages=("ca",))
+    first = PrepareSettings(languages=("ca",), filter=CHECKS)
     prepare(ROWS, output, first, translator=turned())
-    strict = PrepareSettings(languages=("ca",), filter=FilterSettings(length_ratio=(0.5, 1.0)))
+    strict = PrepareSettings(languages=("ca",), filter=FilterSettings(language=False, length_ratio=(0.5, 1.0)))
     with pytest.raises(InputError, match=r"holds something else; .* --overwrite"):
         prepare(ROWS, output, strict, translator=turned())
     assert calls == {"translate_rows": 1, "filter_rows": 1}
@@ -155,7 +159,7 @@ def test_a_new_threshold_does_not_translate_again(tmp_path, monkeypatch):
 
 
 def test_new_rows_translate_only_what_is_new(tmp_path):
-    prepare(ROWS[:10], tmp_path / "out", PrepareSettings(languages=("ca",)), translator=turned())
+    prepare(ROWS[:10], tmp_path / "out", PrepareSettings(languages=("ca",), filter=CHECKS), translator=turned())
     broken = CommandTranslator(turned().command)  # the same translator: the same identity
     asked = []
     object.__setattr__(
@@ -163,7 +167,13 @@ def test_new_rows_translate_only_what_is_new(tmp_path):
         "translate",
         lambda texts, source, target: asked.extend(texts) or turned().translate(texts, source, target),
     )
-    prepare(ROWS[:12], tmp_path / "out", PrepareSettings(languages=("ca",)), translator=broken, overwrite=True)
+    prepare(
+        ROWS[:12],
+        tmp_path / "out",
+        PrepareSettings(languages=("ca",), filter=CHECKS),
+        translator=broken,
+        overwrite=True,
+    )
     assert sorted(asked) == sorted(row.query for row in ROWS[10:12])
 
 
@@ -172,6 +182,32 @@ def test_human_translations_keep_their_numbers_in_words(tmp_path):
     done = prepare(human, tmp_path / "out")
     assert (done.facts["filtered"], done.facts["splits"]["train"]) == ([], {"ca": 30})
     assert (done.facts["translated"], done.facts["mined"], done.facts["decontaminated"]) == (None, None, None)
+
+
+def test_a_language_that_loses_most_of_its_rows_is_named(tmp_path, caplog):
+    wrong = [replace(row, target_query=f"Кто построил это ({n})?", language="ca") for n, row in enumerate(ROWS)]
+    right = [replace(row, target_query=f"Qui va construir això ({n})?", language="ca") for n, row in enumerate(ROWS)]
+    done = prepare([*wrong, *right[:20]], tmp_path / "out", PrepareSettings(filter=CHECKS))
+    assert [(one["reason"], one["rows"]) for one in done.facts["filtered"]] == [("wrong script", 30)]
+    assert "dropped 30 of the 50 rows in ca; look whether" in caplog.text
+    caplog.clear()
+    prepare([*wrong[:20], *right], tmp_path / "less", PrepareSettings(filter=CHECKS))
+    assert caplog.text == ""
+
+
+def test_whether_languages_are_identified_stands_in_the_card_and_makes_new_rows_due(tmp_path, monkeypatch):
+    human = [replace(row, target_query=f"Qui el va construir ({n})?", language="ca") for n, row in enumerate(ROWS)]
+    monkeypatch.setattr("clearir.data.filters.is_installed", lambda: False)
+    done = prepare(human, tmp_path / "out")
+    assert done.facts["identified"] is False
+    assert "languages of the target queries were not identified" in (done.folder / "README.md").read_text()
+    monkeypatch.undo()
+    pytest.importorskip("py3langid", reason="py3langid is not installed (extra 'langid')")
+    with pytest.raises(InputError, match="holds something else"):
+        prepare(human, tmp_path / "out")
+    again = prepare(human, tmp_path / "out", overwrite=True)
+    assert again.facts["identified"] is True
+    assert "languages of the target queries were identified" in (again.folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -202,7 +238,7 @@ def test_many_rows_make_several_files(tmp_path, monkeypatch):
 
 def test_a_failure_half_way_goes_on_and_ends_the_same(tmp_path, monkeypatch):
     """The output folder's name is the same, for the card has it."""
-    settings = PrepareSettings(languages=("ca",))
+    settings = PrepareSettings(languages=("ca",), filter=CHECKS)
     whole, broken = tmp_path / "a" / "out", tmp_path / "b" / "out"
     prepare(ROWS, whole, settings, translator=turned(batch_size=5))
     monkeypatch.setattr(module, "filter_rows", lambda *args, **kwargs: 1 / 0)

@@ -49,7 +49,7 @@ def child(output: Path, model: str | None) -> None:
 
     settings = PrepareSettings(
         languages=("eo", "ca"),
-        filter=FilterSettings(script=0.1),
+        filter=FilterSettings(script=0.1, language=False),
         dev=0.1,
         test=0.1,
         model=model,

@@ -25,6 +25,7 @@ name: fault
 model: {model}
 output: {out}
 data: {{path: {rows}, test: 0.2}}
+filter: {{language: false}}
 mine: {{negatives: 1, target_negatives: 1, window: [1, 20]}}
 # One way of computing, whatever memory is free: two runs are equal to the last bit.
 loss: {{memory_budget: 0}}

@@ -98,6 +98,10 @@ def _stages(facts: Mapping[str, Any]) -> list[str]:
             f" {sum(done['dropped'].values()):,} rows."
         )
         lines += [f"- ... {markdown(reason)}: {count:,}." for reason, count in done["dropped"].items()]
+    if facts["identified"] is not None:
+        lines.append(
+            f"- Filtered; the languages of the target queries were {'' if facts['identified'] else 'not '}identified."
+        )
     parts = ["## How it was made", *lines]
     if facts["filtered"]:
         parts += ["Rows that the filter dropped:", _reasons(facts["filtered"])]

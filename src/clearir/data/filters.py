@@ -11,6 +11,7 @@ check drops there it drops wrongly. See docs/data.md.
 
 from __future__ import annotations
 
+import logging
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -21,11 +22,12 @@ from typing import Annotated, Any
 import regex
 from pydantic import Field
 
+from clearir.data.identify import identifier, is_installed
+from clearir.data.languages import normalise
 from clearir.data.numbers import missing
 from clearir.data.rows import Row
 from clearir.data.scripts import share_in_script
 from clearir.data.texts import is_blank, text_key
-from clearir.extras import require
 from clearir.progress import track
 from clearir.settings import Settings, Share
 
@@ -35,6 +37,10 @@ Ratio = Annotated[float, Field(gt=0)]
 EXAMPLES = 3
 # An identifier is surer of a short text being still in the bridge language than of any other mistake.
 _UNTRANSLATED = 0.5
+# Spanish that is said to be Swahili may as well be Galician or Portuguese, but Swahili it is not.
+_UNLIKELY = 0.001
+
+logger = logging.getLogger(__name__)
 
 
 class FilterSettings(Settings):
@@ -48,10 +54,10 @@ class FilterSettings(Settings):
         script: smallest share of its letters in the target language's own script. Chinese questions full of Latin
             names have 0.22.
         language: identify the language of the target query (extra ``langid``). A text counts as wrong where the
-            identifier is surer than ``language_confidence`` of another language than the target, or thinks that it
-            is still the bridge. Languages that it does not know are tested for the bridge alone.
-        language_confidence: see ``language``. At 0.9, 5 of 6,000 human translations in languages that the identifier
-            knows are dropped.
+            target language is all but excluded, where the identifier is surer than ``language_confidence`` of
+            another, or where it thinks that the text is still in the bridge language. Languages that it does not know
+            are tested for the bridge alone. None: if py3langid is installed.
+        language_confidence: see ``language``.
         numbers: numbers of two or more digits have to stand in the target query, as digits or as Roman numerals.
             None: only where a machine translated. People write numbers out: 56 of 65 in AfriQA's Twi.
         placeholders: ``{name}``, ``%s``, ``<b>`` and addresses have to stand in the target query as they are.
@@ -61,11 +67,16 @@ class FilterSettings(Settings):
     length_ratio: tuple[Ratio, Ratio] = (0.3, 3.0)
     copied: Share = 0.8
     script: Share = 0.2
-    language: bool = False
+    language: bool | None = None
     language_confidence: Share = 0.9
     numbers: bool | None = None
     placeholders: bool = True
     ambiguous: bool = True
+
+    @property
+    def identifies(self) -> bool:
+        """Whether languages are identified, as far as that is known here."""
+        return is_installed() if self.language is None else self.language
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,11 @@ def filter_rows(rows: Sequence[Row], settings: FilterSettings | None = None, *, 
         MissingExtraError: languages are to be identified and the extra ``langid`` is not installed.
     """
     settings = settings or FilterSettings()
+    if settings.language is None and not settings.identifies and any(row.language for row in rows):
+        logger.warning(
+            "nobody looks whether target queries are in the language that they are said to be in; to do so, run: "
+            'pip install "clearir[langid]"; filter.language=false says that it is not needed'
+        )
     dropped: dict[str, list[Row]] = defaultdict(list)
     kept = _kept(track(rows, "Filtering"), list(_checks(settings, translated)), dropped)
     if settings.ambiguous:
@@ -134,7 +150,7 @@ def _checks(settings: FilterSettings, translated: bool) -> Iterator[Check]:
     yield lambda row: check_copied(row, settings.copied)
     yield lambda row: check_length(row, *settings.length_ratio)
     yield lambda row: check_script(row, settings.script)
-    if settings.language:
+    if settings.identifies:
         yield language_check(settings.language_confidence)
     if translated if settings.numbers is None else settings.numbers:
         yield check_numbers
@@ -193,27 +209,25 @@ def check_placeholders(row: Row) -> str | None:
 
 
 def language_check(confidence: float) -> Check:
-    """A target query that the identifier (py3langid) is sure is in another language.
+    """A target query that is in another language than its row says.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: py3langid is not installed.
     """
-    from clearir.data.languages import normalise
-
-    langid = require("py3langid.langid", "langid")
-    identifier = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
-    known = {str(label) for label in identifier.labels}
+    told = identifier()
 
     def check(row: Row) -> str | None:
         if row.target_query is None or row.language is None:
             return None
-        label, probability = identifier.classify(row.target_query)
         target, bridge = (normalise(code).partition("-")[0] for code in (row.language, row.bridge))
-        if label == bridge != target:
-            wrong = probability >= (_UNTRANSLATED if target in known else confidence)
-        else:
-            wrong = target in known and label != target and probability >= confidence
-        return "wrong language" if wrong else None
+        known = told.knows(row.language)
+        shares = told.shares(row.target_query)
+        likeliest = next(iter(shares), target)
+        if likeliest == target:
+            return None
+        enough = _UNTRANSLATED if known and likeliest == bridge else confidence
+        sure = shares[likeliest] >= enough and (known or likeliest == bridge)
+        return "wrong language" if sure or (known and shares.get(target, 0.0) < _UNLIKELY) else None
 
     return check
 

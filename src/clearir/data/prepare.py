@@ -19,6 +19,7 @@ still right, with finished translations and embeddings out of their caches, and 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
@@ -34,6 +35,8 @@ from clearir.settings import MineSettings, PromptSettings, Settings, Share
 
 if TYPE_CHECKING:
     from clearir.data.mine import Mined
+
+logger = logging.getLogger(__name__)
 
 _SHARD = 100_000  # rows a file
 _Rows = tuple[Row, ...]
@@ -75,8 +78,8 @@ class Prepared:
     Attributes:
         folder: Parquet files, card and manifest.
         facts: what the stages did, as the manifest has it: ``splits`` (split -> language -> rows), ``read``,
-            ``left_out``, ``translated``, ``filtered`` (a list of reason, rows, examples), ``decontaminated`` and
-            ``mined`` (None: that stage had nothing to do).
+            ``left_out``, ``translated``, ``filtered`` (a list of reason, rows, examples), ``identified`` (whether
+            the filter identified languages), ``decontaminated`` and ``mined`` (None: that stage had nothing to do).
         new: False if it was there already.
     """
 
@@ -122,6 +125,7 @@ def prepare(
         "against": {name: fingerprint(list(texts)) for name, texts in against.items()},
         "model": _model_fingerprint(settings.model),
         "settings": settings.model_dump(mode="json"),
+        "identifies": settings.filter is not None and settings.filter.identifies,
     }
     if new := not is_finished(output, key):
         if output.exists() and any(output.iterdir()) and not overwrite:  # before the work, not after it
@@ -180,19 +184,24 @@ class _Line:
         """Drop the rows that fail a check."""
         rows, translated, settings = self.parts["rows"], self.facts["translated"] is not None, self._settings.filter
         if settings is None:
-            self.facts["filtered"] = []
+            self.facts |= {"identified": None, "filtered": []}
             return
-        asked = {"filter": settings.model_dump(mode="json"), "translated": translated}
+        asked = {
+            "filter": settings.model_dump(mode="json"),
+            "translated": translated,
+            "identifies": settings.identifies,
+        }
 
         def make() -> tuple[dict[str, _Rows], _Facts]:
             done = filter_rows(rows, settings, translated=translated)
             if not done.rows:
                 reasons = ", ".join(f"{reason} ({dropped.count})" for reason, dropped in done.dropped.items())
                 raise InputError(f"the filter dropped all {len(rows)} rows: {reasons}; look at them or loosen it")
-            return {"rows": done.rows}, {"table": done.table()}
+            _tell_of_lost_languages(rows, done.rows)
+            return {"rows": done.rows}, {"table": done.table(), "identified": settings.identifies}
 
         self._stage("filtered", asked, make)
-        self.facts["filtered"] = self.facts["filtered"]["table"]
+        self.facts |= {"identified": self.facts["filtered"]["identified"], "filtered": self.facts["filtered"]["table"]}
 
     def decontaminate(self, against: Mapping[str, Sequence[str]]) -> None:
         """Drop rows that stand in an evaluation set."""
@@ -292,6 +301,19 @@ class _Line:
         self.parts = {part: Rows.from_parquet(self._work / name / f"{part}.parquet").rows for part in result["parts"]}
         self.facts[name] = result["facts"]
         self._chain = fingerprint(key)
+
+
+def _tell_of_lost_languages(before: Sequence[Row], after: Sequence[Row]) -> None:
+    """Say where so much of a language was dropped that it is more likely another one."""
+    counts, left = (Counter(row.language for row in rows if row.language) for rows in (before, after))
+    for language, count in counts.items():
+        if 2 * left[language] < count:
+            logger.warning(
+                "the filter dropped %d of the %d rows in %s; look whether that is the language they are in",
+                count - left[language],
+                count,
+                language,
+            )
 
 
 def _write(folder: Path, name: str, parts: Mapping[str, _Rows], facts: _Facts) -> _Facts:
