@@ -55,10 +55,6 @@ class Scale:
         """As it is written down."""
         return asdict(self) | {"curve": [list(point) for point in self.curve]}
 
-    def as_json(self) -> dict[str, Any]:
-        """As it is written down."""
-        return asdict(self) | {"curve": [list(point) for point in self.curve]}
-
 
 def scale_for(
     wanted: float | str,

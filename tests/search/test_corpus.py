@@ -96,12 +96,15 @@ def test_passages_of_a_source_of_rows_come_once(tmp_path):
 
 
 def test_sections_of_help_pages(tmp_path):
-    page = "<h1 id='a'>Saving</h1><p>How to keep one document.</p><h2 id='b'>Options</h2><p>There are many more options.</p>"
+    page = (
+        "<h1 id='a'>Saving</h1><p>How to keep one document.</p>"
+        "<h2 id='b'>Options</h2><p>There are many more options.</p>"
+    )
     (tmp_path / "en").mkdir()
     (tmp_path / "en" / "p.html").write_text(page, encoding="utf-8")
     assert read_corpus(tmp_path, "help-html").passages == (
-        Passage("p.html#a", "How to keep one document.", "Saving", "en"),
-        Passage("p.html#b", "There are many more options.", "Saving: Options", "en"),
+        Passage("p.html#a", "How to keep one document.", "", "en", {QUESTION: "Saving"}),
+        Passage("p.html#b", "There are many more options.", "", "en", {QUESTION: "Saving: Options"}),
     )
 
 

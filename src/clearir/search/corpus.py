@@ -136,9 +136,9 @@ def _from_debian(folder: Path) -> Located:
 
 
 def _from_help(source: str, folder: Path) -> Located:
-    """All English sections, translated or not."""
+    """All English sections, translated or not. A heading is a query that its section answers."""
     for key, section in sources.module(source).read_english(folder).items():
-        yield f"{folder}, {key}", Passage(key, section.text, section.name, "en")
+        yield f"{folder}, {key}", Passage(key, section.text, "", "en", {QUESTION: section.name})
 
 
 def _from_rows(rows: Iterable[Row], source: str) -> Located:
