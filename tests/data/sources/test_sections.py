@@ -101,6 +101,13 @@ def test_a_target_heading_of_several_sections_is_left_out(tmp_path: Path) -> Non
     assert skipped == {"target heading of several sections": 2}
 
 
+@pytest.mark.parametrize("damaged", [("Dokument \x9aspeichern", SPEICHERN), ("Dokument speichern", f"\x98{SPEICHERN}")])
+def test_translations_with_control_characters_are_damaged(tmp_path: Path, damaged: tuple[str, str]) -> None:
+    english, german = page(("save", "Saving a document", SAVE)), page(("save", *damaged))
+    rows, skipped = read_pair(tmp_path, english, german)
+    assert (rows, skipped) == ([], {"damaged letters in the translation": 1})
+
+
 @pytest.mark.parametrize(
     ("english", "german", "expected"),
     [

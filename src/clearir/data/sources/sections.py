@@ -23,6 +23,7 @@ from pathlib import Path
 from clearir.data import languages as codes
 from clearir.data.rows import Row
 from clearir.data.sources.checks import BadRowError, OnBad, Skipped, chosen, optional_text, text, usable
+from clearir.data.sources.textfiles import CONTROLS
 from clearir.errors import InputError
 from clearir.progress import track
 
@@ -221,6 +222,8 @@ def _translated(
             skipped["heading not translated"] += 1
         elif count[_key(target.heading)] > 1:
             skipped["target heading of several sections"] += 1
+        elif CONTROLS.search(target.heading + target.text):
+            skipped["damaged letters in the translation"] += 1
         else:
             yield (
                 section.key,
