@@ -9,21 +9,19 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import signal
 import socket
 import sys
-import threading
 import time
 from pathlib import Path
 
 import datasets  # noqa: F401  # imported here, so that not each of the processes does it
 import torch
-from tiny_bert import descend
+from tiny_bert import descend, end_in_step
 
 import clearir.losses  # noqa: F401
 from clearir import cli, processes
 from clearir.settings import LossSettings
-from clearir.train import WHOLE, draw_rows, train
+from clearir.train import draw_rows, train
 from clearir.trainer import Trainer
 from test_train import PLAIN, SHORT, dev, sample
 
@@ -49,15 +47,9 @@ def failing_first(folder: Path, model: str) -> None:
 
 
 def one_is_killed(folder: Path, model: str) -> None:
-    """The second process dies when the first checkpoint is whole; the first is to end by itself."""
-
-    def kill() -> None:
-        while not list(folder.glob(f".killed/*/checkpoint-*/{WHOLE}")):
-            time.sleep(0.005)
-        os.kill(os.getpid(), signal.SIGKILL)
-
+    """The second process dies in the middle; the first is to end by itself."""
     if not processes.is_first():
-        threading.Thread(target=kill, daemon=True).start()
+        end_in_step(6)
     resumed(folder, model)
 
 

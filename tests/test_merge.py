@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -14,11 +12,6 @@ from clearir.errors import InputError
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.suites import Suite
 from clearir.merge import MERGE, Judged, best, choose_weight, interpolate, judge
-
-
-def clearir(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "clearir", *map(str, arguments)], capture_output=True, text=True)
-
 
 ENGLISH = {"q1": "amber birch", "q2": "cobalt", "q3": "delta ember", "q4": "fjord grove"}
 GERMAN = {"q1": "rebma hcrib", "q2": "tlaboc", "q3": "atled rebme", "q4": "drojf evorg"}
@@ -100,7 +93,7 @@ def test_what_cannot_be_mixed_is_said(models, suite):
         choose_weight(*models, english)
 
 
-def test_the_command_writes_a_plain_folder_and_what_it_tried(models, tmp_path):
+def test_the_command_writes_a_plain_folder_and_what_it_tried(models, clearir, tmp_path):
     base, tuned = tmp_path / "base", tmp_path / "tuned"
     for model, folder in zip(models, (base, tuned), strict=True):
         model.save_pretrained(str(folder), create_model_card=False)
@@ -110,20 +103,20 @@ def test_the_command_writes_a_plain_folder_and_what_it_tried(models, tmp_path):
     ]
     (tmp_path / "dev.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     out = tmp_path / "out"
-    done = clearir("merge", base, tuned, "--data", tmp_path / "dev.jsonl", "--retention", 0.5, "--out", out)
-    assert done.returncode == 0, done.stderr
+    status, shown, said = clearir("merge", base, tuned, "--data", tmp_path / "dev.jsonl", "--retention", 0.5, "--out", out)
+    assert status == 0, said
     facts = json.loads((out / MERGE).read_text())
     assert len(facts["choice"]["tried"]) == 11
-    assert f"{facts['weight']:g}" in done.stdout
-    assert "taken" in done.stdout
+    assert f"{facts['weight']:g}" in shown
+    assert "taken" in shown
     expected = interpolate(*models, facts["weight"])
     loaded = SentenceTransformer(str(out), device="cpu")
     assert torch.equal(
         loaded.encode(["amber"], convert_to_tensor=True), expected.encode(["amber"], convert_to_tensor=True)
     )
-    again = clearir("merge", base, tuned, "--weight", 0.5, "--out", out)
-    assert (again.returncode, "--overwrite" in again.stderr) == (2, True)
-    fixed = clearir("merge", base, tuned, "--weight", 0.25, "--out", out, "--overwrite")
-    assert fixed.returncode == 0, fixed.stderr
+    status, _, said = clearir("merge", base, tuned, "--weight", 0.5, "--out", out)
+    assert (status, "--overwrite" in said) == (2, True)
+    status, _, said = clearir("merge", base, tuned, "--weight", 0.25, "--out", out, "--overwrite")
+    assert status == 0, said
     mixed, one, two = (load_file(folder / "model.safetensors") for folder in (out, base, tuned))
     assert all(torch.equal(mixed[name], 0.75 * one[name] + 0.25 * two[name]) for name in mixed)

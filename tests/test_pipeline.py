@@ -243,35 +243,31 @@ def test_other_settings_need_a_word(recipe_path, recipe, finished, tmp_path):
 
 
 KILLED = """
-import multiprocessing, os, signal, sys, time
-from pathlib import Path
-import datasets, sentence_transformers, torch  # once for all processes
+import multiprocessing, signal, sys
+import datasets, sentence_transformers  # once for all processes
 from clearir import cli
+from tiny_bert import end_in_step
 
-def begin():
-    process = multiprocessing.get_context("fork").Process(target=cli.main)
-    process.start()
-    return process
+def run(*moment):
+    if moment:
+        end_in_step(*moment)
+    cli.main()
 
-out, *sys.argv[1:] = sys.argv[1:]
 ended = []
-for number, sign in ((signal.SIGKILL, ".rows*"), (signal.SIGKILL, "mined"), (signal.SIGINT, ".checkpoints/*/*/whole")):
-    process = begin()
-    while process.is_alive() and not list(Path(out).glob(sign)):
-        time.sleep(0.002)
-    os.kill(process.pid, number)
+for moment in ((1,), (4,), (5, signal.SIGINT), ()):  # checkpoints stand after steps 2, 4 and 6
+    process = multiprocessing.get_context("fork").Process(target=run, args=moment)
+    process.start()
     process.join()
     ended.append(process.exitcode)
-last = begin()
-last.join()
-assert [*ended, last.exitcode] == [-signal.SIGKILL, -signal.SIGKILL, 130, 0], ended
+assert ended == [-signal.SIGKILL, -signal.SIGKILL, 130, 0], ended
 """
 
 
 def test_a_killed_run_ends_with_the_same_scores(recipe_path, finished, tmp_path):
     out = tmp_path / "out"
-    arguments = [out, "train", recipe_path, f"output={out}"]
-    done = subprocess.run([sys.executable, "-c", KILLED, *map(str, arguments)], capture_output=True, text=True)
+    command = [sys.executable, "-c", KILLED, "train", str(recipe_path), f"output={out}"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     run = load_run(out)
@@ -327,10 +323,24 @@ def test_evaluation_texts_are_kept_out_of_training(recipe_path, tmp_path):
     assert not dropped & kept
 
 
+@pytest.mark.parametrize(
+    ("epochs", "accumulate", "steps"),
+    [(0.5, 1, 6), (1, 1, 12), (3, 1, 36), (3, 2, 18)],  # 72 rows to train on, in batches of 6
+)
+def test_epochs_count_once(recipe_path, tmp_path, epochs, accumulate, steps):
+    keys = {"output": tmp_path, "train.max_steps": "null", "train.epochs": epochs, "train.accumulate": accumulate}
+    recipe = load_recipe(recipe_path, [f"{key}={value}" for key, value in keys.items()])
+    pipeline.build(recipe)
+    training = read_json(tmp_path / "model" / "training.json")
+    assert training["steps"] == steps
+    assert sum(training["rows_by_language"].values()) == 72 * epochs
+
+
 def test_torchrun_makes_the_whole_run_with_one_writer(recipe_path, tmp_path):
     out = tmp_path / "out"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*torchrun, "-m", "clearir", "train", str(recipe_path), f"output={out}", "train.max_steps=3"]
+    command = [*torchrun, "-m", "clearir", "train", str(recipe_path), f"output={out}", "train.max_steps=null"]
+    command.append("train.epochs=0.5")  # of 72 rows, 2 x 6 a step: 3 steps
     env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from sentence_transformers import SentenceTransformer
 from tiny_bert import descend
 
 import clearir.processes
@@ -88,7 +89,7 @@ def test_steps_and_rows():
     assert len(draw_rows(sample(10), SHORT, seed=0)) == 6 * 4
 
 
-def test_the_model_is_a_plain_folder_and_training_moved_it(tiny_model_path, tmp_path):
+def test_the_model_is_a_plain_folder_and_training_moved_it(tiny_model_path, tmp_path, monkeypatch):
     record = train(draw_rows(sample(30), SHORT, 0), str(tiny_model_path), tmp_path / "model", SHORT, PLAIN)
     assert record["steps"] == 6
     assert sum(record["rows_by_language"].values()) == 24
@@ -98,14 +99,13 @@ def test_the_model_is_a_plain_folder_and_training_moved_it(tiny_model_path, tmp_
     assert json.loads((tmp_path / "model" / TRAINING).read_text()) == record
     assert not same(weights(tmp_path / "model"), weights(tiny_model_path))
     assert [path.name for path in tmp_path.iterdir()] == ["model"], "checkpoints are gone when training is done"
-    script = (
-        "import sys\n"
-        "sys.modules['clearir'] = None\n"  # import clearir fails
-        "from sentence_transformers import SentenceTransformer\n"
-        f"print(SentenceTransformer({str(tmp_path / 'model')!r}).encode(['amber']).shape)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout.strip() == "(1, 16)", done.stderr
+    types = [one["type"] for one in json.loads((tmp_path / "model" / "modules.json").read_text())]
+    assert all(one.startswith("sentence_transformers.") for one in types), types
+    assert not list((tmp_path / "model").rglob("*.py"))
+    for name in [name for name in sys.modules if name.split(".")[0] == "clearir"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "clearir", None)  # import clearir fails
+    assert SentenceTransformer(str(tmp_path / "model"), device="cpu").encode(["amber"]).shape == (1, 16)
 
 
 def test_the_logged_loss_is_the_weighted_sum_of_its_terms(tiny_model_path, tmp_path):
@@ -202,42 +202,33 @@ def test_the_same_seed_gives_the_same_model_and_another_one_another(tiny_model_p
 
 
 KILLED = """
-import multiprocessing, os, signal, sys, time
+import multiprocessing, signal, sys
 from pathlib import Path
-import torch
 sys.path.insert(0, sys.argv[1])
-from test_train import PLAIN, SHORT, WHOLE, dev, draw_rows, sample, train
+from test_train import PLAIN, SHORT, dev, draw_rows, sample, train
+from tiny_bert import end_in_step
 
 settings = SHORT.model_copy(update={"max_steps": 12, "retention": 0.5})
 
-def begin(name):
-    arguments = (draw_rows(sample(30), settings, 0), sys.argv[2], folder / name, settings, PLAIN)
-    process = multiprocessing.get_context("fork").Process(target=train, args=arguments, kwargs={"dev": dev()})
-    process.start()
-    return process
+def run(name, *moment):
+    if moment:
+        end_in_step(*moment)
+    train(draw_rows(sample(30), settings, 0), sys.argv[2], Path(sys.argv[3], name), settings, PLAIN, dev=dev())
 
-folder = Path(sys.argv[3])
-torch.set_num_threads(1)
-whole = begin("whole")
-whole.join()
-killed = begin("killed")
-deadline = time.monotonic() + 60
-while not list(folder.glob(f".killed.checkpoints/*/checkpoint-*/{WHOLE}")):
-    assert time.monotonic() < deadline
-    assert killed.is_alive(), "it ended before it could be killed"
-    time.sleep(0.005)
-os.kill(killed.pid, signal.SIGKILL)
-killed.join()
-assert not (folder / "killed").exists()
-again = begin("killed")
-again.join()
-assert [one.exitcode for one in (whole, killed, again)] == [0, -signal.SIGKILL, 0]
+ended = []
+for arguments in (("whole",), ("killed", 6), ("killed",)):
+    process = multiprocessing.get_context("fork").Process(target=run, args=arguments)
+    process.start()
+    process.join()
+    ended.append(process.exitcode)
+    assert Path(sys.argv[3], "killed").exists() == (len(ended) == 3)
+assert ended == [0, -signal.SIGKILL, 0], ended
 """
 
 
 def test_a_killed_training_ends_with_the_same_weights(tiny_model_path, tmp_path):
     arguments = [sys.executable, "-c", KILLED, Path(__file__).parent, tiny_model_path, tmp_path]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(arguments, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))

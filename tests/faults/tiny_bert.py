@@ -1,7 +1,9 @@
-"""A model so small that a test can train it."""
+"""A model so small that a test can train it, and what tests do to its training."""
 
 from __future__ import annotations
 
+import os
+import signal
 import string
 from pathlib import Path
 from typing import Any
@@ -44,3 +46,17 @@ def descend(trainer: Any, model: Any = None) -> Any:
 
     trainer.optimizer = torch.optim.SGD(trainer.model.parameters(), lr=trainer.args.learning_rate)
     return trainer.optimizer
+
+
+def end_in_step(number: int, how: signal.Signals = signal.SIGKILL) -> None:
+    """Let this process end when its trainings begin their step ``number``."""
+    from clearir.trainer import Trainer
+
+    step = Trainer.training_step
+
+    def deadly(trainer: Any, *arguments: Any, **named: Any) -> Any:
+        if trainer.state.global_step == number - 1:
+            os.kill(os.getpid(), how)
+        return step(trainer, *arguments, **named)
+
+    Trainer.training_step = deadly  # type: ignore[method-assign]
