@@ -84,9 +84,21 @@ def seen(monkeypatch) -> list[list[list[list[int]]]]:
 
 def test_steps_and_rows():
     assert steps_of(TrainSettings(max_steps=7), rows=1000) == 7
-    assert steps_of(TrainSettings(epochs=2, batch_size=16), rows=100) == 13  # ceil(200 / 16)
-    assert steps_of(TrainSettings(epochs=2, batch_size=16, accumulate=2), rows=100, processes=2) == 4  # ceil(200 / 64)
+    assert steps_of(TrainSettings(batch_size=16), rows=200) == 13  # ceil(200 / 16)
+    assert steps_of(TrainSettings(batch_size=16, accumulate=2), rows=200, processes=2) == 4  # ceil(200 / 64)
     assert len(draw_rows(sample(10), SHORT, seed=0)) == 6 * 4
+    assert len(draw_rows(sample(10), TrainSettings(epochs=1.1, batch_size=1), seed=0)) == 11
+
+
+@pytest.mark.parametrize(
+    ("epochs", "processes", "rows"),
+    [(0.5, 1, 2 * 4), (1, 1, 3 * 4), (3, 1, 9 * 4), (3, 2, 5 * 8)],  # of 12 rows, 4 a step and process
+)
+def test_rows_of_several_epochs_take_as_many_steps_as_they_are(epochs, processes, rows):
+    settings = TrainSettings(epochs=epochs, batch_size=4)
+    drawn = draw_rows(sample(12), settings, 0, processes)
+    assert len(drawn) == rows
+    assert steps_of(settings, len(drawn), processes) == rows // (4 * processes)
 
 
 def test_the_model_is_a_plain_folder_and_training_moved_it(tiny_model_path, tmp_path, monkeypatch):

@@ -49,16 +49,21 @@ TRAINING = "training.json"
 WHOLE = "whole"
 
 
-def steps_of(settings: TrainSettings, rows: int, processes: int = 1) -> int:
-    """Steps of the optimiser that the settings ask for."""
-    a_step = settings.batch_size * settings.accumulate * processes
-    return settings.max_steps or max(1, math.ceil(rows * settings.epochs / a_step))
+def steps_of(settings: TrainSettings, rows: float, processes: int = 1) -> int:
+    """Steps of the optimiser that see so many rows, or as many as the settings say."""
+    whole = round(rows / rows_per_step(settings, processes), 6)  # 100 rows x 1.1 epochs are 110.00000000000001
+    return settings.max_steps or max(1, math.ceil(whole))
+
+
+def rows_per_step(settings: TrainSettings, processes: int = 1) -> int:
+    """Rows that a step of the optimiser takes."""
+    return settings.batch_size * settings.accumulate * processes
 
 
 def draw_rows(rows: Sequence[Row], settings: TrainSettings, seed: int, processes: int = 1) -> list[Row]:
-    """The rows in the order in which training sees them: as many as its steps take, languages mixed."""
-    a_step = settings.batch_size * settings.accumulate * processes
-    return mix(rows, steps_of(settings, len(rows), processes) * a_step, settings.language_temperature, seed)
+    """The rows that training sees, in all its epochs: as many as its steps take, languages mixed."""
+    steps = steps_of(settings, len(rows) * settings.epochs, processes)
+    return mix(rows, steps * rows_per_step(settings, processes), settings.language_temperature, seed)
 
 
 def train(
@@ -79,8 +84,8 @@ def train(
     """Train a model on rows and save it.
 
     Args:
-        rows: what `draw_rows` gave; every row has a target query. Several processes take whole batches only: rows
-            that are missing from the last are taken from the beginning.
+        rows: what `draw_rows` gave, in which the epochs have been counted; every row has a target query. Several
+            processes take whole batches only: rows that are missing from the last are taken from the beginning.
         model: Hub name, folder, or ``python:PACKAGE/folder``.
         out: folder of the trained model; it appears when training is done, with `TRAINING` (log, seconds, rows of
             each language, scale) in it.
