@@ -103,7 +103,9 @@ def test_the_command_writes_a_plain_folder_and_what_it_tried(models, clearir, tm
     ]
     (tmp_path / "dev.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     out = tmp_path / "out"
-    status, shown, said = clearir("merge", base, tuned, "--data", tmp_path / "dev.jsonl", "--retention", 0.5, "--out", out)
+    status, shown, said = clearir(
+        "merge", base, tuned, "--data", tmp_path / "dev.jsonl", "--retention", 0.5, "--out", out
+    )
     assert status == 0, said
     facts = json.loads((out / MERGE).read_text())
     assert len(facts["choice"]["tried"]) == 11
