@@ -218,11 +218,11 @@ def test_the_same_model_as_the_packages_own_engine(e5_small: Any, package: Any) 
     prompts, engine = prompts_of(model), package.get_model()
     texts = [text for language in SCRIPTS for text in texts_in(language)]
     assert len(set(texts)) == 100
-    for prompt, is_query in ((prompts.query, True), (prompts.passage, False)):
-        ours, theirs = encode(model, texts, prompt=prompt), engine.encode(texts, is_query)
+    for prompt, is_query, part in ((prompts.query, True, texts[::2]), (prompts.passage, False, texts[1::2])):
+        ours, theirs = encode(model, part, prompt=prompt), engine.encode(part, is_query)
         cosines = (ours * theirs).sum(axis=1)
-        assert cosines.min() >= 0.985, texts[int(cosines.argmin())]
-        tokens = [len(model.tokenizer(prompt + text)["input_ids"]) for text in texts]
+        assert cosines.min() >= 0.985, part[int(cosines.argmin())]
+        tokens = [len(ids) for ids in model.tokenizer([prompt + text for text in texts])["input_ids"]]
         assert tokens == [engine.token_count(text, is_query) for text in texts]
 
 
