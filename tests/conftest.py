@@ -95,9 +95,10 @@ def clearir(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     from clearir import cli
 
-    def run(*arguments: object, typed: str = "") -> tuple[int, str, str]:
+    def run(*arguments: object, typed: str | bytes = "") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["clearir", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        stream = io.BytesIO(typed.encode() if isinstance(typed, str) else typed)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream, encoding="utf-8"))
         status = 0
         try:
             cli.main()

@@ -99,6 +99,16 @@ def test_health(one):
         (("GET", "/api/search?q=x&k=0"), 400, "k is 0"),
         (("GET", "/api/search?q=x&k=21"), 400, "ask for 1 to 20"),
         (("GET", "/api/search?q=x&k=ten"), 400, "write a whole number"),
+        (("GET", "/api/search?q=x&k=-1"), 400, "k is -1; ask for 1 to 20 passages"),
+        (("GET", "/api/search?q=%ff%fe"), 400, "the address is not UTF-8"),
+        (("GET", "/api/search?q=a%00b"), 400, "the query holds NUL"),
+        (("GET", "/api/search?q=x&filter=section%3Da%00"), 400, "the filter holds NUL"),
+        (("GET", "/api/search?q=x&hybrid=maybe"), 400, "write on or off"),
+        (("POST", "/api/search", b'{"query": "x", "k": -1}'), 400, "k is -1; ask for 1 to 20 passages"),
+        (("POST", "/api/search", b'{"query": "caf\xe9"}'), 400, "the body is not UTF-8"),
+        (("POST", "/api/search", rb'{"query": "a\u0000"}'), 400, "the query holds NUL"),
+        (("POST", "/api/search", rb'{"query": "x\ud800"}'), 400, "the query holds half a character"),
+        (("POST", "/api/search", rb'{"query": "x", "filters": ["section=\ud800"]}'), 400, "the filter holds half"),
         (("GET", "/api/search?q=x&filter=nothing"), 400, "write FIELD=VALUE"),
         (("GET", "/api/search?q=x&filter=size%3Dbig"), 400, "size holds numbers"),
         (("GET", "/api/search?q=x&filter=vector%3D1"), 400, "no field 'vector'"),
@@ -119,9 +129,11 @@ def test_bad_requests_get_a_reason(one, request_, status, words):
     assert words in answer.json()["error"]
 
 
-def test_half_a_character_comes_back_whole(one):
-    answer = one.post("/api/search", content=rb'{"query": "x\ud800"}')
-    assert answer.json()["results"][0]["query"] == "x?"
+@pytest.mark.parametrize("address", ["/?q=%ff", "/?q=a%00", "/?q=x&k=-1", "/?q=x&hybrid=maybe"])
+def test_the_page_says_what_is_wrong_with_an_address(one, address):
+    answer = one.get(address)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "text/html; charset=utf-8")
+    assert any(words in answer.text for words in ("not UTF-8", "holds NUL", "k is -1", "write on or off"))
 
 
 # -- who may ask

@@ -1,37 +1,61 @@
 from __future__ import annotations
 
+import contextlib
 import json
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clearir.errors import InputError
-from clearir.search.asked import Asked
+from clearir.search.asked import Asked, check_text
 
 
-def test_parameters():
-    pairs = [
-        ("q", "гра"),
-        ("k", "5"),
-        ("hybrid", "on"),
-        ("filter", "a=b"),
-        ("filter", ""),
-        ("filter", "c>1"),
-        ("x", "y"),
-    ]
-    assert Asked.from_parameters(pairs) == Asked(["гра"], 5, True, ["a=b", "c>1"])
-    assert Asked.from_parameters([("q", " "), ("k", "")]) == Asked([], 10, False, [])
+def test_an_address():
+    query = "q=гра&k=5&hybrid=on&filter=a=b&filter=&filter=c%3E1&x=y"
+    assert Asked.from_address(query.encode()) == Asked(["гра"], 5, True, ["a=b", "c>1"])
+    assert Asked.from_address(quote("гра").join(["q=", "&hybrid=off"]).encode()) == Asked(["гра"], 10, False, [])
+    assert Asked.from_address(b"q=+&k=") == Asked([], 10, False, [])
+    assert Asked.from_address(b"q=x&k=-1").k == -1  # a number, which the limits refuse
+    assert Asked.from_address(b"") == Asked()
 
 
-def test_half_characters_are_replaced():
-    assert Asked.from_json(rb'{"query": "a\ud800", "filters": ["x=\udfff"]}') == Asked(["a?"], 10, False, ["x=?"])
-
-
-@pytest.mark.parametrize("k", ["ten", "-1", "1.5", "1e3", "٣", "9" * 400])
+@pytest.mark.parametrize("k", ["ten", "1.5", "1e3", "٣", "9" * 400, "--1"])
 def test_a_k_that_is_no_number(k):
     with pytest.raises(InputError, match="write a whole number"):
-        Asked.from_parameters([("q", "x"), ("k", k)])
+        Asked.from_address(f"q=x&k={k}".encode())
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (b"q=%ff%fe", "the address is not UTF-8; write other letters as UTF-8, e.g. q=%C3%A9"),
+        (b"q=\xe9", "the address is not UTF-8"),
+        (b"q=x&filter=a%3D%e9", "the address is not UTF-8"),
+        (b"q=x&hybrid=maybe", "hybrid is 'maybe'; write on or off"),
+    ],
+)
+def test_an_address_that_cannot_be_used(address, words):
+    with pytest.raises(InputError) as caught:
+        Asked.from_address(address)
+    assert words in str(caught.value)
+
+
+@given(st.binary())
+def test_any_address_is_read_or_refused(address):
+    with contextlib.suppress(InputError):
+        assert isinstance(Asked.from_address(address).queries, list)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("a\0b", "holds NUL"), ("a\ud800", "holds half a character"), ("caf\udce9", "holds a byte that is no UTF-8")],
+)
+def test_what_is_no_character_is_refused(text, words):
+    with pytest.raises(InputError, match=f"the query {words}; type it again, as UTF-8"):
+        check_text(text, "query")
+    check_text("caf\u00e9 \U0001f600\t", "query")
 
 
 def test_json():
@@ -44,7 +68,8 @@ def test_json():
     ("body", "words"),
     [
         (b"", "not JSON"),
-        (b"\xff", "not JSON"),
+        (b"\xff", "not UTF-8"),
+        (b'{"query": "caf\xe9"}', "not UTF-8"),
         (b"[" * 100_000, "not JSON"),
         (b"[]", "no JSON object"),
         (b'{"querys": ["x"]}', "unknown key 'querys'"),

@@ -47,6 +47,14 @@ def test_prompts_and_length_are_kept(corpus, tiny_model_path, tmp_path):
     assert (info.query_prompt, info.passage_prompt, info.max_seq_length) == ("query: ", "passage: ", 12)
 
 
+def test_the_passages_of_an_index_are_known_by_what_they_are(tmp_path):
+    def hash_of(texts: list[str], name: str) -> str:
+        corpus = Corpus(name, tuple(Passage(str(n), text) for n, text in enumerate(texts)))
+        return write_index(corpus, INFO, lambda part: unit(len(part)), tmp_path / name)[0].corpus_hash
+
+    assert hash_of(["a", "b"], "one") == hash_of(["a", "b"], "two") != hash_of(["a", "c"], "three")
+
+
 def test_the_same_again_is_there_already(corpus, index_path, tiny_model_path, tmp_path):
     before = (index_path / "manifest.json").stat().st_mtime_ns
     info, new = build_index(corpus, str(tiny_model_path), index_path, cache=tmp_path)

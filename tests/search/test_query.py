@@ -68,8 +68,12 @@ def test_an_empty_query(searcher, query):
         searcher.search(query)
 
 
-def test_half_a_character_is_no_crash(searcher):
-    assert len(searcher.search("chess \ud800", hybrid=True)) == 6
+@pytest.mark.parametrize("query", ["chess \ud800", "a\0b"])
+def test_what_is_no_character_is_refused(searcher, query):
+    with pytest.raises(InputError, match="the query holds"):
+        searcher.search(query, hybrid=True)
+    with pytest.raises(InputError, match="the filter holds"):
+        searcher.search("chess", filters=[f"section={query}"])
 
 
 @pytest.mark.parametrize(
@@ -176,7 +180,7 @@ def test_different_corpora_are_not_compared(index_path):
     info = load_info(index_path)
     check_same_corpus(info, replace(info, corpus="elsewhere"))
     with pytest.raises(InputError, match="not of the same corpus"):
-        check_same_corpus(replace(info, passages=7), info)
+        check_same_corpus(replace(info, corpus_hash="7"), info)
 
 
 def test_json():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,35 @@ def test_words_are_found_in_any_script_and_in_title_and_text(tmp_path):
     for query, right in {"шахи": "0", "東京": "1", "ง่าย": "2", "luks": "3", "uberschrift": "4"}.items():
         found = store.rows_of(table, store.matching_ids(table, query, 3), ["id"])
         assert [row["id"] for row in found] == [right]
+
+
+def test_words_are_found_however_they_are_typed(tmp_path):
+    texts = {
+        "uk": "написав Лук'яненко для роботи",
+        "pl": unicodedata.normalize("NFD", "autorem jest Żółć i zespół"),
+        "fr": "Ce texte parle de l\u2019objet et d\u2019autres choses",
+        "tr": "İstanbul'da ISPANAK",
+        "de": "ein Donau\u00addampf\u00adschiff",
+        "ar": "قَرَأَ كِتَابًا",
+        "hi": "यह हिन्दी में है",
+        "xx": "nothing of that kind",
+    }
+    passages = [Passage(code, text) for code, text in texts.items()]
+    table = write(tmp_path, passages, unit(len(passages)))
+    store.index_texts(table)
+    asked = {
+        "uk": ["Лук'яненко", "Лук\u2019яненко", "Лук\u02bcяненко", "Лукяненко"],
+        "pl": [unicodedata.normalize(form, "Żółć") for form in ("NFC", "NFD")] + ["zolc"],
+        "fr": ["objet", "l'objet", "l\u2019objet", "L\u02bcObjet"],
+        "tr": ["istanbul", "İSTANBUL", "ıspanak", "ispanak"],
+        "de": ["Donaudampfschiff", "donau\u00addampfschiff"],
+        "ar": ["كتابا", "کتابا"],
+        "hi": ["हिन्दी"],
+    }
+    for code, queries in asked.items():
+        for query in queries:
+            found = store.rows_of(table, store.matching_ids(table, query, 3), ["id"])
+            assert [row["id"] for row in found] == [code], query
 
 
 @pytest.mark.parametrize(

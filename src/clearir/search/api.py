@@ -139,7 +139,7 @@ class _Api:
     async def show_page(self, request: Request) -> Response:
         """``GET /``."""
         begun = time.perf_counter()
-        asked = Asked.from_parameters(request.query_params.multi_items())
+        asked = Asked.from_address(request.scope["query_string"])
         if not asked.queries:
             return HTMLResponse(self._page.start(asked))
         asked = replace(asked, queries=asked.queries[-1:])
@@ -152,7 +152,7 @@ class _Api:
         if request.method == "POST":
             asked = Asked.from_json(await self._body(request))
         else:
-            asked = Asked.from_parameters(request.query_params.multi_items())
+            asked = Asked.from_address(request.scope["query_string"])
         results = await self._answer(request, asked)
         found = [to_json(query, result) for query, result in zip(asked.queries, results, strict=True)]
         return JSONResponse({"results": found, "seconds": round(time.perf_counter() - begun, 4)})
@@ -234,7 +234,7 @@ class _Api:
         if refused.status == 401:
             return HTMLResponse(self._page.login(refused.reason), 401, refused.headers)
         try:
-            asked = Asked.from_parameters(request.query_params.multi_items())
+            asked = Asked.from_address(request.scope["query_string"])
         except InputError:
             asked = Asked()
         return HTMLResponse(self._page.problem(asked, refused.reason), refused.status, refused.headers)

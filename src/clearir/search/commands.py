@@ -156,7 +156,6 @@ def search(
     import json
 
     from clearir.cli import _plain, _quiet
-    from clearir.search.asked import whole
     from clearir.search.query import to_json
     from clearir.search.terminal import compared_table, describe, hits_table
 
@@ -169,7 +168,6 @@ def search(
     answer = _answerer(folder, compare, k, hybrid, filters or [], model, trust_remote_code)
 
     def show(text: str) -> None:
-        text = whole(text)
         result = answer(text)
         if as_json:
             typer.echo(json.dumps(to_json(text, result), ensure_ascii=False))
@@ -312,6 +310,8 @@ def _typed(*, quiet: bool) -> Iterator[str]:
     import contextlib
     import sys
 
+    with contextlib.suppress(AttributeError):  # a notebook's
+        sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # a wrong byte is said, see above
     if sys.stdin.isatty() and not quiet:
         with contextlib.suppress(ImportError):  # not everywhere; it gives the prompt a history
             import readline  # noqa: F401

@@ -15,6 +15,7 @@ from functools import reduce
 from typing import Any
 
 from clearir.errors import InputError
+from clearir.search.asked import check_text
 from clearir.search.corpus import Value
 from clearir.search.store import Field
 
@@ -37,6 +38,7 @@ def condition(filters: Sequence[str], fields: Iterable[Field]) -> Any:
     equal: dict[str, list[Value]] = {}
     parts: list[Any] = []
     for text in filters:
+        check_text(text, "filter")
         field, sign, value = parse(text, known)
         if sign == "=":
             equal.setdefault(field.column, []).append(value)

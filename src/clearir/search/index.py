@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from clearir.shards import ReadyVectors
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class IndexInfo:
 
     Attributes:
         corpus: where the passages come from.
+        corpus_hash: fingerprint of the passages with all that belongs to them.
         passages: how many.
         languages: passages of each language; those without one are not counted.
         fields: that can be filtered by, beside id, title and language.
@@ -60,6 +61,7 @@ class IndexInfo:
     model: str
     model_hash: str
     dimensions: int
+    corpus_hash: str = ""
     query_prompt: str = ""
     passage_prompt: str = ""
     max_seq_length: int | None = None
@@ -161,16 +163,16 @@ def write_index(
 
     Args:
         corpus: what to search.
-        info: what to say of it; ``probes``, ``partitions`` and ``recall`` are found here.
+        info: what to say of it; ``corpus_hash``, ``probes``, ``partitions`` and ``recall`` are found here.
         vectors_of: vectors of unit length for some passages, shape (n, ``info.dimensions``).
         out: see `build_index`; likewise what follows.
         exact_below: more passages than this get an approximate index.
         chunk: passages encoded and written at once.
         overwrite: replace an index of something else.
     """
+    info = replace(info, corpus_hash=_corpus_fingerprint(corpus))
     settings = {
         "stage": "index",
-        "corpus": _corpus_fingerprint(corpus),
         "exact_below": exact_below,
         **{key: value for key, value in asdict(info).items() if key not in ("corpus", "model")},
     }

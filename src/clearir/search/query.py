@@ -21,7 +21,7 @@ from clearir.errors import ClearirError, InputError
 from clearir.report.text import clean
 from clearir.search import filters as conditions
 from clearir.search import store
-from clearir.search.asked import whole
+from clearir.search.asked import check_text
 from clearir.search.corpus import Value
 from clearir.search.index import IndexInfo, load_info
 
@@ -173,7 +173,8 @@ class Searcher:
             filters: conditions on fields; see `clearir.search.filters`.
 
         Raises:
-            InputError: an empty query, a filter that cannot be used, or ``k`` out of range.
+            InputError: an empty query or one with what is no character, a filter that cannot be used, or ``k`` out of
+                range.
             IndexGoneError: the index was replaced or removed since it was opened.
         """
         return self.search_many([query], k, hybrid=hybrid, filters=filters)[0]
@@ -190,10 +191,11 @@ class Searcher:
         if not 1 <= k <= MAX_K:
             raise InputError(f"k is {k}; give a number from 1 to {MAX_K}")
         for query in queries:
+            check_text(query, "query")
             if not query.strip():
                 raise InputError("the query is empty; type what to look for")
         where = conditions.condition(filters, self.info.all_fields)
-        cleaned = [whole(query).strip() for query in queries]
+        cleaned = [query.strip() for query in queries]
         vectors = self.encode(cleaned)
         with _gone():
             return [
@@ -315,9 +317,9 @@ def check_same_corpus(base: IndexInfo, tuned: IndexInfo) -> None:
     """Refuse to compare indexes of different corpora.
 
     Raises:
-        InputError: they differ in number of passages or in fields.
+        InputError: their passages are not the same.
     """
-    if base.passages != tuned.passages or set(base.fields) != set(tuned.fields):
+    if base.corpus_hash != tuned.corpus_hash:
         raise InputError(
             f"the indexes are not of the same corpus: {base.passages:,} passages of {base.corpus} and "
             f"{tuned.passages:,} of {tuned.corpus}; index the same corpus with both models"

@@ -1,6 +1,7 @@
 """Passages and their vectors in LanceDB: writing them, indexing them, asking for the nearest.
 
-An index is two tables. ``passages`` has the columns ``id, title, text, language, vector`` and one for each field;
+An index is two tables. ``passages`` has the columns ``id, title, text, language, vector``, ``title_words`` and
+``text_words`` (title and text as `clearir.search.words.folded` spells them), and one for each field;
 ``manifest`` has one row of JSON and is written last, so an index without it is not finished. The same holds on local
 disk and on object storage (``s3://...``).
 """
@@ -19,6 +20,7 @@ from clearir.errors import InputError
 from clearir.extras import require
 from clearir.progress import task
 from clearir.search.corpus import Passage, Value
+from clearir.search.words import folded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +32,9 @@ VectorsOf = Callable[[Sequence[Passage]], "NDArray[np.float32]"]
 
 PASSAGES = "passages"
 MANIFEST_TABLE = "manifest"
-BUILT_IN = ("id", "title", "text", "language", "vector")
+#: what is searched for words
+WORDS = ("title_words", "text_words")
+BUILT_IN = ("id", "title", "text", "language", "vector", *WORDS)
 #: passages encoded and written at once: one bar for most corpora, and 0.4 GB with 1,024 dimensions
 CHUNK = 65_536
 #: passages up to which every vector is compared. LanceDB reads 10,000 in about 10 ms.
@@ -149,7 +153,7 @@ def index_texts(table: Any) -> None:
     from lancedb.index import FTS
 
     with task("Indexing words"):
-        for column in ("title", "text"):
+        for column in WORDS:
             table.create_index(column, config=FTS(base_tokenizer="icu", stem=False, remove_stop_words=False))
 
 
@@ -228,7 +232,7 @@ def matching_ids(table: Any, query: str, k: int, *, where: Any = None) -> list[i
     """Row ids of the k rows whose title and text match the words of ``query`` best (BM25), best first."""
     from lancedb.query import MultiMatchQuery
 
-    words = MultiMatchQuery(query, ["title", "text"])  # type: ignore[call-arg]  # pydantic's defaults
+    words = MultiMatchQuery(folded(query), list(WORDS))  # type: ignore[call-arg]  # pydantic's defaults
     search = table.search(words, query_type="fts").limit(k)
     if where is not None:
         search = search.where(where)
@@ -295,6 +299,8 @@ def _batch(passages: Sequence[Passage], fields: Sequence[Field], vectors: NDArra
         "title": pa.array([passage.title for passage in passages], pa.string()),
         "text": pa.array([passage.text for passage in passages], pa.string()),
         "language": pa.array([passage.language for passage in passages], pa.string()),
+        "title_words": pa.array([folded(passage.title) for passage in passages], pa.string()),
+        "text_words": pa.array([folded(passage.text) for passage in passages], pa.string()),
     }
     for one in fields:
         values = [passage.fields.get(one.name) for passage in passages]
