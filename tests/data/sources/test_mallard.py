@@ -121,7 +121,7 @@ def test_no_entity_is_looked_up(declared: str, text: str, tmp_path: Path) -> Non
     ("content", "message"),
     [
         ("", r"a\.page: not XML \(Document is empty"),
-        ("<page><title>", r"a\.page: not XML \(.*; correct the page, or leave such pages out with on_bad=skip"),
+        ("<page><title>", r"a\.page: not XML \(.*; correct the page, or leave such rows out with on_bad=skip"),
         ("<page>&nbsp;</page>", r"a\.page: not XML \(Entity 'nbsp' not defined"),
         ("<html/>", r"a\.page: <html>, not a Mallard <page>"),
         ("<page>" * 5000, r"a\.page: not XML"),

@@ -33,8 +33,8 @@ _MARKS = {  # longest first: that of UTF-32 begins with that of UTF-16
 _TO_UTF8 = "save the file as UTF-8 (iconv -f cp1252 -t utf-8 OLD > NEW, where cp1252 is Windows in Western Europe)"
 # What Windows calls by these names has more characters than what Python does.
 _OF_WINDOWS = {"shift_jis": "cp932", "euc-kr": "cp949", "gbk": "gb18030"}
-#: control characters that no text has (C1), but one that was decoded wrongly
-CONTROLS = re.compile("[\x80-\x9f]")
+#: control characters that no text has (C1, without the line break U+0085), but one that was decoded wrongly
+CONTROLS = re.compile("[\x80-\x84\x86-\x9f]")
 
 logger = logging.getLogger(__name__)
 
