@@ -156,13 +156,74 @@ def test_max_score_is_a_cosine():
 
 
 def test_tops_up_with_random_others_and_counts_the_rows():
-    # Cosine 0.51 is 59.3 degrees. Of the ranks 3 and 4, row 0 and row 10 have one that far (70), row 70 has two
-    # (10 and 0), rows 25 and 45 have none.
-    mined = mine(FIVE, circle, negatives=2, target_negatives=0, window=(3, 4), max_score=0.51)
+    # Ranks 4 and 5 are asked for, and there are 4: one is drawn from the others.
+    mined = mine(FIVE, circle, negatives=2, target_negatives=0, window=(4, 5))
     assert mined.rows[0].negatives[0] == "a70 p"
     assert mined.rows[0].negatives[1] in {"a10 p", "a25 p", "a45 p"}
-    assert mined.rows[4].negatives == ("a10 p", "a0 p")
-    assert (mined.topped_up_passages, mined.topped_up_queries) == (4, 0)
+    assert (mined.topped_up_passages, mined.topped_up_queries, mined.above_limit) == (5, 0, 0)
+
+
+TEN = [row(a) for a in range(0, 100, 10)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_topped_up_negatives_keep_max_score(seed):
+    # Around 0 the window holds 10 and 20 degrees; cosine 0.6 is 53.1 degrees: 60, 70, 80 and 90 are left.
+    options = {"negatives": 3, "target_negatives": 3, "window": (1, 3), "max_score": 0.6, "seed": seed}
+    mined = mine(TEN, circle, **options)
+    assert {angle(text) for text in mined.rows[0].negatives} < {60, 70, 80, 90}
+    assert {angle(text) for text in mined.rows[0].target_negatives} < {60, 70, 80, 90}
+    # From 50 nothing is that far: the farthest are taken.
+    assert {angle(text) for text in mined.rows[5].negatives} == {0, 10, 90}
+
+
+def test_topped_up_negatives_keep_the_margin():
+    # The positive of row 0 stands at 45 degrees: cosine 0.707, less 10 % is 0.636, which is 50.5 degrees.
+    rows = [row(0, passage="a45 p"), *TEN[1:]]
+    mined = mine(rows, circle, negatives=3, target_negatives=0, window=(1, 3), margin=0.1)
+    assert {angle(text) for text in mined.rows[0].negatives} < {60, 70, 80, 90}
+
+
+def test_where_too_few_keep_the_limit_the_lowest_are_taken_and_the_rows_counted(caplog):
+    # Cosine 0.51 is 59.3 degrees. Row 0 and row 10 have one that far (70), row 70 has two (10 and 0), rows 25 and 45
+    # have none.
+    mined = mine(FIVE, circle, negatives=2, target_negatives=0, window=(3, 4), max_score=0.51)
+    assert [one.negatives for one in mined.rows] == [
+        ("a70 p", "a45 p"),
+        ("a70 p", "a45 p"),
+        ("a70 p", "a0 p"),
+        ("a0 p", "a10 p"),
+        ("a10 p", "a0 p"),
+    ]
+    assert (mined.topped_up_passages, mined.above_limit) == (4, 4)
+    assert "4 rows have negatives that score above margin or max_score" in caplog.text
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(0, 90), min_size=8, max_size=25, unique=True),
+    st.integers(1, 4),
+    st.integers(1, 6),
+    st.none() | st.floats(0, 0.5),
+    st.none() | st.floats(0, 1),
+    st.integers(0, 5),
+)
+def test_negatives_keep_margin_and_max_score(angles, wanted, low, margin, most, seed):
+    window = (low, low + wanted - 1)
+    limits = {"margin": margin, "max_score": most}
+    mined = mine(
+        [row(a) for a in angles], circle, negatives=wanted, target_negatives=0, window=window, seed=seed, **limits
+    )
+    limit = min(1 - (margin or 0), 1 if most is None else most)  # the positive's cosine is 1
+    above = 0
+    for one in mined.rows:
+        scores = [math.cos(math.radians(angle(text) - angle(one.query))) for text in one.negatives]
+        assert len(set(one.negatives)) == wanted
+        if max(scores) > limit + 1e-5:
+            above += 1
+            others = sorted(math.cos(math.radians(a - angle(one.query))) for a in angles if a != angle(one.query))
+            assert sorted(scores)[-1] <= others[wanted - 1] + 1e-5  # no lower ones were left
+    assert above <= mined.above_limit
 
 
 def test_tops_up_where_the_window_lies_beyond_the_last_text():
@@ -173,7 +234,7 @@ def test_tops_up_where_the_window_lies_beyond_the_last_text():
 
 def test_a_large_pool_is_topped_up_without_right_answers():
     rows = [row(a / 10) for a in range(200)]
-    mined = mine(rows, circle, negatives=5, target_negatives=5, window=(1, 5), max_score=-1.0)
+    mined = mine(rows, circle, negatives=5, target_negatives=5, window=(196, 200))  # of 199
     assert mined.topped_up_passages == mined.topped_up_queries == 200
     for one in mined.rows:
         assert len(set(one.negatives) - {one.passage}) == len(set(one.target_negatives) - {one.target_query}) == 5
@@ -185,6 +246,35 @@ def test_too_few_texts_say_how_many_there_are():
     rows = [*FIVE, row(80), row(90, "yo")]
     with pytest.raises(InputError, match=r"row 7 \(yo over en\): only 0 other texts .* target queries .* at most 0"):
         mine(rows, circle)
+
+
+def refused(texts, kind):
+    raise AssertionError(f"{kind} texts are embedded for nothing")
+
+
+def test_what_nobody_asks_for_is_not_embedded():
+    embedded = []
+
+    def noted(texts, kind):
+        embedded.append((kind, texts[0].split()[1]))
+        return circle(texts, kind)
+
+    nothing = mine(FIVE, refused, negatives=0, target_negatives=0)
+    assert (nothing.rows, nothing.topped_up_passages, nothing.above_limit) == (tuple(FIVE), 0, 0)
+    english = [replace(r, target_query=None, language=None) for r in FIVE]
+    assert mine(english, refused, negatives=0).rows == tuple(english)
+    mine(FIVE, noted, negatives=1, target_negatives=0, window=(1, 1))
+    assert sorted(embedded) == [("passage", "p"), ("query", "q")]
+    embedded.clear()
+    mine(FIVE, noted, negatives=0, target_negatives=1, window=(1, 1), mine_target="target")
+    assert sorted(embedded) == [("passage", "p"), ("query", "sw")]  # the bridge queries are not ranked
+
+
+def test_too_few_texts_are_told_before_anything_is_embedded():
+    with pytest.raises(InputError, match="only 4 other texts to take 5 negative passages from"):
+        mine(FIVE, refused)
+    with pytest.raises(InputError, match="only 4 other texts to take 5 negative target queries from"):
+        mine(FIVE, refused, negatives=1)
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,15 @@ drops a row that ends up with too few, samples without a seed, and would encode 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+import functools
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from clearir.data.answers import Answers, Group
 from clearir.data.rows import Row
-from clearir.data.texts import text_key
 from clearir.errors import InputError
 from clearir.progress import task
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 # Scores held at a time: 64 million float32 are 256 MB, whatever the number of texts.
 _BLOCK = 1 << 26
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class Mined:
@@ -46,6 +49,7 @@ class Mined:
         rows: in the order given; negatives that they had before are replaced. The hardest negative comes first.
         topped_up_passages: rows of which at least one negative passage is random, for want of candidates in the window.
         topped_up_queries: the same for target queries.
+        above_limit: of both, those for which too few candidates score below ``margin`` and ``max_score``.
         scores: cosine similarities, one array each: ``"passage"`` and ``"negative passage"`` against the query,
             ``"query"`` and ``"negative query"`` against the passage.
     """
@@ -53,6 +57,7 @@ class Mined:
     rows: tuple[Row, ...]
     topped_up_passages: int
     topped_up_queries: int
+    above_limit: int
     scores: Mapping[str, Vectors]
 
 
@@ -87,8 +92,9 @@ def mine(
         target_negatives: target queries a row; 0 leaves this side out.
         window: first and last rank, counted from 1 among the candidates, from which negatives are drawn at random.
             The very first ranks are skipped because unlabelled right answers gather there.
-        margin: drop candidates that score above ``positive - margin * |positive|`` (0.05 in NV-Retriever, 2407.15831).
-        max_score: drop candidates that score above this cosine.
+        margin: drop candidates that score above ``positive - margin * |positive|`` (0.05 in NV-Retriever, 2407.15831),
+            inside the window and outside. Where too few texts score below, those with the lowest scores are taken.
+        max_score: drop candidates that score above this cosine, likewise.
         mine_target: "bridge" ranks the bridge queries against the passage and takes their translations, so a model
             that cannot read the target language finds hard negatives in it; "target" ranks the target queries.
         seed: of the draw. The same rows, model and seed give the same negatives.
@@ -109,31 +115,43 @@ def mine(
             )
     if mine_target not in ("bridge", "target"):
         raise InputError(f"mine_target is {mine_target!r}; write bridge or target")
+    answers = Answers(rows)
     draw = _Draw(low, high, margin, max_score, seed)
-    table = _Table(rows)
-    embed = model if not hasattr(model, "encode") else _embedder(model, cache, ready, prompts or {})
-    passages, queries = embed(table.passages, "passage"), embed(table.queries, "query")
-    by_bridge, by_language = table.groups()
-    near = _Side("negative passages", "passage", draw, negatives, 0)
-    if negatives:
-        for name, numbers in by_bridge.items():
-            near.search(_passage_group(table, name, numbers, queries, passages))
-    targets = _Side("negative target queries", "query", draw, target_negatives, 1)
-    if target_negatives and by_language:
-        of_target = embed(table.targets, "query") if mine_target == "target" else queries[table.query_of_target]
-        for name, numbers in by_language.items():
-            targets.search(_target_group(table, name, numbers, passages, of_target))
+    near = _Side("negative passages", "passage", draw, negatives, 0, answers.passage_groups)
+    targets = _Side("negative target queries", "query", draw, target_negatives, 1, answers.target_groups)
+    texts = {"passage": answers.passages, "query": answers.queries, "target": answers.targets}
+
+    @functools.cache
+    def vectors(kind: str) -> Vectors:
+        embed = model if not hasattr(model, "encode") else _embedder(model, cache, ready, prompts or {})
+        return embed(texts[kind], "passage" if kind == "passage" else "query")
+
+    def of_target() -> Vectors:
+        return vectors("target") if mine_target == "target" else vectors("query")[answers.query_of_target]
+
+    if near.groups:
+        near.search(vectors("query"), vectors("passage"))
+    if targets.groups:
+        targets.search(vectors("passage"), of_target())
+    above = near.above_limit + targets.above_limit
+    if above:
+        logger.warning(
+            "%d rows have negatives that score above margin or max_score, the lowest there are: too few texts score "
+            "below; ask for fewer negatives, or raise the limit",
+            above,
+        )
     return Mined(
         tuple(
             replace(
                 row,
-                negatives=tuple(table.passages[c] for c in near.found.get(i, ())),
-                target_negatives=tuple(table.targets[c] for c in targets.found.get(i, ())),
+                negatives=tuple(answers.passages[c] for c in near.found.get(i, ())),
+                target_negatives=tuple(answers.targets[c] for c in targets.found.get(i, ())),
             )
             for i, row in enumerate(rows)
         ),
         near.topped_up,
         targets.topped_up,
+        above,
         near.scores() | targets.scores(),
     )
 
@@ -156,128 +174,6 @@ def _embedder(
     return embed
 
 
-class _Numbering:
-    """Distinct texts, numbered; texts with the same key are one and keep their first spelling."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self._numbers: dict[Hashable, int] = {}
-
-    def number(self, text: str, *place: str) -> int:
-        number = self._numbers.setdefault((*place, text_key(text)), len(self.texts))
-        if number == len(self.texts):
-            self.texts.append(text)
-        return number
-
-
-class _Table:
-    """The rows as numbers, and which texts answer one another."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        import numpy as np
-
-        self.rows = rows
-        passages, queries, targets = _Numbering(), _Numbering(), _Numbering()
-        self.p = [passages.number(row.passage, row.bridge) for row in rows]
-        self.q = [queries.number(row.query, row.bridge) for row in rows]
-        self.t = [
-            targets.number(row.target_query, row.bridge, row.language)
-            if row.target_query is not None and row.language is not None
-            else None
-            for row in rows
-        ]
-        self.passages, self.queries, self.targets = passages.texts, queries.texts, targets.texts
-        first: dict[int, int] = {}
-        self.targets_of_query: dict[int, set[int]] = defaultdict(set)
-        for q, t in zip(self.q, self.t, strict=True):
-            if t is not None:
-                first.setdefault(t, q)
-                self.targets_of_query[q].add(t)
-        self.query_of_target = np.array([first[t] for t in range(len(self.targets))], dtype=np.int64)
-        # A question is known by its text, its id or its translation; a passage by its text or its id.
-        questions = [[q, ("id", row.query_id), ("t", t)] for q, t, row in zip(self.q, self.t, rows, strict=True)]
-        answers = [[p, ("id", row.passage_id)] for p, row in zip(self.p, rows, strict=True)]
-        self.passages_of_question = _partners(questions, self.p)
-        self.questions_of_passage = _partners(answers, self.q)
-        self.question_names, self.passage_names = questions, answers
-
-    def groups(self) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
-        """Row numbers by bridge, and by bridge and target language (rows without target query left out)."""
-        by_bridge: dict[str, list[int]] = defaultdict(list)
-        by_language: dict[str, list[int]] = defaultdict(list)
-        for i, row in enumerate(self.rows):
-            by_bridge[row.bridge].append(i)
-            if self.t[i] is not None:
-                by_language[f"{row.language} over {row.bridge}"].append(i)
-        return by_bridge, by_language
-
-
-def _partners(names: Iterable[Iterable[Hashable]], partners: Iterable[int]) -> dict[Hashable, set[int]]:
-    found: dict[Hashable, set[int]] = defaultdict(set)
-    for row_names, partner in zip(names, partners, strict=True):
-        for name in row_names:
-            if not (isinstance(name, tuple) and name[1] is None):  # no id, no translation
-                found[name].add(partner)
-    return found
-
-
-@dataclass(frozen=True)
-class _Group:
-    """One ranking problem. Anchors and candidates are numbered from 0; ``rows[a]`` are the rows of anchor a."""
-
-    name: str
-    anchors: Vectors
-    candidates: Vectors
-    numbers: list[int]  # candidate -> number of its text
-    rows: list[list[int]]
-    banned: list[list[int]]  # anchor -> candidates that are right answers
-    positives: dict[int, int]  # row -> candidate that is its own right answer
-
-
-def _passage_group(table: _Table, name: str, rows: list[int], queries: Vectors, passages: Vectors) -> _Group:
-    def answers(row: int) -> set[int]:
-        names = table.question_names[row]
-        return set().union(*(table.passages_of_question.get(name, ()) for name in names))
-
-    return _group(name, rows, table.q, table.p, queries, passages, answers)
-
-
-def _target_group(table: _Table, name: str, rows: list[int], passages: Vectors, targets: Vectors) -> _Group:
-    def answers(row: int) -> set[int]:
-        names = table.passage_names[row]
-        questions: set[int] = set().union(*(table.questions_of_passage.get(name, ()) for name in names))
-        return set().union(*(table.targets_of_query[q] for q in questions))
-
-    return _group(name, rows, table.p, [-1 if t is None else t for t in table.t], passages, targets, answers)
-
-
-def _group(
-    name: str,
-    rows: list[int],
-    anchor_of: list[int],
-    candidate_of: list[int],
-    anchors: Vectors,
-    candidates: Vectors,
-    answers: Callable[[int], set[int]],
-) -> _Group:
-    rows_of: dict[int, list[int]] = defaultdict(list)
-    for row in rows:
-        rows_of[anchor_of[row]].append(row)
-    numbers = list(dict.fromkeys(candidate_of[row] for row in rows))
-    place = {number: column for column, number in enumerate(numbers)}
-    banned = [sorted({place[n] for row in own for n in answers(row) if n in place}) for own in rows_of.values()]
-    positives = {row: place[candidate_of[row]] for row in rows}
-    return _Group(
-        name,
-        _take(anchors, list(rows_of)),
-        _take(candidates, numbers),
-        numbers,
-        list(rows_of.values()),
-        banned,
-        positives,
-    )
-
-
 def _take(vectors: Vectors, numbers: list[int]) -> Vectors:
     """``vectors[numbers]`` without a copy where that is all of them."""
     return vectors if numbers == list(range(len(vectors))) else vectors[numbers]
@@ -293,6 +189,10 @@ class _Draw:
     max_score: float | None
     seed: int
 
+    @property
+    def is_limited(self) -> bool:
+        return self.margin is not None or self.max_score is not None
+
     def allowed(self, scores: Vectors, positive: float) -> NDArray[np.bool_]:
         import numpy as np
 
@@ -300,16 +200,47 @@ class _Draw:
         allowed: NDArray[np.bool_] = scores <= min(limit, np.inf if self.max_score is None else self.max_score)
         return allowed
 
+    def others(
+        self, scores: Vectors, positive: float, taken: set[int], wanted: int, generator: np.random.Generator
+    ) -> tuple[list[int], bool]:
+        """``wanted`` candidates that are not ``taken``, at random among those that may be negatives.
+
+        Where these are too few, the lowest of the others are taken too.
+
+        Returns:
+            their places, and whether some score above the limits.
+        """
+        import numpy as np
+
+        free = np.ones(len(scores), dtype=bool)
+        free[list(taken)] = False
+        allowed = self.allowed(scores, positive) & free
+        places = np.flatnonzero(allowed)
+        if len(places) >= wanted:
+            return generator.choice(places, wanted, replace=False).tolist(), False
+        above = np.flatnonzero(free & ~allowed)
+        lowest = above[np.argsort(scores[above], kind="stable")[: wanted - len(places)]]
+        return [*places.tolist(), *lowest.tolist()], True
+
 
 class _Side:
-    """Negatives of one kind, gathered over groups."""
+    """Negatives of one kind, gathered over groups.
 
-    def __init__(self, what: str, kind: str, draw: _Draw, wanted: int, number: int) -> None:
+    Raises:
+        InputError: some row has fewer other texts to choose from than it needs.
+    """
+
+    def __init__(
+        self, what: str, kind: str, draw: _Draw, wanted: int, number: int, groups: Callable[[], list[Group]]
+    ) -> None:
         self.what, self.kind, self.draw, self.wanted, self.number = what, kind, draw, wanted, number
+        self.groups = groups() if wanted else []
         self.found: dict[int, list[int]] = {}
-        self.topped_up = 0
+        self.topped_up = self.above_limit = 0
         self._positive_scores: list[float] = []
         self._negative_scores: list[Vectors] = []
+        for group in self.groups:
+            self._check(group)
 
     def scores(self) -> dict[str, Vectors]:
         import numpy as np
@@ -317,41 +248,49 @@ class _Side:
         negative = np.concatenate(self._negative_scores) if self._negative_scores else np.empty(0, np.float32)
         return {self.kind: np.array(self._positive_scores, dtype=np.float32), f"negative {self.kind}": negative}
 
-    def search(self, group: _Group) -> None:
-        """Fill in the rows of one group."""
-        self._check(group)
-        with task(f"Mining {self.what} ({group.name})", len(group.rows)) as advance:
-            for anchor, columns, scores in _ranked(group, self.draw.high):
-                for row in group.rows[anchor]:
-                    self._choose(group, anchor, row, columns, scores)
-                advance(1)
+    def search(self, anchors: Vectors, candidates: Vectors) -> None:
+        """Fill in the rows, from the vectors of all texts."""
+        for group in self.groups:
+            own, others = _take(anchors, group.anchors), _take(candidates, group.candidates)
+            with task(f"Mining {self.what} ({group.name})", len(group.rows)) as advance:
+                for number, places, scores in _ranked(own, others, group.banned, self.draw.high):
+                    for row in group.rows[number]:
+                        self._choose(group, number, row, own[number], others, places, scores)
+                    advance(1)
 
-    def _check(self, group: _Group) -> None:
+    def _check(self, group: Group) -> None:
         for anchor, banned in enumerate(group.banned):
-            free = len(group.numbers) - len(banned)
+            free = len(group.candidates) - len(banned)
             if free < self.wanted:
                 raise InputError(
                     f"row {group.rows[anchor][0] + 1} ({group.name}): only {free} other texts to take {self.wanted}"
                     f" {self.what} from; give more rows or ask for at most {free}"
                 )
 
-    def _choose(self, group: _Group, anchor: int, row: int, columns: Ids, scores: Vectors) -> None:
+    def _choose(
+        self, group: Group, number: int, row: int, anchor: Vectors, candidates: Vectors, places: Ids, scores: Vectors
+    ) -> None:
         import numpy as np
 
         generator = np.random.default_rng((self.draw.seed, self.number, row))
-        positive = float(group.anchors[anchor] @ group.candidates[group.positives[row]])
+        positive = float(anchor @ candidates[group.positives[row]])
         low = self.draw.low - 1
-        columns, scores = columns[low:], scores[low:]
-        places = np.flatnonzero(self.draw.allowed(scores, positive))
-        if len(places) > self.wanted:
-            places = np.sort(generator.choice(places, self.wanted, replace=False))
-        chosen, near = columns[places].tolist(), scores[places]
+        places, scores = places[low:], scores[low:]
+        drawn = np.flatnonzero(self.draw.allowed(scores, positive))
+        if len(drawn) > self.wanted:
+            drawn = np.sort(generator.choice(drawn, self.wanted, replace=False))
+        chosen, near = places[drawn].tolist(), scores[drawn]
         if len(chosen) < self.wanted:
-            extra = _others(len(group.numbers), {*group.banned[anchor], *chosen}, self.wanted - len(chosen), generator)
+            taken, missing = {*group.banned[number], *chosen}, self.wanted - len(chosen)
+            if self.draw.is_limited:
+                extra, above = self.draw.others(candidates @ anchor, positive, taken, missing, generator)
+                self.above_limit += above
+            else:
+                extra = _others(len(candidates), taken, missing, generator)
             chosen += extra
-            near = np.concatenate([near, group.candidates[extra] @ group.anchors[anchor]])
+            near = np.concatenate([near, candidates[extra] @ anchor])
             self.topped_up += 1
-        self.found[row] = [group.numbers[column] for column in chosen]
+        self.found[row] = [group.candidates[place] for place in chosen]
         self._positive_scores.append(positive)
         self._negative_scores.append(near)
 
@@ -369,20 +308,21 @@ def _others(count: int, taken: set[int], wanted: int, generator: np.random.Gener
     return list(found)
 
 
-def _ranked(group: _Group, depth: int) -> Iterator[tuple[int, Ids, Vectors]]:
+def _ranked(
+    anchors: Vectors, candidates: Vectors, banned: Sequence[Sequence[int]], depth: int
+) -> Iterator[tuple[int, Ids, Vectors]]:
     """For each anchor the best candidates that are not banned, at most ``depth``, best first, with their scores."""
     import numpy as np
     import torch
 
-    candidates = torch.from_numpy(np.ascontiguousarray(group.candidates))
+    every = torch.from_numpy(np.ascontiguousarray(candidates))
     count = len(candidates)
     step = max(1, _BLOCK // count)
-    for start in range(0, len(group.anchors), step):
-        block = torch.from_numpy(np.ascontiguousarray(group.anchors[start : start + step]))
-        scores = block @ candidates.T
-        banned = group.banned[start : start + step]
-        lines = torch.tensor([line for line, columns in enumerate(banned) for _ in columns], dtype=torch.long)
-        scores[lines, torch.tensor([c for columns in banned for c in columns], dtype=torch.long)] = -torch.inf
+    for start in range(0, len(anchors), step):
+        scores = torch.from_numpy(np.ascontiguousarray(anchors[start : start + step])) @ every.T
+        out = banned[start : start + step]
+        lines = torch.tensor([line for line, columns in enumerate(out) for _ in columns], dtype=torch.long)
+        scores[lines, torch.tensor([c for columns in out for c in columns], dtype=torch.long)] = -torch.inf
         best, columns = torch.topk(scores, min(depth, count), dim=1)
         for line, (values, places) in enumerate(zip(best.numpy(), columns.numpy(), strict=True)):
             free = values > -np.inf
