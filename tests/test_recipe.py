@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from clearir.data.filters import FilterSettings
 from clearir.errors import InputError
+from clearir.losses.objectives import weights_of
 from clearir.recipe import dump_recipe, load_recipe
+from clearir.settings import MergeSettings
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 MINIMAL = {"name": "n", "model": "m", "output": "o"}
@@ -85,6 +87,64 @@ def test_rows_are_filtered_unless_the_recipe_says_null(tmp_path):
         assert load_recipe(write(tmp_path, dump_recipe(recipe))) == recipe
 
 
+def test_a_section_with_nothing_in_it_is_one_left_out(tmp_path):
+    empty = "name: n\nmodel: m\noutput: o\ntrain:\ndata:\nloss:\nstudy:\nsearches:\ndecontaminate:\nmerge:\n"
+    assert load_recipe(write(tmp_path, empty)) == load_recipe(write(tmp_path, MINIMAL))
+    inner = MINIMAL | {"data": {"columns": None, "languages": None}, "train": {"report_to": None, "max_steps": None}}
+    assert load_recipe(write(tmp_path, inner)) == load_recipe(write(tmp_path, MINIMAL))
+    translate = {"backend": "command", "command": "cat", "languages": None}
+    assert load_recipe(write(tmp_path, MINIMAL | {"translate": translate})).translate.languages == ()
+
+
+def test_an_override_fills_a_section_with_nothing_in_it(tmp_path):
+    path = write(tmp_path, "name: n\nmodel: m\noutput: o\nmerge:\ntrain:\nfilter:\n")
+    recipe = load_recipe(path, ["merge.weight=0.5", "train.max_steps=7", "filter.script=0", "data.test.de=5"])
+    assert recipe.merge.weight == 0.5
+    assert recipe.train.max_steps == 7
+    assert recipe.filter == FilterSettings(script=0)
+    assert recipe.data.test == {"de": 5}
+    assert load_recipe(path, ["merge={}"]).merge == MergeSettings()
+    assert load_recipe(path, ["data.test={fi: 3}", "data.test.de=5"]).data.test == {"fi": 3, "de": 5}
+
+
+@pytest.mark.parametrize(
+    ("size", "held_out"),
+    [
+        ("0.1", 0.1),
+        ("0", 0),
+        ("1", 1),  # one row of each language
+        ("500", 500),
+        ("{de: 0.1, fi: 20}", {"de": 0.1, "fi": 20}),
+        ("{deu_Latn: 1}", {"de": 1}),
+        ("{no: 3}", {"no": 3}),
+    ],
+)
+def test_rows_held_out_are_a_share_a_number_or_either_by_language(tmp_path, size, held_out):
+    recipe = load_recipe(write(tmp_path, MINIMAL), [f"data.test={size}", f"data.dev={size}"])
+    assert recipe.data.test == recipe.data.dev == held_out
+    again = load_recipe(write(tmp_path, dump_recipe(recipe)))
+    assert again == recipe
+    assert type(again.data.test) is type(held_out)
+
+
+@pytest.mark.parametrize(
+    "size", ["1.0", "1.5", "-1", "true", "'many'", "null", "[1]", "{de: 1.0}", "{de: null}", ".nan"]
+)
+def test_sizes_that_cannot_be_are_refused(tmp_path, size):
+    with pytest.raises(
+        InputError, match=r"data\.test: write a share below 1 such as 0\.1, or a number of rows such as 500"
+    ):
+        load_recipe(write(tmp_path, MINIMAL), [f"data.test={size}"])
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.9, 0.1), (0.8, 0.2), (0.7, 0.3), (0.55, 0.45), (1, 0), (0, 1)])
+def test_alpha_and_beta_may_leave_the_forward_term_nothing(tmp_path, alpha, beta):
+    recipe = load_recipe(write(tmp_path, MINIMAL | {"loss": {"objective": "clear", "alpha": alpha, "beta": beta}}))
+    weights = recipe.loss.term_weights()
+    assert weights["forward"] == pytest.approx(0, abs=1e-12)
+    assert weights_of(weights) == weights  # none below 0
+
+
 @pytest.mark.parametrize(
     ("loss", "weights"),
     [
@@ -124,6 +184,25 @@ def test_the_weights_of_the_terms(tmp_path, loss, weights):
         (MINIMAL, ["=3"], "write KEY=VALUE"),
         (MINIMAL, ["name.x=3"], "'name' is a value"),
         (MINIMAL, ["name=[", ""], "is not YAML"),
+        (
+            MINIMAL,
+            ["train.epochs=1", "train.epochs=2"],
+            "'train.epochs=2' undoes train.epochs=..., which stands before",
+        ),
+        (MINIMAL, ["train.epochs=1", "train={}"], "'train={}' undoes train.epochs=..."),
+        (MINIMAL, ["data.test={de: 5, de: 6}"], "is not YAML"),
+        (MINIMAL, ["data.test={de: 5, deu: 6}"], "data.test: 'deu' stands twice, under another code of 'de'"),
+        (MINIMAL, ["data.test={xx: 5}"], "data.test: unknown language code 'xx'"),
+        ("name: n\nmodel: m\nname: o\n", [], "recipe.yaml:3: not YAML (the key 'name' stands twice, first in line 1)"),
+        ("name: n\ndata: {test: 1, test: 2}\n", [], "the key 'test' stands twice"),
+        (MINIMAL, ["mine.window=[10, 12]"], "mine: the window, ranks 10 to 12, holds fewer ranks than negatives"),
+        (MINIMAL, ["mine.window=[12, 10]", "mine.negatives=0"], "mine: the window, ranks 12 to 10"),
+        (MINIMAL, ["mine.max_score=2"], "mine.max_score: "),
+        (MINIMAL, ["mine.margin=-1"], "mine.margin: "),
+        (MINIMAL, ["train.schedule=cosin"], "train.schedule: Input should be 'cosine', 'linear'"),
+        (MINIMAL, ["train.epochs=.inf"], "train.epochs: "),
+        (MINIMAL, ["seed=-1"], "seed: "),
+        (MINIMAL, ["train.batch_size=null"], "train.batch_size: "),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(tmp_path, content, overrides, words):

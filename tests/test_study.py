@@ -178,6 +178,8 @@ def test_what_is_unknown_is_said_before_anything_runs(recipe_path, tmp_path):
         ("infonec", "did you mean 'infonce'"),
         ("0.5*foward", "did you mean 'forward'"),
         ("x*forward", "is no WEIGHT"),
+        ("0.3*forward+0.2*forward", "'forward' stands twice; add its weights up and write it once"),
+        ("infonce+merge", "merge is judged on dev rows, and none are held out"),
         ("infonce@", "infonce@: give a number above 0, or auto"),
         ("infonce@-20", "give a number above 0, or auto"),
         ("infonce@2o+merge", "infonce@2o: give a number above 0, or auto"),

@@ -32,6 +32,7 @@ from clearir.artifacts import MANIFEST, atomic_file, is_due, read_json, run_stag
 from clearir.data.prepare import read_part
 from clearir.data.rows import Rows
 from clearir.errors import InputError
+from clearir.preflight import check_run, holds_out, needs_dev
 from clearir.recipe import Recipe, dump_recipe
 from clearir.settings import MergeSettings, SearchExample, TrainSettings
 
@@ -69,6 +70,7 @@ def build(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: No
     if not processes.is_first():
         say = lambda line: None  # noqa: E731
     with processes.joined():
+        processes.first_only(lambda: check_run(recipe))
         processes.first_only(lambda: _build_rows(recipe, overwrite, say))
         train_model(recipe, overwrite=overwrite, say=say)
 
@@ -100,11 +102,19 @@ def prepare_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda l
     if dropped := done.facts["filtered"]:
         reasons = ", ".join(f"{one['reason']} {one['rows']:,}" for one in dropped)
         say(f"the filter dropped rows: {reasons} (examples: {done.folder / 'README.md'}; to keep them: filter=null)")
+    # What cannot be scored, or chosen on, is said before mining and training.
+    if holds_out(recipe.data.test):
+        test_suite(recipe)
+    if (what := needs_dev(recipe)) is not None:
+        _dev_suite(recipe, what)
 
 
 def prepare_data(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> Prepared:
     """The same with hard negatives for every training row, as a data set of its own: ``prepared/``."""
-    return _prepare(recipe, Path(recipe.output) / "prepared", recipe.model, overwrite, say)
+    folder = Path(recipe.output) / "prepared"
+    if recipe.mine.mines and not folder.exists():
+        load(recipe, recipe.model)  # what is wrong with it is said before the work, not after it
+    return _prepare(recipe, folder, recipe.model, overwrite, say)
 
 
 def mine_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> None:
@@ -277,6 +287,10 @@ def test_suite(recipe: Recipe) -> Suite:
     from clearir.evaluate.suites import Suite
 
     rows = read_part(Path(recipe.output) / "rows", "test")
+    if not rows:
+        raise InputError(
+            f"data.test={recipe.data.test} held out none of the rows; ask for a number of each language: data.test=10"
+        )
     return Suite.from_rows(rows, recipe.name)
 
 
@@ -307,8 +321,6 @@ def _prepare(recipe: Recipe, folder: Path, model: str | None, overwrite: bool, s
     from clearir.data.prepare import PrepareSettings, prepare
     from clearir.data.translate import load_translator
 
-    if recipe.train.max_seq_length is not None and not folder.exists():
-        load(recipe, recipe.model)  # a length that the model cannot read is said before the work, not after it
     skipped: Counter[str] = Counter()
     rows = _read(recipe, skipped)
     translator = None
@@ -362,7 +374,8 @@ def _write_mined(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
     drawn = draw_rows(rows, recipe.train, recipe.seed, processes.count())
     distinct = list(dict.fromkeys(drawn))
     wanted = recipe.mine
-    if all(row.negatives or row.target_negatives for row in distinct):  # the table came with negatives of its own
+    own = all(row.negatives or row.target_negatives for row in distinct)  # the table came with negatives of its own
+    if own or not wanted.mines:
         mined = distinct
         topped_up = [0, 0]
     else:
@@ -468,8 +481,8 @@ def _models(recipe: Recipe) -> tuple[str, str]:
     return recipe.model, str(Path(recipe.output).resolve() / "model")
 
 
-def load(recipe: Recipe, model: str) -> Any:
-    """A model that reads texts as the recipe says: length and prompts."""
+def load(recipe: Recipe, model: str, **more: Any) -> Any:
+    """A model that reads texts as the recipe says, length and prompts; ``more`` as `clearir.encode.load_model`."""
     from clearir.encode import load_model
 
     return load_model(
@@ -478,6 +491,7 @@ def load(recipe: Recipe, model: str) -> Any:
         query_prompt=recipe.prompts.query,
         passage_prompt=recipe.prompts.passage,
         trust_remote_code=recipe.trust_remote_code,
+        **more,
     )
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from clearir.data.filters import FilterSettings
 from clearir.errors import InputError
@@ -59,7 +59,7 @@ class Recipe(Settings):
     name: str
     model: str
     output: str
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     trust_remote_code: bool = False
     data: DataSettings = DataSettings()
     translate: TranslateSettings | None = None
@@ -87,8 +87,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
             key and the fix.
     """
     content = _read_yaml(path)
-    for override in overrides:
-        _override(content, override)
+    _put(content, overrides)
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
@@ -102,7 +101,7 @@ def dump_recipe(recipe: Recipe) -> str:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = _load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
             f"{path}: {error.strerror or error}; give the path of a recipe, e.g. recipes/demo.yaml"
@@ -127,25 +126,59 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
         InputError: one is not KEY=VALUE.
     """
     content: dict[str, Any] = {}
-    for assignment in assignments:
-        _override(content, assignment)
+    _put(content, assignments)
     return content
 
 
-def _override(content: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise InputError(f"{override!r} is no override; write KEY=VALUE, e.g. train.max_steps=20")
+def _put(content: dict[str, Any], assignments: Sequence[str]) -> None:
+    """Put ``KEY=VALUE`` after ``KEY=VALUE`` into a mapping; none may undo one before it."""
+    given: list[str] = []
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key:
+            raise InputError(f"{assignment!r} is no override; write KEY=VALUE, e.g. train.max_steps=20")
+        undone = next((other for other in given if f"{other}.".startswith(f"{key}.")), None)
+        if undone is not None:
+            raise InputError(f"{assignment!r} undoes {undone}=..., which stands before it; leave one of them out")
+        given.append(key)
+        _assign(content, assignment, key, value)
+
+
+def _assign(content: dict[str, Any], assignment: str, key: str, value: str) -> None:
     *parents, last = key.split(".")
     place: Any = content
     for parent in parents:
-        place = place.setdefault(parent, {})
+        if place.get(parent) is None:  # not there, or a section with nothing in it
+            place[parent] = {}
+        place = place[parent]
         if not isinstance(place, dict):
-            raise InputError(f"{override!r}: {parent!r} is a value and has no keys below it; give {parent}=VALUE alone")
+            raise InputError(
+                f"{assignment!r}: {parent!r} is a value and has no keys below it; give {parent}=VALUE alone"
+            )
     try:
-        place[last] = yaml.safe_load(value)
+        place[last] = _load(value)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{override!r}: {value!r} is not YAML; quote it") from error
+        raise InputError(f"{assignment!r}: {value!r} is not YAML; quote it") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which no key of a mapping stands twice: the last would count, and the first would be gone."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[Any, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                name = key.value
+                if name in lines:
+                    problem = f"the key {name!r} stands twice, first in line {lines[name]}"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                lines[name] = key.start_mark.line + 1
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
+
+
+def _load(text: str) -> Any:
+    return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
 
 
 def _explain(path: Path, error: Any) -> str:

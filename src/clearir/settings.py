@@ -6,21 +6,42 @@ They live apart from the stages so that a recipe can be read without importing t
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Mapping
+from types import NoneType
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from clearir.data.languages import normalise
+
 
 class Settings(BaseModel):
-    """Base of all settings."""
+    """Base of all settings. A section or a list with nothing in it (``merge:``) is as good as one left out."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_what_is_empty(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        return {name: value for name, value in values.items() if value is not None or not _is_filled(cls, name)}
+
+
+def _is_filled(kind: type[BaseModel], name: Any) -> bool:
+    """Whether a key holds a section, list or mapping for which null has no meaning of its own."""
+    field = kind.model_fields.get(name)
+    if field is None or NoneType in get_args(field.annotation):
+        return False
+    return isinstance(field.get_default(call_default_factory=True), BaseModel | tuple | list | dict)
 
 
 #: the objectives that take ``alpha`` and ``beta``
 CLEAR, CLEAR_NO_KL = "clear", "clear-no-kl"
 #: the objective where none is named
 CLEAR_PLUS = "clear-plus"
+#: what a sum of weights may be off by
+ROUNDING = 1e-9
 #: the scale that is found before training
 AUTO: Final = "auto"
 
@@ -29,6 +50,30 @@ Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 #: a language's code; YAML makes a false of an unquoted no, which is Norwegian
 Code = Annotated[str, BeforeValidator(lambda value: "no" if value is False else value)]
+
+
+def _size(value: Any) -> int | float:
+    if isinstance(value, float) and 0 <= value < 1:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError("write a share below 1 such as 0.1, or a number of rows such as 500")
+
+
+def _sizes(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return _size(value)
+    sizes: dict[str, int | float] = {}
+    for code, size in value.items():
+        language = normalise("no" if code is False else code)
+        if language in sizes:
+            raise ValueError(f"{code!r} stands twice, under another code of {language!r}; give each language once")
+        sizes[language] = _size(size)
+    return sizes
+
+
+#: rows held out: a share of each language's (below 1), a number of rows of each language, or either by language
+HeldOut = Annotated[int | float | dict[str, int | float], BeforeValidator(_sizes)]
 
 
 class DataSettings(Settings):
@@ -48,7 +93,8 @@ class DataSettings(Settings):
         config: configuration of a Hub data set.
         split: split of a Hub data set.
         revision: revision of a Hub data set.
-        test: rows held out for evaluation: a share of each language's, or a number by language.
+        test: rows held out for evaluation: a share of each language's (``0.1``), a number of rows of each language
+            (``500``), or either by language (``{de: 800, fi: 0.1}``).
         dev: rows held out to watch training with; likewise.
     """
 
@@ -63,11 +109,11 @@ class DataSettings(Settings):
     config: str | None = None
     split: str | None = None
     revision: str | None = None
-    test: Share | dict[str, int] = 0.1
-    dev: Share | dict[str, int] = 0.0
+    test: HeldOut = 0.1
+    dev: HeldOut = 0.0
 
 
-class TranslateSettings(BaseModel):
+class TranslateSettings(Settings):
     """Who translates queries into what; keys beside these are the backend's own (command, model, base_url ...).
 
     Attributes:
@@ -75,21 +121,36 @@ class TranslateSettings(BaseModel):
         languages: that rows without a target query are translated into.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow")
 
     backend: Literal["command", "hf", "openai"]
     languages: tuple[Code, ...] = ()
 
 
 class MineSettings(Settings):
-    """Hard negatives; see `clearir.data.mine.mine`. The paper draws 5 and 5 from ranks 50 to 100."""
+    """Hard negatives; see `clearir.data.mine.mine`. The paper draws 5 and 5 from ranks 50 to 100.
+
+    With 0 and 0 nothing is mined, and rows keep the negatives that they came with.
+    """
 
     negatives: Count = 5
     target_negatives: Count = 5
     window: tuple[Positive, Positive] = (10, 100)
-    margin: float | None = None
-    max_score: float | None = None
+    margin: Annotated[float, Field(ge=0)] | None = None
+    max_score: Annotated[float, Field(ge=-1, le=1)] | None = None
     mine_target: Literal["bridge", "target"] = "bridge"
+
+    @property
+    def mines(self) -> bool:
+        """Whether any negatives are asked for."""
+        return self.negatives > 0 or self.target_negatives > 0
+
+    @model_validator(mode="after")
+    def _has_room(self) -> MineSettings:
+        low, high = self.window
+        if high - low + 1 < max(self.negatives, self.target_negatives, 1):
+            raise ValueError(f"the window, ranks {low} to {high}, holds fewer ranks than negatives are to be drawn")
+        return self
 
 
 class LossSettings(Settings):
@@ -134,7 +195,7 @@ class LossSettings(Settings):
 
     @model_validator(mode="after")
     def _leaves_weight(self) -> LossSettings:
-        if self.alpha + self.beta > 1:
+        if self.alpha + self.beta > 1 + ROUNDING:
             raise ValueError("alpha + beta is over 1; the forward term gets what is left (0.4 and 0.2 in the paper)")
         return self
 
@@ -181,7 +242,7 @@ class TrainSettings(Settings):
         batch_size: rows a step and process.
         accumulate: batches whose gradients are added up before a step.
         learning_rate: at its highest, after the warm-up.
-        schedule: of the learning rate after the warm-up, as transformers names it.
+        schedule: of the learning rate after the warm-up, as transformers names it; those that need no more settings.
         warmup_ratio: share of the steps that the learning rate rises over.
         weight_decay: of AdamW.
         max_grad_norm: gradients are clipped to this norm.
@@ -205,7 +266,15 @@ class TrainSettings(Settings):
     batch_size: Positive = 64
     accumulate: Positive = 1
     learning_rate: Annotated[float, Field(gt=0)] = 5e-5
-    schedule: str = "cosine"
+    schedule: Literal[
+        "cosine",
+        "linear",
+        "constant",
+        "constant_with_warmup",
+        "polynomial",
+        "inverse_sqrt",
+        "cosine_with_restarts",
+    ] = "cosine"
     warmup_ratio: Share = 0.05
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0

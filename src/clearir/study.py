@@ -26,6 +26,7 @@ from pydantic import ValidationError
 from clearir import pipeline
 from clearir.artifacts import MANIFEST, atomic_file, fingerprint, is_finished, read_json, run_stage, write_json
 from clearir.errors import InputError
+from clearir.preflight import check_dev, check_training, holds_out
 from clearir.recipe import Recipe
 from clearir.report.study import BASE, Line, Result, draw, summarise, to_markdown
 from clearir.settings import CLEAR, CLEAR_NO_KL, LossSettings, MergeSettings
@@ -54,17 +55,23 @@ def study(recipe: Recipe, *, overwrite: bool = False, say: pipeline.Say = lambda
     Raises:
         InputError: an unknown objective or suite, no test rows, or an output folder that holds something else.
     """
-    if not recipe.data.test and not recipe.study.also:
+    scores_rows = holds_out(recipe.data.test)
+    if not scores_rows and not recipe.study.also:
         raise InputError("nothing to score on; hold rows out (data.test=0.1) or name a suite (study.also)")
     losses = {name: loss_of(recipe.loss, name.removesuffix(MERGED)) for name in _labels(recipe.study.objectives)}
     also = {name: pipeline.named_suite(name) for name in recipe.study.also}
+    merges = any(name.endswith(MERGED) for name in losses)
+    recipe = recipe.model_copy(update={"merge": (recipe.merge or MergeSettings()) if merges else None})
+    check_dev(recipe)
     out = Path(recipe.output)
+    if not (out / "study.json").is_file():
+        check_training(recipe)
     results = []
     for seed in range(recipe.seed, recipe.seed + recipe.study.seeds):
         shared = _of_seed(recipe, seed)
         pipeline.prepare_rows(shared, overwrite=overwrite, say=say)
         pipeline.mine_rows(shared, overwrite=overwrite, say=say)
-        suites = ({TEST: pipeline.test_suite(shared)} if recipe.data.test else {}) | also
+        suites = ({TEST: pipeline.test_suite(shared)} if scores_rows else {}) | also
         for name, loss in {BASE: None, **losses}.items():
             run = _Run(out / "runs" / f"{_slug(name)}-{seed}", name, shared, loss, overwrite, say)
             results.append(run.result(suites))
@@ -107,6 +114,8 @@ def _sum_of_terms(text: str) -> dict[str, float]:
     weights: dict[str, float] = {}
     for part in text.split("+"):
         weight, _, term = (one.strip() for one in part.partition("*"))
+        if term in weights:
+            raise InputError(f"objectives: {text}: {term!r} stands twice; add its weights up and write it once")
         try:
             weights[term] = float(weight)
         except ValueError as error:
@@ -216,7 +225,7 @@ class _Run:
 
     @property
     def _recipe(self) -> Recipe:
-        merge = (self.shared.merge or MergeSettings()) if self.objective.endswith(MERGED) else None
+        merge = self.shared.merge if self.objective.endswith(MERGED) else None
         return self.shared.model_copy(update={"loss": self.loss, "merge": merge})
 
     @cached_property

@@ -103,6 +103,11 @@ def test_weights_that_leave_nothing_are_refused(alpha, beta):
         CLEARLoss(nn.Identity(), alpha=alpha, beta=beta)
 
 
+def test_all_weight_on_alpha_and_beta_leaves_the_forward_term_none():
+    loss = CLEARLoss(nn.Identity(), alpha=0.9, beta=0.1)  # 1 - 0.9 - 0.1 is -2.8e-17
+    assert loss.weights == {"forward": 0, "reverse": 0.9, "kl": 0.1}
+
+
 # -- texts ------------------------------------------------------------------------------------------------------
 
 

@@ -31,7 +31,7 @@ from clearir.data.filters import FilterSettings, filter_rows
 from clearir.data.rows import Row, Rows
 from clearir.data.translate import Translator, translate_rows
 from clearir.errors import InputError
-from clearir.settings import MineSettings, PromptSettings, Settings, Share
+from clearir.settings import HeldOut, MineSettings, PromptSettings, Settings
 
 if TYPE_CHECKING:
     from clearir.data.mine import Mined
@@ -49,7 +49,7 @@ class PrepareSettings(Settings):
     Attributes:
         languages: to translate the queries of rows into that have no target query and name no language.
         filter: see `FilterSettings`; None leaves filtering out.
-        test: rows held out for evaluation: a share of each language's, or a number by language.
+        test: rows held out for evaluation: a share of each language's, a number, or either by language.
         dev: rows held out to watch training with; likewise.
         model: finds the negatives: Hub name, folder, or ``python:PACKAGE/folder``; None leaves mining out.
         mine: see `MineSettings`.
@@ -61,8 +61,8 @@ class PrepareSettings(Settings):
 
     languages: tuple[str, ...] = ()
     filter: FilterSettings | None = FilterSettings()
-    test: Share | dict[str, int] = 0.0
-    dev: Share | dict[str, int] = 0.0
+    test: HeldOut = 0.0
+    dev: HeldOut = 0.0
     model: str | None = None
     mine: MineSettings = MineSettings()
     prompts: PromptSettings = PromptSettings()
@@ -242,7 +242,7 @@ class _Line:
     def mine(self, model: str | None) -> None:
         """Negatives for the training rows."""
         settings = self._settings
-        if settings.model is None:
+        if settings.model is None or not settings.mine.mines:
             self.facts["mined"] = None
             return
         parts = self.parts

@@ -177,6 +177,8 @@ def _wanted(size: Size, counts: Mapping[str, int], name: str) -> dict[str, int]:
         language = codes.normalise(code)
         if language not in counts:
             raise InputError(f"{name}: no rows in {language!r}; there are rows in {', '.join(sorted(counts))}")
+        if language in sizes:
+            raise InputError(f"{name}: {code!r} stands twice, under another code of {language!r}; give it once")
         sizes[language] = _number(of_language, counts[language], name)
     return sizes
 

@@ -97,8 +97,6 @@ class CLEARLoss(ObjectiveLoss):
         gather_across_devices: bool = False,
         packing: bool = True,
     ) -> None:
-        if alpha < 0 or beta < 0 or alpha + beta > 1:
-            raise ValueError(f"alpha={alpha} and beta={beta} must be at least 0 and at most 1 together")
         ObjectiveLoss.__init__(
             self,
             model,
@@ -124,8 +122,16 @@ class CLEARLoss(ObjectiveLoss):
 
 
 def clear_weights(alpha: float, beta: float) -> dict[str, float]:
-    """The terms of CLEAR (section 3): ``(1 - alpha - beta) * forward + alpha * reverse + beta * kl``."""
-    return {"forward": 1 - alpha - beta, "reverse": alpha} | ({"kl": beta} if beta > 0 else {})
+    """The terms of CLEAR (section 3): ``(1 - alpha - beta) * forward + alpha * reverse + beta * kl``.
+
+    Raises:
+        ValueError: alpha and beta leave no weight to the forward term.
+    """
+    forward = 1 - alpha - beta
+    if alpha < 0 or beta < 0 or forward < -1e-9:
+        raise ValueError(f"alpha={alpha} and beta={beta} must be at least 0 and at most 1 together")
+    # 1 - 0.9 - 0.1 is a little below 0.
+    return {"forward": max(0.0, forward), "reverse": alpha} | ({"kl": beta} if beta > 0 else {})
 
 
 class CachedCLEARLoss(CachedObjectiveLoss, CLEARLoss):

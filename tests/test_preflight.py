@@ -1,0 +1,109 @@
+"""What cannot be done is said before the first stage: nothing is written, and no model is trained."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from clearir import pipeline
+from clearir.errors import InputError
+from clearir.preflight import check_run, needs_dev
+from clearir.recipe import Recipe
+
+
+@pytest.fixture
+def recipe(tiny_model_path, tmp_path):
+    """A function that makes a recipe of 24 rows with changes: ``recipe(train={...})``."""
+    rows = [
+        {
+            "query": f"Where is bridge {n}?",
+            "passage": f"Bridge {n} stands in town {3 * n} by the river.",
+            "target_query": f"Wo ist Brücke {n}?",
+            "language": "de",
+        }
+        for n in range(24)
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+
+    def make(**changes):
+        content = {
+            "name": "early",
+            "model": str(tiny_model_path),
+            "output": str(tmp_path / "out"),
+            "data": {"path": str(tmp_path / "rows.jsonl"), "test": 4},
+            "filter": None,
+        }
+        return Recipe.model_validate(content | changes)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": "./no/such/folder"}, "no such folder"),
+        ({"train": {"retention": 0.995}}, "train.retention is judged on dev rows, and none are held out"),
+        ({"merge": {}}, "merge is judged on dev rows, and none are held out"),
+        ({"train": {"report_to": ["wandbb"]}}, "train.report_to: 'wandbb' is no tracker that is installed here"),
+        ({"train": {"attention": "flesh"}}, "flesh"),
+        ({"train": {"max_seq_length": 10**6}}, "1000000"),
+    ],
+)
+def test_what_would_fail_in_training_fails_before_anything_is_read(recipe, tmp_path, monkeypatch, changes, words):
+    monkeypatch.setattr(pipeline, "_read", lambda *given: pytest.fail("rows are read"))
+    with pytest.raises(InputError, match=words):
+        pipeline.run(recipe(**changes))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_precision_that_the_machine_lacks(recipe):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is an accelerator here")
+    with pytest.raises(InputError, match=r"train\.precision: fp16 needs an accelerator"):
+        check_run(recipe(train={"precision": "fp16"}))
+
+
+@pytest.mark.parametrize("test", [0, 0.0, {"de": 0}])
+def test_a_run_without_test_rows(recipe, test):
+    good = recipe()
+    data = good.data.model_copy(update={"test": test})
+    with pytest.raises(InputError, match=r"nothing to score on; hold rows out, for example with data\.test=0\.1"):
+        check_run(good.model_copy(update={"data": data}))
+
+
+def test_a_good_recipe_passes(recipe):
+    check_run(recipe())
+    check_run(recipe(train={"gradient_checkpointing": True, "report_to": ["none"]}, merge={"weight": 0.5}))
+
+
+def test_what_is_chosen_on_dev_rows(recipe):
+    assert needs_dev(recipe()) is None
+    assert needs_dev(recipe(merge={"weight": 0.5})) is None
+    assert needs_dev(recipe(merge={})) == "merge"
+    assert needs_dev(recipe(train={"retention": 1.0})) == "train.retention"
+
+
+def test_a_share_that_is_no_row_is_said_before_mining(recipe, tmp_path):
+    good = recipe()
+    few = good.data.model_copy(update={"test": 0.01})  # of 24 rows 0.24
+    with pytest.raises(InputError, match=r"data\.test=0\.01 held out none of the rows; ask for a number"):
+        pipeline.run(good.model_copy(update={"data": few}))
+    assert not (tmp_path / "out" / "mined").exists()
+
+
+def test_ids_that_contradict_each_other_are_said_before_mining(recipe, tmp_path):
+    rows = [json.loads(line) | {"query_id": "7"} for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with pytest.raises(InputError, match="query id '7' has two texts in en"):
+        pipeline.run(recipe())
+    assert not (tmp_path / "out" / "mined").exists()
+
+
+def test_a_model_that_cannot_mine_is_said_before_rows_are_prepared(recipe, tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        pipeline.prepare_data(recipe(model="./no/such/folder"))
+    assert not (tmp_path / "out").exists()
+    done = pipeline.prepare_data(recipe(model="./no/such/folder", mine={"negatives": 0, "target_negatives": 0}))
+    assert done.facts["mined"] is None
