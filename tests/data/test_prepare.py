@@ -16,7 +16,7 @@ from clearir.data.prepare import PrepareSettings, prepare
 from clearir.data.rows import Row, Rows
 from clearir.data.sources import read
 from clearir.data.translate import CommandTranslator
-from clearir.errors import InputError
+from clearir.errors import InputError, MissingExtraError
 from clearir.settings import MineSettings
 
 KILL = Path(__file__).parents[1] / "faults" / "kill_prepare.py"
@@ -226,6 +226,21 @@ def test_what_cannot_be_prepared(rows, options, message, tmp_path):
     with pytest.raises(InputError, match=message):
         prepare(rows, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_later_stage_would_stop_at_is_said_before_anything_is_translated(tmp_path, monkeypatch):
+    def prepare_with(**settings):
+        prepare(
+            ROWS, tmp_path / "out", PrepareSettings(languages=["ca"], **settings), translator=CommandTranslator("false")
+        )
+
+    with pytest.raises(InputError, match=r"test: no rows in 'fi'; there are rows in ca, en"):
+        prepare_with(filter=CHECKS, test={"ca": 3, "fi": 3})
+    monkeypatch.setitem(sys.modules, "py3langid", None)
+    with pytest.raises(MissingExtraError, match=r'pip install "clearir\[langid\]"'):
+        prepare_with(filter=FilterSettings(language=True))
+    with pytest.raises(InputError, match="false"):  # the translator's own failure
+        prepare_with(filter=CHECKS, test={"ca": 3})
 
 
 def test_many_rows_make_several_files(tmp_path, monkeypatch):

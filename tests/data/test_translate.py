@@ -33,7 +33,7 @@ class Echo:
 
 def test_rows_of_english_become_rows_of_each_language():
     rows = [Row("one", "p1", passage_id="7", query_id="q"), Row("two", "p2")]
-    done = translate_rows(rows, Echo(), ["spa", "swh_Latn"])
+    done = translate_rows(rows, Echo(), ["spa", "swh_Latn", "sw"])
     assert done.rows == (
         Row("one", "p1", "one (es)", "es", passage_id="7", query_id="q"),
         Row("one", "p1", "one (sw)", "sw", passage_id="7", query_id="q"),

@@ -28,9 +28,11 @@ from typing import TYPE_CHECKING, Any
 
 from clearir.artifacts import MANIFEST, fingerprint, is_finished, path_fingerprint, read_json, run_stage
 from clearir.data.filters import FilterSettings, filter_rows
+from clearir.data.languages import normalise
 from clearir.data.rows import Row, Rows
 from clearir.data.translate import Translator, translate_rows
 from clearir.errors import InputError
+from clearir.extras import require
 from clearir.settings import HeldOut, MineSettings, PromptSettings, Settings
 
 if TYPE_CHECKING:
@@ -130,6 +132,7 @@ def prepare(
     if new := not is_finished(output, key):
         if output.exists() and any(output.iterdir()) and not overwrite:  # before the work, not after it
             raise InputError(f"{output} holds something else; choose another output folder or add --overwrite")
+        _check(rows, settings)
         line = _Line(rows, key["rows"], work or output.parent / f".{output.name}.work", settings)
         line.translate(translator)
         line.filter()
@@ -139,6 +142,17 @@ def prepare(
         facts = {"read": len(rows), "left_out": left_out, **line.facts}
         run_stage(output, key, lambda folder: _write(folder, output.name, line.parts, facts), overwrite=overwrite)
     return Prepared(output, read_json(output / MANIFEST)["result"], new)
+
+
+def _check(rows: _Rows, settings: PrepareSettings) -> None:
+    """Say before the first stage what a later one would stop at."""
+    if settings.filter is not None and settings.filter.identifies:
+        require("py3langid", "langid")
+    there = {row.language or row.bridge for row in rows} | {normalise(code) for code in settings.languages}
+    for name, size in (("test", settings.test), ("dev", settings.dev)):
+        missing = [code for code in size if code not in there] if isinstance(size, Mapping) else []
+        if missing:
+            raise InputError(f"{name}: no rows in {missing[0]!r}; there are rows in {', '.join(sorted(there))}")
 
 
 def read_part(folder: Path, part: str) -> _Rows:

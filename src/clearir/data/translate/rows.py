@@ -50,7 +50,7 @@ def translate_rows(
         InputError: a row names no language and ``languages`` is empty; a language is the bridge itself; the backend
             cannot do what is asked.
     """
-    wanted = [normalise(language) for language in languages]
+    wanted = list(dict.fromkeys(normalise(language) for language in languages))
     open_rows: list[Row] = []
     texts: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for number, row in enumerate(rows, start=1):
