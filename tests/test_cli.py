@@ -65,12 +65,37 @@ def test_mine_writes_rows_with_negatives(table, tiny_model_path, tmp_path):
     from clearir.data.rows import Rows
 
     arguments = ("mine", table, "--model", tiny_model_path, "--out", tmp_path / "mined.parquet", "--window", "1,10")
+    arguments += ("--cache", tmp_path / "cache")
     done = clearir(*arguments, "--negatives", 2, "--target-negatives", 1)
     assert done.returncode == 0, done.stderr
     assert Rows.from_parquet(tmp_path / "mined.parquet").num_negatives == (2, 1)
     again = clearir(*arguments)
     assert again.returncode == 2
     assert "--overwrite" in again.stderr
+
+
+def test_mine_reads_texts_as_encode_did(table, tiny_model_path, tmp_path):
+    """Prompts, length, cache and vectors are options of both, and what a refusal advises can be typed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from typer.testing import CliRunner
+
+    from clearir.cli import app
+
+    def run(*arguments: object) -> Exception | None:
+        return CliRunner().invoke(app, [*map(str, arguments)]).exception
+
+    passages = [json.loads(line)["passage"] for line in table.read_text(encoding="utf-8").splitlines()]
+    pq.write_table(pa.table({"text": passages}), tmp_path / "passages.parquet")
+    vectors, cache = tmp_path / "vectors", tmp_path / "cache"
+    reading = ("--passage-prompt", "passage: ", "--max-seq-length", 24)
+    assert run("encode", tiny_model_path, tmp_path / "passages.parquet", "--out", vectors, *reading) is None
+    mine = ("mine", table, "--model", tiny_model_path, "--window", "1,10", "--negatives", 1, "--target-negatives", 1)
+    mine += ("--cache", cache, "--vectors", vectors, "--query-prompt", "query: ")
+    assert "add --passage-prompt 'passage: '" in str(run(*mine, "--out", tmp_path / "a.parquet"))
+    assert "add --max-seq-length 24" in str(run(*mine, "--out", tmp_path / "a.parquet", *reading[:2]))
+    assert run(*mine, "--out", tmp_path / "a.parquet", *reading) is None
+    assert [path.suffix for path in cache.iterdir()] == [".sqlite"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,15 @@ import typer
 from clearir import processes
 from clearir.console import console, errors, show_progress
 from clearir.errors import ClearirError, InputError, naming
+from clearir.options import (
+    Cache,
+    MaxSeqLength,
+    PassagePrompt,
+    QueryPrompt,
+    TrustRemoteCode,
+    Vectors,
+    cache_folder,
+)
 from clearir.progress import listening
 from clearir.search import commands as search_commands
 
@@ -202,11 +211,11 @@ def evaluate(
     mteb: Annotated[str | None, typer.Option(help="Run this task of MTEB with MTEB's own code instead.")] = None,
     pools: Annotated[str, typer.Option(help="Also rank passages of several languages together: pair, all.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for the scores.")] = Path("scores"),
-    query_prompt: Annotated[str | None, typer.Option(help="Before every query; default: the model's own.")] = None,
-    passage_prompt: Annotated[str | None, typer.Option(help="Before every passage.")] = None,
-    max_seq_length: Annotated[int | None, typer.Option(help="Tokens of a text that are read.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder of finished embeddings.")] = None,
-    trust_remote_code: Annotated[bool, typer.Option(help="Run code that comes with a model.")] = False,
+    query_prompt: QueryPrompt = None,
+    passage_prompt: PassagePrompt = None,
+    max_seq_length: MaxSeqLength = None,
+    cache: Cache = None,
+    trust_remote_code: TrustRemoteCode = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Score models in every direction: query language x passage language.
@@ -247,7 +256,7 @@ def evaluate(
     for model, path in zip(models, paths, strict=True):
         try:
             scores = matrix.evaluate(
-                load(model), scored, name=model, cache=cache or _cache(), pools=_names(pools) or ()
+                load(model), scored, name=model, cache=cache_folder(cache), pools=_names(pools) or ()
             )
         except ClearirError as error:
             errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
@@ -336,7 +345,12 @@ def mine(
     max_score: Annotated[float | None, typer.Option(help="Drop candidates above this cosine.")] = None,
     mine_target: Annotated[str, typer.Option(help="bridge or target: which queries are ranked.")] = "bridge",
     language: Annotated[str | None, typer.Option(help="Of the target queries, where no column says it.")] = None,
-    vectors: search_commands.VectorsOption = None,
+    query_prompt: QueryPrompt = None,
+    passage_prompt: PassagePrompt = None,
+    max_seq_length: MaxSeqLength = None,
+    cache: Cache = None,
+    vectors: Vectors = None,
+    trust_remote_code: TrustRemoteCode = False,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -354,15 +368,23 @@ def mine(
     ranks = _pair(window)
     given, _ = table_options(options or [], only=True)
     rows = Rows.collect(tables.read(table, **{"language": language, **given}), str(table))
+    network = load_model(
+        model,
+        max_seq_length=max_seq_length,
+        query_prompt=query_prompt,
+        passage_prompt=passage_prompt,
+        trust_remote_code=trust_remote_code,
+    )
     mined = mine_rows(
         rows.rows,
-        load_model(model),
+        network,
         negatives=negatives,
         target_negatives=target_negatives,
         window=ranks,
         margin=margin,
         max_score=max_score,
         mine_target=mine_target,  # type: ignore[arg-type]
+        cache=cache_folder(cache),
         ready=ReadyVectors.open(vectors) if vectors else None,
         seed=seed,
     )
@@ -388,9 +410,10 @@ def merge(
     ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the suite, where it has several (dev, test).")] = None,
     retention: Annotated[float, typer.Option(help="Share of the base's English score that has to be left.")] = 0.995,
-    query_prompt: Annotated[str | None, typer.Option(help="Before every query; default: the model's own.")] = None,
-    passage_prompt: Annotated[str | None, typer.Option(help="Before every passage.")] = None,
-    trust_remote_code: Annotated[bool, typer.Option(help="Run code that comes with a model.")] = False,
+    query_prompt: QueryPrompt = None,
+    passage_prompt: PassagePrompt = None,
+    max_seq_length: MaxSeqLength = None,
+    trust_remote_code: TrustRemoteCode = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Mix the weights of a model and of what was trained from it, so that English keeps its score.
@@ -410,14 +433,18 @@ def merge(
     given, _ = table_options(options or [], only=True)
     if weight is not None:
         _refuse_options(given, "--weight, with which nothing is scored")
-        choice_only = ("split", "retention", "query_prompt", "passage_prompt")
+        choice_only = ("split", "retention", "query_prompt", "passage_prompt", "max_seq_length")
         refuse_ignored(context, "--weight, with which nothing is scored", *choice_only)
     _refuse_existing(out, overwrite, "--out")
     _quiet()
-    before, after = (
-        load_model(one, query_prompt=query_prompt, passage_prompt=passage_prompt, trust_remote_code=trust_remote_code)
-        for one in (base, tuned)
+    load = partial(
+        load_model,
+        max_seq_length=max_seq_length,
+        query_prompt=query_prompt,
+        passage_prompt=passage_prompt,
+        trust_remote_code=trust_remote_code,
     )
+    before, after = load(base), load(tuned)
     facts: dict[str, Any] = {"base": base, "tuned": tuned}
     if weight is None:
         scored = _suite(suite, data, None, split, "dev", given)
@@ -545,13 +572,6 @@ def _slugs(models: list[str]) -> list[str]:
         names.append(name)
         taken.add(name.casefold())
     return names
-
-
-def _cache() -> Path:
-    """Where embeddings are kept when nothing else is said."""
-    from clearir.artifacts import cache_home
-
-    return cache_home() / "embeddings"
 
 
 def _plain(text: str) -> str:

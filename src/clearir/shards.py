@@ -18,6 +18,7 @@ share the file system: they read the corpus and write their shards themselves.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -342,10 +343,15 @@ class ReadyVectors:
             "max_seq_length": model.max_seq_length,
         }
         for name, value in ours.items():
-            if self._settings[name] != value:
+            if (made := self._settings[name]) != value:
+                same = {
+                    "model_hash": "take the model that made them",
+                    "prompt": f"add --passage-prompt {shlex.quote(str(made))}",
+                    "max_seq_length": f"add --max-seq-length {made}",
+                }
                 raise InputError(
-                    f"{self.folder}: vectors of another {name} ({self._settings[name]!r}, and here it is {value!r}); "
-                    "encode the corpus anew, or take the same model, prompt and max_seq_length"
+                    f"{self.folder}: vectors of another {name} ({made!r}, and here it is {value!r}); {same[name]}, or "
+                    "encode the corpus anew"
                 )
 
     def find(self, keys: Mapping[str, bytes]) -> dict[str, NDArray[np.float32]]:

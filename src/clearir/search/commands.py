@@ -10,14 +10,13 @@ import typer
 
 from clearir.console import console, errors
 from clearir.errors import InputError
+from clearir.options import Cache, MaxSeqLength, PassagePrompt, QueryPrompt, TrustRemoteCode, Vectors, cache_folder
 
 if TYPE_CHECKING:
     from clearir.search.query import Compared, Hit, Searcher
 
 Folder = Annotated[str, typer.Argument(help="Folder or URI of an index (clearir index).", metavar="DIR")]
 ModelOption = Annotated[str | None, typer.Option(help="Where the model lies now, if it was moved.")]
-VectorsOption = Annotated[Path | None, typer.Option(help="Vectors of the passages (clearir encode).")]
-TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with a model.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -34,8 +33,8 @@ def encode(
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("vectors"),
     engine: Annotated[str, typer.Option(help="local, or ray: on the workers of a Ray cluster.")] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="Of Ray; default: one a GPU, else one a CPU.")] = None,
-    passage_prompt: Annotated[str | None, typer.Option(help="Before every passage; default: the model's own.")] = None,
-    max_seq_length: Annotated[int | None, typer.Option(help="Tokens of a text that are read.")] = None,
+    passage_prompt: PassagePrompt = None,
+    max_seq_length: MaxSeqLength = None,
     trust_remote_code: TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace vectors of something else.")] = False,
 ) -> None:
@@ -86,11 +85,11 @@ def index(
     source: Annotated[
         str | None, typer.Option(help="Read passages as training does: table, squad, debian, beir ...")
     ] = None,
-    query_prompt: Annotated[str | None, typer.Option(help="Before every query; default: the model's own.")] = None,
-    passage_prompt: Annotated[str | None, typer.Option(help="Before every passage.")] = None,
-    max_seq_length: Annotated[int | None, typer.Option(help="Tokens of a text that are read.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder of finished embeddings.")] = None,
-    vectors: VectorsOption = None,
+    query_prompt: QueryPrompt = None,
+    passage_prompt: PassagePrompt = None,
+    max_seq_length: MaxSeqLength = None,
+    cache: Cache = None,
+    vectors: Vectors = None,
     trust_remote_code: TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index of something else.")] = False,
 ) -> None:
@@ -101,7 +100,7 @@ def index(
 
     Example: `clearir index runs/demo/model passages.jsonl --out index`
     """
-    from clearir.cli import _cache, _plain, _quiet, _say
+    from clearir.cli import _plain, _quiet, _say
     from clearir.recipe import parse_assignments
     from clearir.search.corpus import read_corpus
     from clearir.search.index import build_index
@@ -116,7 +115,7 @@ def index(
         passages,
         model,
         out,
-        cache=cache or _cache(),
+        cache=cache_folder(cache),
         ready=ReadyVectors.open(vectors) if vectors else None,
         query_prompt=query_prompt,
         passage_prompt=passage_prompt,
