@@ -108,6 +108,59 @@ def test_sections_of_help_pages(tmp_path):
     )
 
 
+TARGETS = {"es": "¿Qué cae?", "sw": "Nini huanguka?", "ar": "ماذا يسقط؟"}
+
+
+def test_rows_that_trained_a_model_give_each_passage_once_in_the_bridge_language(tmp_path):
+    rows = [
+        {
+            "query": query,
+            "passage": text,
+            "target_query": target,
+            "language": code,
+            "negative_1": "Snow melts.",
+            "year": n,
+        }
+        for n, (query, text) in enumerate([("what falls?", "Rain falls."), ("what burns?", "Fire burns.")])
+        for code, target in TARGETS.items()
+    ]
+    rows.append(rows[0] | {"passage": "RAIN  falls.\u200b"})
+    corpus = read_corpus(write(tmp_path / "rows.jsonl", *rows))
+    assert corpus.passages == (
+        Passage("1", "Rain falls.", language="en", fields={"year": 0, "question": "what falls?"}),
+        Passage("4", "Fire burns.", language="en", fields={"year": 1, "question": "what burns?"}),
+    )
+    assert corpus.left_out == {"the same passage again": 2 + 2 + 1}
+    french = read_corpus(write(tmp_path / "fr.jsonl", *(row | {"bridge": "fra"} for row in rows)))
+    assert {passage.language for passage in french.passages} == {"fr"}
+    assert {passage.language for passage in read_corpus(tmp_path / "rows.jsonl", language="fr").passages} == {"fr"}
+    with_ids = read_corpus(write(tmp_path / "ids.jsonl", *(row | {"passage_id": f"p{row['year']}"} for row in rows)))
+    assert [passage.id for passage in with_ids.passages] == ["p0", "p1"]
+
+
+def test_rows_with_a_column_for_each_language_give_each_passage_once(tmp_path):
+    (tmp_path / "wide.csv").write_text(
+        "question,answer,question_es,question_sw,area\nwhat falls?,Rain falls.,¿Qué cae?,Nini huanguka?,sky\n",
+        encoding="utf-8",
+    )
+    (passage,) = read_corpus(tmp_path / "wide.csv").passages
+    assert passage == Passage("1", "Rain falls.", language="en", fields={"area": "sky", "question": "what falls?"})
+
+
+def test_rows_that_are_still_to_be_translated_are_rows_too(tmp_path):
+    row = {"query": "what falls?", "passage": "Rain falls.", "language": "sw"}
+    (passage,) = read_corpus(write(tmp_path / "rows.jsonl", row, row | {"language": "es"})).passages
+    assert passage.language == "en"
+
+
+def test_a_corpus_with_questions_keeps_its_language_and_ids(tmp_path):
+    records = [{"id": n, "text": "Vesi kiehuu.", "question": f"milloin? {n}", "language": "fi"} for n in (7, 8)]
+    assert read_corpus(write(tmp_path / "c.jsonl", *records)).passages == (
+        Passage("7", "Vesi kiehuu.", language="fi", fields={"question": "milloin? 7"}),
+        Passage("8", "Vesi kiehuu.", language="fi", fields={"question": "milloin? 8"}),
+    )
+
+
 def test_debian_descriptions(tmp_path):
     (tmp_path / "Translation-en").write_text(
         "Package: gimp\nDescription-md5: 1\nDescription-en: image editor\n It edits\n images.\n", encoding="utf-8"

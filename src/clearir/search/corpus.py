@@ -15,13 +15,16 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from clearir.data import sources
 from clearir.data.rows import Row
-from clearir.data.sources import checks, files
+from clearir.data.sources import checks, files, headers
 from clearir.data.sources.checks import BadRowError
+from clearir.data.sources.headers import Header
+from clearir.data.texts import is_blank, text_key
 from clearir.errors import InputError
 from clearir.progress import track
 
@@ -88,7 +91,8 @@ def read_corpus(
         source: one of `clearir.data.sources.KINDS`; its passages in the bridge language are taken. By default the file
             itself says what it is: ``.txt`` has a passage a line; JSON lines, JSON, CSV, TSV and Parquet have a column
             ``text`` (or ``passage``, ``contents``), perhaps ``title``, ``id`` (or ``_id``, ``docid``, ``passage_id``)
-            and ``language``, and any others, which are kept as fields.
+            and ``language``, and any others, which are kept as fields. A table of rows, such as trains a model, has
+            each passage once, in its bridge language.
         language: of the passages of a file, where no column says it.
         columns: our name of a column (``text, title, id, language``) -> the table's, for names other than those.
         options: of the source; see `clearir.data.sources.read`.
@@ -144,7 +148,7 @@ def _from_help(source: str, folder: Path) -> Located:
 def _from_rows(rows: Iterable[Row], source: str) -> Located:
     ids: dict[str, str] = {}  # of passages that the source gives none; they come once a question
     for number, row in enumerate(rows, start=1):
-        identity = row.passage_id or ids.setdefault(row.passage, str(number))
+        identity = row.passage_id or ids.setdefault(text_key(row.passage), str(number))
         yield f"{source}, row {number}", Passage(identity, row.passage, "", row.bridge, {QUESTION: row.query})
 
 
@@ -169,7 +173,11 @@ def _from_lines(file: Path, language: str | None) -> Located:
 
 
 class RecordReader:
-    """Makes passages of a table's records."""
+    """Makes passages of a table's records.
+
+    A table of rows (queries, and the passages that answer them) says in ``language`` what the target queries are in,
+    and has a passage for each of its queries.
+    """
 
     def __init__(self, language: str | None, columns: Mapping[str, str]) -> None:
         if not isinstance(columns, Mapping):
@@ -182,12 +190,14 @@ class RecordReader:
         self._title = (columns["title"],) if "title" in columns else TITLE
         self._id = (columns["id"],) if "id" in columns else ID
         self._code = (columns["language"],) if "language" in columns else LANGUAGE
+        self._rows = lru_cache(lambda present: _row_header(present, columns.get("text")))
+        self._ids: dict[str, str] = {}  # of the passages of rows that have none, by text
 
     def header(self, file: Path) -> Callable[[list[str]], list[str]]:
         """Refuses a file without a column of texts."""
 
         def check(names: list[str]) -> list[str]:
-            if not any(name in names for name in self._text):
+            if self._rows(tuple(names)) is None and not any(name in names for name in self._text):
                 raise InputError(_no_text(str(file), self._text, names))
             return names
 
@@ -199,24 +209,54 @@ class RecordReader:
         Raises:
             BadRowError: something is wrong with it.
         """
+        rows = self._rows(tuple(record))
+        if rows is not None:
+            return self._of_row(rows, place, record, position)
         if not any(name in record for name in self._text):
             raise InputError(_no_text(place, self._text, list(record)))
         rest = dict(record)
         text = _taken(rest, self._text)
-        title = _taken(rest, self._title)
         identity = _taken(rest, self._id)
         code = _taken(rest, self._code)
-        if text is None or text == "" or (isinstance(text, str) and not text.strip()):
+        return self._passage(place, rest, text, position if identity in (None, "") else identity, code)
+
+    def _of_row(self, header: Header, place: str, record: Mapping[str, Any], position: str) -> Passage | None:
+        """The passage of a row. What the row is besides is none of the passage's fields, but for its query."""
+        known = {name: record.get(columns[0]) for name, columns in header.fields.items()}
+        rest = {name: value for name, value in record.items() if name not in header.columns}
+        rest[QUESTION] = known.get("query")
+        text, code = known["passage"], known.get("bridge")
+        identity = known.get("passage_id")
+        if identity in (None, "") and isinstance(text, str):
+            identity = self._ids.setdefault(text_key(text), position)
+        return self._passage(place, rest, text, identity, code, "en")
+
+    def _passage(
+        self, place: str, rest: dict[str, Any], text: Any, identity: Any, code: Any, default: str | None = None
+    ) -> Passage | None:
+        title = _taken(rest, self._title)
+        if text is None or (isinstance(text, str) and is_blank(text)):
             return None
         if isinstance(metadata := rest.get(_METADATA), dict):
             rest = {**{name: value for name, value in rest.items() if name != _METADATA}, **metadata}
         return Passage(
-            id=position if identity in (None, "") else str(checks.identifier(identity, place, "id")),
+            id=str(checks.identifier(identity, place, "id")),
             text=checks.text(text, place, "text").strip(),
             title="" if title in (None, "") else checks.text(title, place, "title").strip(),
-            language=self._language if code in (None, "") else checks.language(code, place),
+            language=(self._language or default) if code in (None, "") else checks.language(code, place),
             fields={name: kept for name, value in rest.items() if (kept := _value(value, place, name)) is not None},
         )
+
+
+def _row_header(present: tuple[str, ...], text: str | None) -> Header | None:
+    """The header of a table of rows, None of any other table."""
+    try:
+        header = headers.find(present, {} if text is None else {"passage": text}, "en", "")
+    except InputError:
+        return None
+    of_targets = "target_query" in header.fields or any("target_query" in own for own in header.by_language.values())
+    our_names = all(header.fields[name][0].casefold() in headers.NAMES[name] for name in ("query", "passage"))
+    return header if of_targets or our_names else None
 
 
 def _taken(record: dict[str, Any], names: Iterable[str]) -> Any:
@@ -256,9 +296,9 @@ def _distinct(located: Located, left_out: Counter[str]) -> Iterator[Passage]:
         if passage is None:
             left_out["no text"] += 1
         elif passage.id not in seen:
-            seen[passage.id] = hash(passage.content)
+            seen[passage.id] = hash(text_key(passage.content))
             yield passage
-        elif seen[passage.id] == hash(passage.content):
+        elif seen[passage.id] == hash(text_key(passage.content)):
             left_out["the same passage again"] += 1
         else:
             raise InputError(
