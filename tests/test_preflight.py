@@ -8,7 +8,7 @@ import pytest
 
 from clearir import pipeline
 from clearir.errors import InputError
-from clearir.preflight import check_run, needs_dev
+from clearir.preflight import check_run, check_training, needs_dev
 from clearir.recipe import Recipe
 
 
@@ -50,8 +50,8 @@ def recipe(tiny_model_path, tmp_path):
         ({"train": {"max_seq_length": 10**6}}, "1000000"),
     ],
 )
-def test_what_would_fail_in_training_fails_before_anything_is_read(recipe, tmp_path, monkeypatch, changes, words):
-    monkeypatch.setattr(pipeline, "_read", lambda *given: pytest.fail("rows are read"))
+def test_what_would_fail_in_training_fails_before_rows_are_prepared(recipe, tmp_path, monkeypatch, changes, words):
+    monkeypatch.setattr("clearir.data.prepare.prepare", lambda *given, **more: pytest.fail("rows are prepared"))
     with pytest.raises(InputError, match=words):
         pipeline.run(recipe(**changes))
     assert not (tmp_path / "out").exists()
@@ -62,7 +62,7 @@ def test_a_precision_that_the_machine_lacks(recipe):
     if torch.cuda.is_available():
         pytest.skip("there is an accelerator here")
     with pytest.raises(InputError, match=r"train\.precision: fp16 needs an accelerator"):
-        check_run(recipe(train={"precision": "fp16"}))
+        check_training(recipe(train={"precision": "fp16"}))
 
 
 @pytest.mark.parametrize("test", [0, 0.0, {"de": 0}])
@@ -74,8 +74,18 @@ def test_a_run_without_test_rows(recipe, test):
 
 
 def test_a_good_recipe_passes(recipe):
-    check_run(recipe())
-    check_run(recipe(train={"gradient_checkpointing": True, "report_to": ["none"]}, merge={"weight": 0.5}))
+    for good in (
+        recipe(),
+        recipe(train={"gradient_checkpointing": True, "report_to": ["none"]}, merge={"weight": 0.5}),
+    ):
+        check_run(good)
+        check_training(good)
+
+
+def test_rows_that_cannot_be_read_are_said_before_a_model_is_fetched(recipe, tmp_path):
+    (tmp_path / "rows.jsonl").write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match=r"rows\.jsonl:1: "):
+        pipeline.run(recipe(model="./no/such/folder"))
 
 
 def test_what_is_chosen_on_dev_rows(recipe):

@@ -32,7 +32,7 @@ from clearir.artifacts import MANIFEST, atomic_file, is_due, read_json, run_stag
 from clearir.data.prepare import read_part
 from clearir.data.rows import Rows
 from clearir.errors import InputError
-from clearir.preflight import check_run, holds_out, needs_dev
+from clearir.preflight import check_run, check_training, holds_out, needs_dev
 from clearir.recipe import Recipe, dump_recipe
 from clearir.settings import MergeSettings, SearchExample, TrainSettings
 
@@ -98,7 +98,13 @@ def finish(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: N
 
 def prepare_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> None:
     """Read the source, translate, filter and decontaminate as the recipe says, and hold rows out: ``rows/``."""
-    done = _prepare(recipe, Path(recipe.output) / "rows", None, overwrite, say)
+    out = Path(recipe.output)
+
+    def check() -> None:
+        if not (out / "mined").exists():
+            check_training(recipe)
+
+    done = _prepare(recipe, out / "rows", None, overwrite, say, check)
     if dropped := done.facts["filtered"]:
         reasons = ", ".join(f"{one['reason']} {one['rows']:,}" for one in dropped)
         say(f"the filter dropped rows: {reasons} (examples: {done.folder / 'README.md'}; to keep them: filter=null)")
@@ -112,9 +118,12 @@ def prepare_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda l
 def prepare_data(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> Prepared:
     """The same with hard negatives for every training row, as a data set of its own: ``prepared/``."""
     folder = Path(recipe.output) / "prepared"
-    if recipe.mine.mines and not folder.exists():
-        load(recipe, recipe.model)  # what is wrong with it is said before the work, not after it
-    return _prepare(recipe, folder, recipe.model, overwrite, say)
+
+    def check() -> None:
+        if recipe.mine.mines and not folder.exists():
+            load(recipe, recipe.model)
+
+    return _prepare(recipe, folder, recipe.model, overwrite, say, check)
 
 
 def mine_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> None:
@@ -317,7 +326,10 @@ def named_suite(name: str) -> Suite:
 # -- what the stages do -----------------------------------------------------------------------------------------
 
 
-def _prepare(recipe: Recipe, folder: Path, model: str | None, overwrite: bool, say: Say) -> Prepared:
+def _prepare(
+    recipe: Recipe, folder: Path, model: str | None, overwrite: bool, say: Say, check: Callable[[], None]
+) -> Prepared:
+    """Read, ``check`` what comes after all this, and prepare."""
     from clearir.data.prepare import PrepareSettings, prepare
     from clearir.data.translate import load_translator
 
@@ -326,6 +338,7 @@ def _prepare(recipe: Recipe, folder: Path, model: str | None, overwrite: bool, s
     translator = None
     if recipe.translate is not None:
         translator = load_translator(recipe.translate.backend, **(recipe.translate.model_extra or {}))
+    check()
     done = prepare(
         rows.rows,
         folder,

@@ -7,26 +7,22 @@ them, on the machine and on the model.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from clearir.artifacts import MANIFEST
 from clearir.errors import InputError
 from clearir.recipe import Recipe
 from clearir.settings import HeldOut, LossSettings, TrainSettings
 
 
 def check_run(recipe: Recipe) -> None:
-    """Raise what would stop `clearir train` later on.
+    """Raise if `clearir train` would have nothing to score or to choose on.
 
     Raises:
-        InputError: nothing is held out to score on, or to choose with; or see `check_training`.
+        InputError: no rows are to be held out.
     """
     if not holds_out(recipe.data.test):
         raise InputError("nothing to score on; hold rows out, for example with data.test=0.1 or data.test=50")
     check_dev(recipe)
-    if not (Path(recipe.output) / "model" / MANIFEST).is_file():
-        check_training(recipe)
 
 
 def holds_out(size: HeldOut) -> bool:

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from clearir import pipeline
 from clearir.artifacts import MANIFEST, atomic_file, fingerprint, is_finished, read_json, run_stage, write_json
 from clearir.errors import InputError
-from clearir.preflight import check_dev, check_training, holds_out
+from clearir.preflight import check_dev, holds_out
 from clearir.recipe import Recipe
 from clearir.report.study import BASE, Line, Result, draw, summarise, to_markdown
 from clearir.settings import CLEAR, CLEAR_NO_KL, LossSettings, MergeSettings
@@ -64,8 +64,6 @@ def study(recipe: Recipe, *, overwrite: bool = False, say: pipeline.Say = lambda
     recipe = recipe.model_copy(update={"merge": (recipe.merge or MergeSettings()) if merges else None})
     check_dev(recipe)
     out = Path(recipe.output)
-    if not (out / "study.json").is_file():
-        check_training(recipe)
     results = []
     for seed in range(recipe.seed, recipe.seed + recipe.study.seeds):
         shared = _of_seed(recipe, seed)

@@ -189,10 +189,19 @@ def test_a_language_that_loses_most_of_its_rows_is_named(tmp_path, caplog):
     right = [replace(row, target_query=f"Qui va construir això ({n})?", language="ca") for n, row in enumerate(ROWS)]
     done = prepare([*wrong, *right[:20]], tmp_path / "out", PrepareSettings(filter=CHECKS))
     assert [(one["reason"], one["rows"]) for one in done.facts["filtered"]] == [("wrong script", 30)]
-    assert "dropped 30 of the 50 rows in ca; look whether" in caplog.text
+    assert "dropped 30 of the 50 rows in ca (wrong script 30); look if that is their language" in caplog.text
     caplog.clear()
     prepare([*wrong[:20], *right], tmp_path / "less", PrepareSettings(filter=CHECKS))
     assert caplog.text == ""
+
+
+def test_a_language_does_not_disappear_in_silence(tmp_path, caplog):
+    right = [replace(row, target_query=f"Qui va construir això ({n})?", language="ca") for n, row in enumerate(ROWS)]
+    wrong = [replace(row, target_query=f"Кто построил это ({n})?", language="fi") for n, row in enumerate(ROWS[:10])]
+    with pytest.raises(InputError, match=r"dropped 10 of the 10 rows in fi \(wrong script 10\); .* filter=null keeps"):
+        prepare([*wrong, *right], tmp_path / "out", PrepareSettings(filter=CHECKS))
+    prepare([*wrong[1:], *right], tmp_path / "out", PrepareSettings(filter=CHECKS))  # so few may all be wrong
+    assert "dropped 9 of the 9 rows in fi" in caplog.text
 
 
 def test_whether_languages_are_identified_stands_in_the_card_and_makes_new_rows_due(tmp_path, monkeypatch):

@@ -245,7 +245,7 @@ def test_damaged_sources(kind: str, on_bad: str, data: st.DataObject) -> None:
         contents[victim] = data.draw(damaged(contents[victim]))
         write(Path(place), contents)
         recipe = {"name": "any", "model": NO_MODEL, "output": f"{place}/run"}
-        recipe |= {"data": {"source": kind, "path": place, "on_bad": on_bad, "test": 0}}
+        recipe |= {"data": {"source": kind, "path": place, "on_bad": on_bad, "test": 1}}
         (Path(place) / "recipe.yaml").write_text(yaml.safe_dump(recipe))
         status, message = run("train", f"{place}/recipe.yaml")
         refused_well(status, message, place, "row ")
@@ -268,7 +268,7 @@ def test_recipes(folder: Path, changes: dict[str, Any], overrides: list[tuple[li
     recipe, table = folder / "recipe.yaml", folder / "rows.jsonl"
     table.write_bytes(TABLES["a.jsonl"])
     content: dict[str, Any] = {"name": "any", "model": NO_MODEL, "output": str(folder / "run")}
-    content |= {"data": {"path": str(table), "test": 0}} | changes
+    content |= {"data": {"path": str(table), "test": 1}} | changes
     # A place that an example chooses is not written to.
     content |= {"output": str(folder / "run")}
     recipe.write_bytes(yaml.safe_dump(content, allow_unicode=True).encode(errors="replace"))

@@ -81,10 +81,16 @@ class FilterSettings(Settings):
 
 @dataclass(frozen=True)
 class Dropped:
-    """Rows dropped for one reason: how many, and the first `EXAMPLES` of them."""
+    """Rows dropped for one reason: how many, the first `EXAMPLES` of them, and how many of each language."""
 
     count: int
     examples: tuple[Row, ...]
+    languages: Mapping[str | None, int]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Dropped:
+        """What to tell of rows."""
+        return cls(len(rows), tuple(rows[:EXAMPLES]), Counter(row.language for row in rows))
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ def filter_rows(rows: Sequence[Row], settings: FilterSettings | None = None, *, 
     if settings.ambiguous:
         kept = _kept(kept, [ambiguous_check(kept)], dropped)
     by_count = sorted(dropped.items(), key=lambda item: (-len(item[1]), item[0]))
-    return Filtered(tuple(kept), {reason: Dropped(len(found), tuple(found[:EXAMPLES])) for reason, found in by_count})
+    return Filtered(tuple(kept), {reason: Dropped.of(found) for reason, found in by_count})
 
 
 def _kept(rows: Iterable[Row], checks: Sequence[Check], dropped: dict[str, list[Row]]) -> list[Row]:

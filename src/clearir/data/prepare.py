@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearir.artifacts import MANIFEST, fingerprint, is_finished, path_fingerprint, read_json, run_stage
-from clearir.data.filters import FilterSettings, filter_rows
+from clearir.data.filters import Filtered, FilterSettings, filter_rows
 from clearir.data.languages import normalise
 from clearir.data.rows import Row, Rows
 from clearir.data.translate import Translator, translate_rows
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SHARD = 100_000  # rows a file
+_WHOLE = 10  # rows of a language from which on it does not disappear by itself
 _Rows = tuple[Row, ...]
 _Facts = dict[str, Any]
 
@@ -211,7 +212,7 @@ class _Line:
             if not done.rows:
                 reasons = ", ".join(f"{reason} ({dropped.count})" for reason, dropped in done.dropped.items())
                 raise InputError(f"the filter dropped all {len(rows)} rows: {reasons}; look at them or loosen it")
-            _tell_of_lost_languages(rows, done.rows)
+            _check_languages(rows, done)
             return {"rows": done.rows}, {"table": done.table(), "identified": settings.identifies}
 
         self._stage("filtered", asked, make)
@@ -317,17 +318,23 @@ class _Line:
         self._chain = fingerprint(key)
 
 
-def _tell_of_lost_languages(before: Sequence[Row], after: Sequence[Row]) -> None:
-    """Say where so much of a language was dropped that it is more likely another one."""
-    counts, left = (Counter(row.language for row in rows if row.language) for rows in (before, after))
-    for language, count in counts.items():
-        if 2 * left[language] < count:
-            logger.warning(
-                "the filter dropped %d of the %d rows in %s; look whether that is the language they are in",
-                count - left[language],
-                count,
-                language,
-            )
+def _check_languages(rows: Sequence[Row], done: Filtered) -> None:
+    """Say where so much of a language was dropped that it is more likely another one.
+
+    Raises:
+        InputError: a language is gone.
+    """
+    for language, count in Counter(row.language for row in rows if row.language).items():
+        reasons = {
+            why: dropped.languages[language] for why, dropped in done.dropped.items() if language in dropped.languages
+        }
+        lost = sum(reasons.values())
+        words = ", ".join(f"{why} {number}" for why, number in reasons.items())
+        text = f"the filter dropped {lost} of the {count} rows in {language} ({words}); look if that is their language"
+        if lost == count >= _WHOLE:
+            raise InputError(f"{text}, and correct it; filter=null keeps the rows as they are")
+        if 2 * lost > count:
+            logger.warning(text)
 
 
 def _write(folder: Path, name: str, parts: Mapping[str, _Rows], facts: _Facts) -> _Facts:
