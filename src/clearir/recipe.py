@@ -178,7 +178,12 @@ class _Loader(yaml.SafeLoader):
 
 
 def _load(text: str) -> Any:
-    return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    """As ``yaml.safe_load``."""
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def _explain(path: Path, error: Any) -> str:
