@@ -65,6 +65,15 @@ def test_a_precision_that_the_machine_lacks(recipe):
         check_training(recipe(train={"precision": "fp16"}))
 
 
+def test_what_processes_that_share_a_model_cannot_do(recipe, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    check_training(recipe())
+    with pytest.raises(InputError, match="under FSDP none has the whole model"):
+        check_training(recipe(train={"retention": 0.995}))
+    with pytest.raises(InputError, match=r"loss\.mini_batch_num_tokens does not go with FSDP"):
+        check_training(recipe(loss={"mini_batch_num_tokens": 512}))
+
+
 @pytest.mark.parametrize("test", [0, 0.0, {"de": 0}])
 def test_a_run_without_test_rows(recipe, test):
     good = recipe()

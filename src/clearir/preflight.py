@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clearir import processes
 from clearir.errors import InputError
 from clearir.recipe import Recipe
 from clearir.settings import HeldOut, LossSettings, TrainSettings
@@ -55,10 +56,21 @@ def check_training(recipe: Recipe) -> None:
     from clearir.pipeline import load
 
     _check_trackers(recipe.train)
+    if processes.shares_model():
+        _check_sharing(recipe)
     network = load(recipe, recipe.model, attention=recipe.train.attention)
     _check_precision(recipe.train, network.device.type)
     _check_checkpointing(recipe.train, network)
     _check_loss(recipe.loss, network)
+
+
+def _check_sharing(recipe: Recipe) -> None:
+    from clearir.train import no_whole_model
+
+    if recipe.train.retention is not None:
+        raise no_whole_model()
+    if recipe.loss.cached and recipe.loss.mini_batch_num_tokens is not None:
+        raise InputError("loss.mini_batch_num_tokens does not go with FSDP; leave it out, for loss.mini_batch_size")
 
 
 def _check_trackers(train: TrainSettings) -> None:

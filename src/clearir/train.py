@@ -231,10 +231,7 @@ def _watch(
         if dev is None:
             raise no_dev_rows("train.retention")
         if trainer.is_fsdp_enabled:
-            raise InputError(
-                "train.retention is judged by one process, and under FSDP none has the whole model; leave "
-                "train.retention out, or start with recipes/accelerate/ddp.yaml"
-            )
+            raise no_whole_model()
         checkpoints.mkdir(parents=True, exist_ok=True)
         watches.append(Watch(trainer.model, dev, retention, prompts, checkpoints, resume))
 
@@ -248,6 +245,14 @@ def _watch(
 def no_dev_rows(what: str) -> InputError:
     """What to raise where a setting needs dev rows, and a recipe holds none out."""
     return InputError(f"{what} is judged on dev rows, and none are held out; add data.dev=0.1, or leave {what} out")
+
+
+def no_whole_model() -> InputError:
+    """What to raise where a setting needs the whole model, and the processes share it."""
+    return InputError(
+        "train.retention is judged by one process, and under FSDP none has the whole model; leave train.retention out, "
+        "or start with recipes/accelerate/ddp.yaml"
+    )
 
 
 def set_dropout(network: SentenceTransformer, share: float) -> None:
