@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 COMMANDS = (
+    "init",
     "train",
     "study",
     "prepare",
@@ -47,7 +48,8 @@ def table(tmp_path_factory) -> Path:
 def test_help_of_each_command_shows_an_example(command):
     shown = clearir(command, "--help")
     assert shown.returncode == 0
-    assert f"Example: clearir {command}" in shown.stdout
+    assert "Example, in a" in shown.stdout
+    assert f"  clearir {command}" in shown.stdout
 
 
 def test_help_does_not_wait_for_torch():

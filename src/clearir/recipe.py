@@ -104,7 +104,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         content = _load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
-            f"{path}: {error.strerror or error}; give the path of a recipe, e.g. recipes/demo.yaml"
+            f"{path}: {error.strerror or error}; give the path of a recipe, or write one to begin with: clearir init"
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error

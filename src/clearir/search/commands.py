@@ -42,7 +42,12 @@ def encode(
 
     `clearir index` and `clearir mine` take the vectors with --vectors. A stopped run goes on where it was.
 
-    Example: `clearir encode runs/demo/model passages.parquet --out vectors --engine ray`
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir train recipe.yaml
+    clearir encode runs/sample/model runs/sample/rows columns.text=passage
+    ```
     """
     from clearir.cli import _plain, _quiet, refuse_ignored
     from clearir.recipe import parse_assignments
@@ -98,7 +103,12 @@ def index(
     Passages have a text, and perhaps title, id and language; all other columns are kept as fields to filter by.
     A stopped run goes on where it was.
 
-    Example: `clearir index runs/demo/model passages.jsonl --out index`
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir train recipe.yaml
+    clearir index runs/sample/model rows.jsonl --source table --out index
+    ```
     """
     from clearir.cli import _plain, _quiet, _say
     from clearir.recipe import parse_assignments
@@ -150,7 +160,13 @@ def search(
     Without a query, asks for one after the other; with --json, reads them from standard input, one a line. With
     --examples, answers those of a run (searches.json) and counts how often the right passage stands first.
 
-    Example: `clearir search index "kuinka salaan levyn" --hybrid --filter language=en`
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir train recipe.yaml
+    clearir index runs/sample/model rows.jsonl --source table
+    clearir search index "Ninahifadhije faili?" --hybrid
+    ```
     """
     import json
 
@@ -208,7 +224,13 @@ def serve(
 
     Only this machine can ask, unless --host says otherwise. A token is taken from CLEARIR_TOKEN.
 
-    Example: `clearir serve index --base index-base --examples runs/demo/searches.json`
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir train recipe.yaml
+    clearir index runs/sample/model rows.jsonl --source table
+    clearir serve index
+    ```
     """
     from clearir.cli import _quiet
     from clearir.search.examples import read_examples
@@ -241,7 +263,12 @@ def export(
 ) -> None:
     """Write a model as ONNX, in full precision and with 8-bit weights, and say what that costs.
 
-    Example: `clearir export runs/demo/model --data test.parquet --out runs/demo/onnx`
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir train recipe.yaml
+    clearir export runs/sample/model --data runs/sample/rows --out onnx
+    ```
     """
     from clearir.cli import _plain, _quiet, table_options
     from clearir.evaluate.registry import suite_at
