@@ -108,6 +108,15 @@ def test_translations_with_control_characters_are_damaged(tmp_path: Path, damage
     assert (rows, skipped) == ([], {"damaged letters in the translation": 1})
 
 
+def test_headings_that_differ_in_a_vowel_sign_are_two(tmp_path: Path) -> None:
+    english = page(
+        ("a", "What is the matter", SAVE), ("b", "What is the time", "It stands in the corner of the screen.")
+    )
+    rows, skipped = read_pair(tmp_path, english, page(("a", "कल", SPEICHERN), ("b", "काल", "Es steht in der Ecke.")))
+    assert [row.target_query for row in rows] == ["कल", "काल"]
+    assert not skipped
+
+
 @pytest.mark.parametrize(
     ("english", "german", "expected"),
     [

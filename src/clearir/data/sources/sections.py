@@ -13,8 +13,6 @@ Text that is not translated is left out of the target passage; where that is hal
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from clearir.data import languages as codes
 from clearir.data.rows import Row
 from clearir.data.sources.checks import BadRowError, OnBad, Skipped, chosen, optional_text, text, usable
 from clearir.data.sources.textfiles import CONTROLS
+from clearir.data.texts import text_key, words
 from clearir.errors import InputError
 from clearir.progress import track
 
@@ -182,17 +181,17 @@ def _distinct(sections: Iterable[Section], skipped: Skipped) -> dict[str, Sectio
     kept: dict[str, Section] = {}
     seen: set[str] = set()
     for section in sections:
-        words = _key(section.text)
+        key = _key(section.text)
         if not _key(section.heading):
             skipped["heading without words"] += 1
         elif section.identity is None or section.key in kept:
             skipped["heading without an id of its own"] += 1
-        elif len(words.replace(" ", "")) < _LEAST or words == _key(section.heading):
+        elif len(key.replace(" ", "")) < _LEAST or key == _key(section.heading):
             skipped["section without text"] += 1
-        elif words in seen:
+        elif key in seen:
             skipped["text of an earlier section"] += 1
         else:
-            seen.add(words)
+            seen.add(key)
             kept[section.key] = section
     return kept
 
@@ -254,9 +253,9 @@ def _row(place: str, row: Row) -> Row:
     return row
 
 
-def _key(words: str) -> str:
-    """Letters and digits alone."""
-    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", words).casefold()).strip()
+def _key(text: str) -> str:
+    """The words alone: punctuation makes no difference between headings."""
+    return " ".join(words(text_key(text)))
 
 
 def _language(name: str) -> str | None:
