@@ -248,7 +248,7 @@ def test_damaged_sources(kind: str, on_bad: str, data: st.DataObject) -> None:
         recipe |= {"data": {"source": kind, "path": place, "on_bad": on_bad, "test": 1}}
         (Path(place) / "recipe.yaml").write_text(yaml.safe_dump(recipe))
         status, message = run("train", f"{place}/recipe.yaml")
-        refused_well(status, message, place, "row ")
+        refused_well(status, message, place, "row ", "the filter")
 
 
 KEYS = sorted(Recipe.model_fields)
