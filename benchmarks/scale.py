@@ -2,6 +2,7 @@
 
 ```
 python benchmarks/scale.py memory                 # the memory table of docs/scale.md: arithmetic, no model is loaded
+python benchmarks/scale.py words                  # the same for a table of words that is trained in part
 python benchmarks/scale.py measure > points.json  # of one core: passages encoded and rows trained on a second
 python benchmarks/scale.py extrapolate points.json
 ```
@@ -55,6 +56,10 @@ class Encoder:
         feed_forward = h * i + i + i * h + h + 2 * h
         return embeddings + self.layers * (attention + feed_forward) + h * h + h
 
+    def trained(self, words: int | None = None) -> int:
+        """Parameters that are trained where ``words`` of the vocabulary are in use; None: all."""
+        return self.parameters - (0 if words is None else (self.vocabulary - words) * self.hidden)
+
     def graph_bytes(self, tokens: int, width: int, *, matrices: bool, mask_bytes: int) -> int:
         """What the backward pass needs of one forward pass, in float32 with dropout.
 
@@ -77,6 +82,7 @@ class Encoder:
 
 
 #: the models of the table, with the sizes of their published configurations
+E5_SMALL = Encoder("multilingual-e5-small", 384, 12, 1536, 12, 250037, 512, 2)
 MINILM = Encoder("all-MiniLM-L6-v2", 384, 6, 1536, 12, 30522, 512, 2)
 E5_BASE = Encoder("multilingual-e5-base", 768, 12, 3072, 12, 250002, 514, 1)
 BGE_M3 = Encoder("bge-m3", 1024, 24, 4096, 16, 250002, 8194, 1)
@@ -87,7 +93,8 @@ class Need:
     """Bytes of one process in training.
 
     Attributes:
-        state: weights, gradients and Adam's two moments, each 4 bytes a parameter.
+        state: weights, gradients and Adam's two moments, each 4 bytes a parameter; of a table of words of which not all
+            are in use, also the whole one.
         buckets: in which DistributedDataParallel sends gradients; none with one process.
         chunk: the graph of one mini-batch, which the cached loss needs at least.
         whole: the graphs of all texts of the batch, which the loss without a cache needs.
@@ -119,6 +126,7 @@ def need(
     negatives: int = 5,
     mini_batch: int = 32,
     processes: int = 1,
+    words: int | None = None,
 ) -> Need:
     """The memory of one process on CUDA with flash attention, if every text is ``length`` tokens long.
 
@@ -129,14 +137,17 @@ def need(
         negatives: passages a row, and as many target queries.
         mini_batch: texts a forward pass.
         processes: that gather their negatives.
+        words: of the vocabulary, in use; None: the whole table is trained.
     """
+    trained = encoder.trained(words)
+    frozen = 0 if words is None else encoder.vocabulary * encoder.hidden
     texts = batch * (3 + 2 * negatives)
     all_rows = batch * processes
     gathered = all_rows * (3 + 2 * negatives) * encoder.hidden
     scores = 2 * batch * all_rows * (1 + negatives)  # queries against passages, and passages against target queries
     return Need(
-        state=16 * encoder.parameters,
-        buckets=4 * encoder.parameters if processes > 1 else 0,
+        state=16 * trained + FLOAT * frozen,
+        buckets=4 * trained if processes > 1 else 0,
         chunk=encoder.graph_bytes(min(mini_batch, texts) * length, length, matrices=False, mask_bytes=1),
         whole=encoder.graph_bytes(texts * length, length, matrices=False, mask_bytes=1),
         embeddings=FLOAT * (2 * texts * encoder.hidden + 2 * gathered + 3 * scores),
@@ -153,6 +164,20 @@ def memory_table() -> str:
             sizes = [one.state + one.buckets, one.chunk, one.whole, one.cached, one.plain]
             cells = [encoder.name, f"{encoder.parameters / 1e6:.0f} M", str(batch), str(length)]
             lines.append(f"| {' | '.join([*cells, *(f'{size / GB:.1f}' for size in sizes)])} |")
+    return "\n".join(lines)
+
+
+def words_table() -> str:
+    """Markdown: weights, gradients and moments, and a checkpoint (weights and moments), by words in use; in GB."""
+    head = ["model", "words in use", "trained parameters", "state", "checkpoint"]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for encoder in (E5_SMALL, E5_BASE, BGE_M3):
+        for words in (None, 12_000, 50_000):
+            trained = encoder.trained(words)
+            sizes = [need(encoder, 1, 1, words=words).state, 12 * trained]
+            name = f"all {encoder.vocabulary:,}" if words is None else f"{words:,}"
+            cells = [encoder.name, name, f"{trained / 1e6:.0f} M", *(f"{size / GB:.1f}" for size in sizes)]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -228,12 +253,14 @@ def extrapolation_table(points: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("memory", "measure", "extrapolate"))
+    parser.add_argument("what", choices=("memory", "words", "measure", "extrapolate"))
     parser.add_argument("points", nargs="?", type=Path, help="what measure printed")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     asked = parser.parse_args()
     if asked.what == "memory":
         print(memory_table())
+    elif asked.what == "words":
+        print(words_table())
     elif asked.what == "measure":
         print(json.dumps(measure(asked.data), indent=1))
     elif asked.points is None:

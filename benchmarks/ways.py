@@ -103,9 +103,9 @@ def measure(model: SentenceTransformer, way: str, columns: list[list[str]], leng
     model.zero_grad(set_to_none=False)
     # As in clearir.train; its end hands everything back, for the ways share the machine's.
     with nullcontext() if way in AS_TORCH_LEAVES_IT else freed_memory_kept():
-        before = _reset_peak()
+        before = reset_peak()
         run([dict(column) for column in features])
-        peak = _peak() - before
+        peak = peak_memory() - before
         rate = matrix_product_rate()
         hook = model.register_forward_pre_hook(count)
         cpu, begin = time.process_time(), time.perf_counter()
@@ -147,14 +147,14 @@ def serve(connection: Connection, threads: int, model_settings: dict[str, Any]) 
         connection.send(task(model, **request))
 
 
-def _reset_peak() -> int:
-    """Resident memory now; `_peak` counts from here. Linux; elsewhere the peak is that of the whole process."""
+def reset_peak() -> int:
+    """Resident memory now; `peak_memory` counts from here. Linux; elsewhere the peak is that of the whole process."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return int(psutil.Process().memory_info().rss)
 
 
-def _peak() -> int:
+def peak_memory() -> int:
     try:
         status = Path("/proc/self/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024

@@ -57,6 +57,10 @@ def test_need_by_hand(scale):
     # 20 texts and 60 gathered ones, with gradients; 2 x 4 rows against 12 x 2 candidates, three times
     assert one.embeddings == 4 * (2 * 20 * 2 + 2 * 60 * 2 + 3 * 2 * 4 * 24)
     assert one.plain - one.cached == one.whole - one.chunk
+    # 3 of 5 words in use: 2 rows of 2 fewer are trained, and 5 x 2 values stand beside them
+    some = scale.need(encoder, batch=4, length=10, negatives=1, mini_batch=2, processes=3, words=3)
+    assert some.state == 16 * (79 - 2 * 2) + 4 * 5 * 2
+    assert some.buckets == 4 * (79 - 2 * 2)
 
 
 def test_extrapolation_is_proportional(scale):
@@ -65,5 +69,7 @@ def test_extrapolation_is_proportional(scale):
     assert one.vector_gb == pytest.approx(0.0072)
 
 
-def test_the_document_holds_the_table(scale):
-    assert scale.memory_table() in (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+def test_the_document_holds_the_tables(scale):
+    text = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    assert scale.memory_table() in text
+    assert scale.words_table() in text
