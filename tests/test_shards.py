@@ -25,13 +25,13 @@ WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron"
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
-    """Two files, 30 and 13 passages with titles, in row groups of 8; one has no text."""
+    """Two files, 30 and 13 passages with titles, in row groups of 8; one has neither title nor text."""
     folder = tmp_path_factory.mktemp("corpus")
     number = 0
     for name, rows in (("a", 30), ("b", 13)):
         table = {
             "id": [f"p{number + i}" for i in range(rows)],
-            "title": [WORDS[i % 8] for i in range(rows)],
+            "title": ["" if number + i == 5 else WORDS[i % 8] for i in range(rows)],
             "text": [
                 "" if number + i == 5 else f"{WORDS[i % 5]} {number + i} {WORDS[i % 3] * (i % 4)}" for i in range(rows)
             ],

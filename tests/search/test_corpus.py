@@ -59,6 +59,21 @@ def test_columns_with_other_names(tmp_path):
     assert found.passages == (Passage("1", "teksti", "nimi"),)
 
 
+def test_columns_in_any_case(tmp_path):
+    (tmp_path / "c.csv").write_text("ID,Text,TITLE,Language,Colour,Passage\n7,hot,Tea,fi,red,x\n", encoding="utf-8")
+    expected = Passage("7", "hot", "Tea", "fi", {"Colour": "red", "Passage": "x"})
+    assert read_corpus(tmp_path / "c.csv").passages == (expected,)
+    found = read_corpus(tmp_path / "c.csv", columns={"text": "colour"}).passages
+    assert [one.text for one in found] == ["red"]
+
+
+def test_a_title_alone_is_a_passage(tmp_path):
+    path = write(tmp_path / "c.jsonl", {"title": "Stones", "text": ""}, {"title": "", "text": " "}, {"text": "a"})
+    corpus = read_corpus(path)
+    assert corpus.passages == (Passage("1", "Stones"), Passage("3", "a"))
+    assert corpus.left_out == {"no text": 1}
+
+
 def test_ids_of_several_files_do_not_collide(tmp_path):
     write(tmp_path / "a.jsonl", {"text": "one"})
     write(tmp_path / "b.jsonl", {"text": "two"})

@@ -23,8 +23,8 @@ from clearir.data import sources
 from clearir.data.rows import Row
 from clearir.data.sources import checks, files, headers
 from clearir.data.sources.checks import BadRowError
-from clearir.data.sources.headers import Header
-from clearir.data.texts import is_blank, text_key
+from clearir.data.sources.headers import Header, key_of
+from clearir.data.texts import text_key
 from clearir.errors import InputError
 from clearir.progress import track
 
@@ -197,7 +197,7 @@ class RecordReader:
         """Refuses a file without a column of texts."""
 
         def check(names: list[str]) -> list[str]:
-            if self._rows(tuple(names)) is None and not any(name in names for name in self._text):
+            if self._rows(tuple(names)) is None and _found(names, self._text) is None:
                 raise InputError(_no_text(str(file), self._text, names))
             return names
 
@@ -212,13 +212,13 @@ class RecordReader:
         rows = self._rows(tuple(record))
         if rows is not None:
             return self._of_row(rows, place, record, position)
-        if not any(name in record for name in self._text):
+        if _found(record, self._text) is None:
             raise InputError(_no_text(place, self._text, list(record)))
         rest = dict(record)
         text = _taken(rest, self._text)
         identity = _taken(rest, self._id)
         code = _taken(rest, self._code)
-        return self._passage(place, rest, text, position if identity in (None, "") else identity, code)
+        return self._passage(place, rest, text, position if checks.is_nothing(identity) else identity, code)
 
     def _of_row(self, header: Header, place: str, record: Mapping[str, Any], position: str) -> Passage | None:
         """The passage of a row. What the row is besides is none of the passage's fields, but for its query."""
@@ -227,7 +227,7 @@ class RecordReader:
         rest[QUESTION] = known.get("query")
         text, code = known["passage"], known.get("bridge")
         identity = known.get("passage_id")
-        if identity in (None, "") and isinstance(text, str):
+        if checks.is_nothing(identity) and isinstance(text, str):
             identity = self._ids.setdefault(text_key(text), position)
         return self._passage(place, rest, text, identity, code, "en")
 
@@ -235,15 +235,17 @@ class RecordReader:
         self, place: str, rest: dict[str, Any], text: Any, identity: Any, code: Any, default: str | None = None
     ) -> Passage | None:
         title = _taken(rest, self._title)
-        if text is None or (isinstance(text, str) and is_blank(text)):
+        if checks.is_nothing(text):
+            text, title = title, None  # a title alone is a passage
+        if checks.is_nothing(text):
             return None
         if isinstance(metadata := rest.get(_METADATA), dict):
             rest = {**{name: value for name, value in rest.items() if name != _METADATA}, **metadata}
         return Passage(
             id=str(checks.identifier(identity, place, "id")),
             text=checks.text(text, place, "text").strip(),
-            title="" if title in (None, "") else checks.text(title, place, "title").strip(),
-            language=(self._language or default) if code in (None, "") else checks.language(code, place),
+            title="" if checks.is_nothing(title) else checks.text(title, place, "title").strip(),
+            language=(self._language or default) if checks.is_nothing(code) else checks.language(code, place),
             fields={name: kept for name, value in rest.items() if (kept := _value(value, place, name)) is not None},
         )
 
@@ -261,7 +263,18 @@ def _row_header(present: tuple[str, ...], text: str | None) -> Header | None:
 
 def _taken(record: dict[str, Any], names: Iterable[str]) -> Any:
     """The value of the first of ``names`` that there is, which is taken out of the record."""
-    return next((record.pop(name) for name in names if name in record), None)
+    column = _found(record, names)
+    return None if column is None else record.pop(column)
+
+
+def _found(there: Iterable[str], names: Iterable[str]) -> str | None:
+    """The column with the first of ``names`` that there is, in any case."""
+    own = list(there)
+    exact = next((name for name in names if name in own), None)
+    if exact is not None:
+        return exact
+    keys = {key_of(column): column for column in reversed(own)}
+    return next((keys[key_of(name)] for name in names if key_of(name) in keys), None)
 
 
 def _value(value: Any, place: str, name: str) -> Value | None:

@@ -110,7 +110,7 @@ class _Finder:
         self._of_language: dict[_Target, list[str]] = defaultdict(list)
         self._unsure: dict[str, _Target] = {}
         for column in present:
-            self._keys[_key(column)].append(column)
+            self._keys[key_of(column)].append(column)
             self._understand(column)
         self._missing: dict[str, str] = {}  # ours -> theirs
         self._several: dict[str, list[str]] = {}  # ours -> columns
@@ -138,7 +138,7 @@ class _Finder:
 
     def _understand(self, column: str) -> None:
         """What a column may be by its words."""
-        if _key(column) in _LANGUAGE:
+        if key_of(column) in _LANGUAGE:
             self._meant["language"].append(column)
             return
         what, rest = _kind(_words(column))
@@ -172,7 +172,7 @@ class _Finder:
 
     def _said(self, ours: str) -> str | None:
         theirs = self._columns[ours]
-        found = [theirs] if theirs in self._present else self._keys.get(_key(theirs), [])
+        found = [theirs] if theirs in self._present else self._keys.get(key_of(theirs), [])
         if not found:
             self._missing[ours] = theirs
         return self._one(ours, found) if found else None
@@ -189,7 +189,7 @@ class _Finder:
             number: column
             for prefix in reversed(prefixes)
             for column in self._present
-            if (number := _ending(_key(column), prefix)) is not None
+            if (number := _ending(key_of(column), prefix)) is not None
         }
         for ours in self._columns:
             if (ending := _ending(ours, prefixes[0])) is not None and (column := self._said(ours)) is not None:
@@ -245,7 +245,7 @@ class _Finder:
         words = {"query": _QUERY, "passage": _PASSAGE}.get(ours, set())
         wanted = [theirs, *NAMES.get(ours, (ours,)), *sorted(words)]
         keys = [key for key, columns in self._keys.items() if not taken.intersection(columns)]
-        near = [close for name in wanted for close in difflib.get_close_matches(_key(name), keys, n=1, cutoff=0.75)]
+        near = [close for name in wanted for close in difflib.get_close_matches(key_of(name), keys, n=1, cutoff=0.75)]
         return self._keys[near[0]][0] if near else "COLUMN"
 
 
@@ -263,14 +263,15 @@ def assignment(ours: str, theirs: str, prefix: str = "") -> str:
 # -- words of a name ------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4096)
 def _words(name: str) -> tuple[str, ...]:
     """``("target", "query")`` of ``targetQuery``, ``Target query``, ``TARGET_QUERY``."""
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", unicodedata.normalize("NFKC", name))
     return tuple(re.findall(r"[^\W_]+", text.casefold()))
 
 
-def _key(name: str) -> str:
+@lru_cache(maxsize=4096)
+def key_of(name: str) -> str:
+    """What is the same of a name in any case: ``target_query`` of ``Target Query``."""
     return "_".join(_words(name))
 
 
