@@ -95,3 +95,21 @@ def test_options_that_are_of_no_table_are_refused(clearir: Clearir, tmp_path: Pa
     (tmp_path / "corpus.jsonl").write_text("")
     said = clearir("evaluate", "m", "language=de", "--data", tmp_path, status=2)
     assert "not a table of rows, so it has no option 'language'; leave it out" in said
+
+
+def test_a_suite_with_a_missing_passage_is_scored_by_what_the_message_says(
+    clearir: Clearir, tmp_path: Path, tiny_model_path: Path
+) -> None:
+    folder = tmp_path / "own"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text('{"_id": "d1", "title": "Rain", "text": ""}\n{"_id": "d2", "text": "x"}\n')
+    (folder / "queries.jsonl").write_text('{"_id": "q1", "text": "what falls?"}\n')
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\tgone\t1\n")
+    scored = (tiny_model_path, "--out", tmp_path / "scores")
+    for option in ("--suite", "--data"):
+        said = clearir("evaluate", *scored, option, folder, status=2)
+        assert (
+            "test.tsv:3, passage 'gone': in no corpus.jsonl; add it, or let it count as not found with on_bad=skip"
+            in said
+        )
+        assert clearir("evaluate", *scored, "on_bad=skip", option, folder, "--overwrite")

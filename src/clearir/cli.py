@@ -614,8 +614,8 @@ def _suite(
     if name is None and data is None:
         raise InputError("nothing to score on; give --suite NAME (see clearir suites), or --data with a table of rows")
     if name is not None:
-        _refuse_options(options, "--suite")
-        return load_suite(name, data, languages, split=split)
+        _refuse_options({key: value for key, value in options.items() if key != "on_bad"}, "--suite")
+        return load_suite(name, data, languages, split=split, on_bad=options.get("on_bad", "error"))
     assert data is not None
     return suite_at(data, languages, split=split, part=part, **options)
 

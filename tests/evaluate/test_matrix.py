@@ -202,3 +202,37 @@ def test_minilm_finds_english_better_than_german(minilm_path: Path) -> None:
     scores = evaluate(load_model(minilm_path), suite)
     assert scores.mean("en->en") > 0.95
     assert scores.mean("en->en") > scores.mean("de->en") > 0
+
+
+def test_a_query_that_is_a_passage_is_left_out_of_its_own_ranking_alone(echo: Any, suite: Suite) -> None:
+    """Each question stands in the corpus, where it would be found first."""
+    passages = {code: texts | suite.queries[code] for code, texts in suite.passages.items()}
+    itself = replace(suite, passages=passages)
+    assert itself.repeated == {"q1", "q2"}
+    scores = evaluate(echo, itself, pools=("pair",))
+    english = scores.directions["en->en"]
+    assert english.corpus_size == 3 + 2
+    # Of q1 (1, 0, 0): d1, then q2, d3, d2, all 0, by falling id; of q2 likewise. Neither finds itself.
+    assert english.top == [["d1", "q2", "d3"], ["d2", "q1", "d3"]]
+    assert english.values["ndcg@10"] == [1, 1]
+    # German q2 (0.9, 1, 0) before q1 (1, 0.2, 0): d1 (1, 0.1) has .739, q1 .802, d2 (0, .2, 1) .146.
+    assert scores.directions["de->de"].top[1] == ["q1", "d1", "d2"]
+    assert scores.directions["de->de"].ranks == [1, 3]
+    pool = scores.pools["en->en+de"]
+    for query, row in zip(pool.query_ids, pool.top, strict=True):
+        assert not {f"en:{query}", f"de:{query}"} & set(row)
+
+
+def test_a_lost_passage_counts_as_not_found(echo: Any, suite: Suite) -> None:
+    lost = replace(suite, qrels={"q1": {"d1": 1, "gone": 1}, "q2": {"gone": 1}}, lost=frozenset(["gone"]))
+    scores = evaluate(echo, lost, pools=("pair",))
+    one = scores.directions["en->en"]
+    assert (one.ranks, one.gold) == ([1, 3 + 1], ["d1", "gone"])
+    ideal = 1 / log2(2) + 1 / log2(3)
+    assert one.values["ndcg@10"] == pytest.approx([1 / ideal, 0], abs=1e-6)
+    assert one.values["recall@100"] == [1 / 2, 0]
+    # In a pool it is one passage, not one in each language: d1 in both languages and gone.
+    pool = scores.pools["en->en+de"]
+    assert pool.values["recall@100"] == pytest.approx([2 / 3, 0], abs=1e-6)
+    assert pool.values["max@r"] == [5 + 1, 5 + 1]
+    assert pool.values["complete@10"] == [0, 0]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,21 @@ def test_the_matrix_equals_mtebs_evaluator_on_mlqa(shared_data: Path, minilm_pat
     assert 0.05 < theirs["ndcg_at_10"] < 0.95
     for name, metric in SAME.items():
         assert ours.mean("es->de", metric) == pytest.approx(theirs[name], abs=1e-4), metric
+
+
+def test_the_matrix_equals_mtebs_evaluator_where_the_queries_are_passages_and_a_passage_is_lost(
+    echo: Any, suite: Any
+) -> None:
+    """What ArguAna has."""
+    pytest.importorskip("mteb", reason='mteb is not installed; run: pip install "clearir[mteb]"')
+    passages = {"en": suite.passages["en"] | suite.queries["en"]}
+    qrels = {"q1": {"d2": 1}, "q2": {"d2": 2, "d1": 1, "gone": 1}}
+    odd = replace(suite, queries={"en": suite.queries["en"]}, passages=passages, qrels=qrels, lost=frozenset(["gone"]))
+    ours = evaluate(echo, odd)
+    theirs = run_mteb(echo, task_of(odd))["test"]["en->en"]
+    assert 0.05 < theirs["ndcg_at_10"] < 0.95
+    for name, metric in SAME.items():
+        assert ours.mean("en->en", metric) == pytest.approx(theirs[name], abs=1e-4), metric
 
 
 def test_prompts_reach_mteb(tiny_model: Any, suite: Any) -> None:

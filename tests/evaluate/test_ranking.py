@@ -52,6 +52,15 @@ def test_blocks_change_nothing(block: int) -> None:
     assert parts[1] == whole[1]
 
 
+@pytest.mark.parametrize("block", [1, 1000])
+def test_what_is_left_out_is_ranked_last_for_its_query_alone(block: int) -> None:
+    passages = np.eye(3, dtype=np.float32)
+    queries = np.array([[3, 2, 1], [3, 2, 1], [3, 2, 1]], dtype=np.float32)
+    top, ranks = rank(queries, passages, [[2], [2], [1]], 3, left_out=[[0], [], [2, 0]], block=block)
+    assert top.tolist() == [[1, 2, 0], [0, 1, 2], [1, 0, 2]]
+    assert ranks == [[2], [3], [1]]
+
+
 def test_no_queries() -> None:
     top, ranks = rank(np.zeros((0, 4), np.float32), np.ones((3, 4), np.float32), [], 2)
     assert top.shape == (0, 2)

@@ -102,13 +102,92 @@ def test_a_folder_a_language(own: Path) -> None:
         load_suite("shop", own, ["de"])
 
 
+def beir(folder: Path, qrels: str, corpus: dict[str, tuple[str, str]], queries: dict[str, str]) -> str:
+    """A folder in BEIR's format out of id -> title and text, id -> text."""
+    write_lines(folder / "corpus.jsonl", [{"_id": i, "title": a, "text": b} for i, (a, b) in corpus.items()])
+    write_lines(folder / "queries.jsonl", [{"_id": i, "text": text} for i, text in queries.items()])
+    (folder / "qrels").mkdir()
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + qrels)
+    return str(folder)
+
+
+CORPUS = {"d1": ("Rain", "It falls."), "d2": ("", "Fire burns."), "d3": ("Stones", ""), "d4": ("", " ")}
+QUERIES = {"q1": "what falls?", "q2": "what burns?"}
+
+
+def test_a_title_alone_is_a_passage_and_nothing_at_all_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    suite = load_suite(beir(tmp_path, "q1\td1\t1\nq2\td3\t1\n", CORPUS, QUERIES))
+    assert suite.passages == {"en": {"d1": "Rain It falls.", "d2": "Fire burns.", "d3": "Stones"}}
+    assert caplog.messages == [f"{tmp_path}: left out: passages: neither title nor text (1)"]
+
+
+def test_what_is_judged_not_relevant_may_be_missing(tmp_path: Path) -> None:
+    suite = load_suite(beir(tmp_path, "q1\td1\t1\nq2\tgone\t0\nq9\td1\t0\nq1\td4\t-1\n", CORPUS, QUERIES))
+    assert suite.qrels == {"q1": {"d1": 1}}
+
+
+def test_a_suite_with_faults_can_be_scored_as_mteb_does(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A passage that is missing is not found; a query that is missing is not asked."""
+    qrels = "q1\td1\t1\nq2\tgone\t1\nq1\td4\t2\nq9\td1\t1\nq3\td1\t1\nq1\td2\tmany\n"
+    path = beir(tmp_path, qrels, CORPUS, QUERIES | {"q3": ""})
+    with pytest.raises(InputError, match=r"queries\.jsonl:3: neither title nor text; add one, or .*on_bad=skip"):
+        load_suite(path)
+    caplog.clear()
+    suite = load_suite(path, on_bad="skip")
+    assert suite.queries == {"en": QUERIES}
+    assert suite.qrels == {"q1": {"d1": 1, "d4": 2}, "q2": {"gone": 1}}
+    assert suite.lost == {"d4", "gone"}
+    assert suite.relevant("en", "en") == suite.qrels
+    assert caplog.messages == [
+        f"{tmp_path}: left out: queries: neither title nor text (1), passages: neither title nor text (1), in no"
+        " queries.jsonl (2), column 'score' holds 'many', not a number (1)",
+        f"{tmp_path}: 2 relevant passages are in no corpus.jsonl; they count as not found, as in MTEB",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scores", "relevance", "times"),
+    [
+        ("1 0.5 2.0", "2 1 4", 2),
+        ("0.1 0.25 1e0", "2 5 20", 20),
+        ("0.333 1 0", "333 1000 0", 1000),
+        ("1 2 3", "1 2 3", 1),
+    ],
+)
+def test_relevance_in_parts_is_made_whole(
+    scores: str, relevance: str, times: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """nDCG takes relevance as it is, so that of all of it times the same it is the same."""
+    passages = ("d1", "d2", "d3")
+    lines = [f"q1\t{i}\t{score}\n" for i, score in zip(passages, scores.split(), strict=True)]
+    suite = load_suite(beir(tmp_path, "".join(lines), CORPUS, QUERIES))
+    whole = [int(value) for value in relevance.split()]
+    assert suite.qrels == {"q1": dict(zip(passages, whole, strict=True))}
+    said = f"{tmp_path}: relevance is taken times {times}, which makes it whole; no metric changes by that"
+    assert [one for one in caplog.messages if "times" in one] == [said] * (times > 1)
+
+
+def test_suites_by_name_are_read_as_published(tmp_path: Path) -> None:
+    (tmp_path / "xquad.en.json").write_text(squad(("Cats purr.", {"1": "What purrs?"})))
+    with pytest.raises(InputError, match="on_bad: xquad is read as published; leave it out"):
+        load_suite("xquad", tmp_path, on_bad="skip")
+
+
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
         ("qrels.tsv", "query-id\tcorpus-id\tscore\n", "no query has a relevant passage"),
-        ("qrels.tsv", "query-id\tcorpus-id\tscore\nq1\td1\tmany\n", r"qrels\.tsv:2: .*'many'"),
-        ("qrels.tsv", "query\tpassage\nq1\td1\n", r"qrels\.tsv:2: 'query-id' is missing"),
-        ("qrels.tsv", "query-id\tcorpus-id\tscore\nq1\td9\t1\n", "names passage 'd9'"),
+        (
+            "qrels.tsv",
+            "query-id\tcorpus-id\tscore\nq1\td1\tmany\n",
+            r"qrels\.tsv:2: column 'score' holds 'many', not a",
+        ),
+        ("qrels.tsv", "query\tpassage\nq1\td1\n", r"qrels\.tsv: no columns query-id, corpus-id, score; the first"),
+        ("qrels.tsv", "query-id\tcorpus-id\tscore\nq1\td9\t1\n", r"qrels\.tsv:2, passage 'd9': in no corpus\.jsonl; "),
+        ("qrels.tsv", "query-id\tcorpus-id\tscore\nq9\td1\t1\n", r"qrels\.tsv:2, query 'q9': in no queries\.jsonl; "),
+        ("qrels.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t0.33333\n", r"qrels\.tsv: 0\.33333 is no relevance; write"),
         (
             "en/corpus.jsonl",
             '{"_id": "d1", "text": "a"}\n{"_id": "d1", "text": "b"}\n',

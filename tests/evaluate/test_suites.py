@@ -155,6 +155,24 @@ def test_an_empty_text_is_named(suite: Suite) -> None:
         replace(suite, queries=suite.queries | {"de": {"q1": " \u200b"}})
 
 
+def test_queries_that_are_passages_under_their_own_id() -> None:
+    queries = {"q1": "Who  purrs?", "q2": "who barks?", "q3": "who meows?", "4": "who sings?", "q5": "who?"}
+    passages = {"q1": "who purrs?", "q2": "Dogs: who barks?", "q3": "who meows?", "4": "a number", "q5": "a who?"}
+    qrels = {"q1": {"4": 1}, "q2": {"4": 1, "q2": 0}, "q3": {"q3": 1}, "4": {"q1": 1}, "q5": {"4": 1}}
+    suite = Suite("s", {"en": queries, "de": {"q1": "wer schnurrt?"}}, {"en": passages, "de": {"q1": "x"}}, qrels)
+    # The text is the query's (q1), after a title too (q2, q5); q3 answers itself, 4 is a number of something else.
+    assert suite.repeated == {"q1", "q2", "q5"}
+
+
+def test_a_lost_passage_is_relevant_in_every_direction_and_in_no_corpus(suite: Suite) -> None:
+    lost = replace(suite, qrels={"q1": {"gone": 2, "d1": 1}, "q2": {"gone": 1}}, lost=frozenset(["gone"]))
+    assert lost.relevant("de", "en") == {"q1": {"d1": 1, "gone": 2}, "q2": {"gone": 1}}
+    assert lost.restrict(["de"]).relevant("de", "de") == lost.relevant("de", "de")
+    assert lost.clusters == {"q1": "d1", "q2": "gone"}
+    with pytest.raises(InputError, match="names passage 'gone'"):
+        replace(lost, lost=frozenset())
+
+
 def test_the_hash_is_of_texts_and_relevance(suite: Suite) -> None:
     assert replace(suite, name="other").hash == suite.hash
     assert replace(suite, qrels={"q1": {"d2": 1}}).hash != suite.hash

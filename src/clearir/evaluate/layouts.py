@@ -17,10 +17,10 @@ from typing import Any
 from clearir.artifacts import fingerprint
 from clearir.data import languages as codes
 from clearir.data.rows import Row
-from clearir.data.sources import afriqa, debian, files, squad
+from clearir.data.sources import afriqa, beir, debian, files, squad
 from clearir.data.sources.checks import BadRowError
 from clearir.errors import InputError
-from clearir.evaluate.folders import titled
+from clearir.evaluate.folders import whole
 
 Texts = dict[str, dict[str, str]]
 Qrels = dict[str, dict[str, int]]
@@ -259,12 +259,11 @@ def _mteb(
 
     def texts(kind: str) -> dict[str, str]:
         rows = _hub(source, f"{subset}-{kind}", split, revision)
-        return {str(row.get("_id", row.get("id"))): titled(row) for row in rows}
+        return {str(row.get("_id", row.get("id"))): beir.content(f"{source} ({subset}-{kind})", row) for row in rows}
 
-    qrels: dict[str, dict[str, int]] = defaultdict(dict)
-    for row in _hub(source, f"{subset}-qrels", split, revision):
-        qrels[str(row["query-id"])][str(row["corpus-id"])] = int(row["score"])
-    return texts("queries"), texts("corpus"), dict(qrels)
+    place = f"{source} ({subset}-qrels)"
+    judged = [beir.judgement(place, row) for row in _hub(source, f"{subset}-qrels", split, revision)]
+    return texts("queries"), texts("corpus"), whole(judged, place)[0]
 
 
 def _hub_configs(source: str, revision: str | None) -> list[str]:

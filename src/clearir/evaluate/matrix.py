@@ -52,7 +52,8 @@ def evaluate(
     """Score a model in every direction of a suite.
 
     Each query and passage is encoded once, however many directions it takes part in. In a direction ``a->b`` those
-    queries in a take part that have a relevant passage in b; all passages of the suite in b are ranked.
+    queries in a take part that have a relevant passage in b; all passages of the suite in b are ranked, but for the
+    query itself where it is one of them (`Suite.repeated`).
 
     Args:
         model: what encodes queries and passages.
@@ -81,7 +82,7 @@ def evaluate(
     encoded = time.perf_counter()
     jobs = list(_jobs(suite, passages, pools))
     found = [
-        (job.corpus.pooled, _score(job, queries[job.query_language], suite.bridge, metrics, depth, model.device))
+        (job.corpus.pooled, _score(job, queries[job.query_language], suite, metrics, depth, model.device))
         for job in track(jobs, "Scoring directions")
     ]
     scored = time.perf_counter()
@@ -140,6 +141,10 @@ class _Corpus:
             pooled=True,
         )
 
+    def ids_of(self, identifier: str) -> list[str]:
+        """What the passages with an id of the suite are called here: in a pool, one in each language."""
+        return [_pooled(p, identifier) for p in dict.fromkeys(self.languages)] if self.pooled else [identifier]
+
     @property
     def vectors(self) -> NDArray[np.float32]:
         """All vectors. Put together anew each time, so that only one pool is held twice."""
@@ -154,7 +159,7 @@ class _Job:
 
     query_language: str
     corpus: _Corpus
-    relevant: Qrels  # ids of the corpus; in a pool those in the query's language first
+    relevant: Qrels  # ids of the corpus; in a pool those in the query's language first, and lost passages last
 
 
 def _pooled(language: str, identifier: str) -> str:
@@ -185,12 +190,12 @@ def _jobs(suite: Suite, passages: dict[str, _Side], pools: Collection[str]) -> I
         pair = _Corpus.pool(f"{bridge}+{target}", {p: passages[p] for p in (bridge, target)})
         for q in (bridge, target):
             both = relevant.get((q, bridge), {}).keys() & relevant.get((q, target), {}).keys()
-            if gold := _gold_in_pool(relevant, q, (bridge, target), both):
+            if gold := _gold_in_pool(relevant, q, (bridge, target), both, suite.lost):
                 yield _Job(q, pair, gold)
     if ALL in pools and len(corpora) > 1:
         whole = _Corpus.pool(ALL, passages)
         for q in suite.queries:
-            if gold := _gold_in_pool(relevant, q, corpora, suite.queries[q]):
+            if gold := _gold_in_pool(relevant, q, corpora, suite.queries[q], suite.lost):
                 yield _Job(q, whole, gold)
 
 
@@ -199,12 +204,16 @@ def _gold_in_pool(
     query_language: str,
     languages: Collection[str],
     queries: Collection[str],
+    lost: Collection[str],
 ) -> Qrels:
-    """The relevant passages of each query in all languages of a pool, those in its own language first."""
+    """The relevant passages of each query in all languages of a pool, those in its own language first.
+
+    A lost passage, which is in no language, is one and not one in each.
+    """
     order = sorted(languages, key=lambda language: (language != query_language, language))
     gold = {
         query: {
-            _pooled(p, i): value
+            _pooled(order[0] if i in lost else p, i): value
             for p in order
             for i, value in relevant.get((query_language, p), {}).get(query, {}).items()
         }
@@ -214,27 +223,40 @@ def _gold_in_pool(
 
 
 def _score(
-    job: _Job, queries: _Side, bridge: str, metrics: Sequence[str], depth: int, device: torch.device
+    job: _Job, queries: _Side, suite: Suite, metrics: Sequence[str], depth: int, device: torch.device
 ) -> Direction:
     corpus = job.corpus
     place = {identifier: n for n, identifier in enumerate(corpus.ids)}
     query_place = {identifier: n for n, identifier in enumerate(queries.ids)}
     ids = list(job.relevant)
-    top, ranks = rank(
+    itself = [
+        [place[passage] for passage in corpus.ids_of(query) if passage in place] if query in suite.repeated else []
+        for query in ids
+    ]
+    top, found = rank(
         queries.vectors[[query_place[query] for query in ids]],
         corpus.vectors,
-        [[place[passage] for passage in gold] for gold in job.relevant.values()],
+        [[place[passage] for passage in gold if passage in place] for gold in job.relevant.values()],
         depth,
+        left_out=itself,
         device=device,
     )
-    rankings = {query: [corpus.ids[n] for n in row] for query, row in zip(ids, top.tolist(), strict=True)}
+    best = [[n for n in row if n not in own] for row, own in zip(top.tolist(), itself, strict=True)]
+    rankings = {query: [corpus.ids[n] for n in row] for query, row in zip(ids, best, strict=True)}
+    # A lost passage comes after all that are there.
+    ranks = [
+        row + [len(corpus.ids) + 1] * (len(gold) - len(row))
+        for row, gold in zip(found, job.relevant.values(), strict=True)
+    ]
     values = measure.per_query(rankings, job.relevant, metrics)
     if corpus.pooled:
         values[measure.MAX_RANK] = [measure.max_rank(row) for row in ranks]
-        values[measure.COMPLETE] = [measure.complete(row) for row in ranks]
-        if job.query_language != bridge:
+        values[measure.COMPLETE] = [
+            measure.complete(row) if len(there) == len(row) else 0.0 for row, there in zip(ranks, found, strict=True)
+        ]
+        if job.query_language != suite.bridge:
             values[measure.BRIDGE_SHARE] = [
-                measure.language_share([corpus.languages[n] for n in row], bridge) for row in top.tolist()
+                measure.language_share([corpus.languages[n] for n in row], suite.bridge) for row in best
             ]
     return Direction(
         query_language=job.query_language,

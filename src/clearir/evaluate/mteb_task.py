@@ -93,6 +93,7 @@ def task_of(suite: Suite, directions: Collection[str] | None = None) -> Any:
     }
 
     class SuiteTask(base):  # type: ignore[misc,valid-type]  # a class that is only known at run time
+        ignore_identical_ids = bool(suite.repeated)
         metadata = facts(
             name=f"{suite.name.title().replace('-', '')}Retrieval",
             description=f"The suite {suite.name}.",

@@ -20,6 +20,7 @@ def rank(
     relevant: Sequence[Sequence[int]],
     depth: int,
     *,
+    left_out: Sequence[Sequence[int]] | None = None,
     device: str | torch.device = "cpu",
     block: int = BLOCK,
 ) -> tuple[NDArray[np.int64], list[list[int]]]:
@@ -30,6 +31,7 @@ def rank(
         passages: shape (m, dim), m > 0.
         relevant: for each query the rows of its relevant passages.
         depth: how many of the best passages to return.
+        left_out: for each query the rows of passages that it does not rank, none of them relevant; they come last.
         device: where to multiply.
         block: scores computed at once (at least those of one query); memory is a few times that.
 
@@ -46,6 +48,9 @@ def rank(
     with torch.inference_mode():
         for start in range(0, len(queries), size):
             scores = torch.as_tensor(queries[start : start + size], device=device) @ corpus.T
+            for row, columns in enumerate(left_out[start : start + size] if left_out is not None else ()):
+                for column in columns:
+                    scores[row, column] = -torch.inf
             tops.append(_top(scores, min(depth, len(corpus))).cpu())
             ranks += _ranks(scores, relevant[start : start + size])
         best = torch.cat(tops) if tops else torch.zeros((0, min(depth, len(corpus))), dtype=torch.long)

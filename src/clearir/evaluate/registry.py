@@ -9,16 +9,20 @@ suite = load_suite("my-suite/")                                         # a fold
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from clearir.data.rows import Row
+from clearir.data.sources.checks import OnBad
 from clearir.errors import InputError
 from clearir.evaluate import layouts
 from clearir.evaluate.folders import read_folder
 from clearir.evaluate.suites import Qrels, Suite, Texts
+
+logger = logging.getLogger(__name__)
 
 Read = Callable[[Path | None, Collection[str] | None, str | None], Suite]
 
@@ -47,7 +51,12 @@ class SuiteInfo:
 
 
 def load_suite(
-    name: str, path: str | Path | None = None, languages: Collection[str] | None = None, *, split: str | None = None
+    name: str,
+    path: str | Path | None = None,
+    languages: Collection[str] | None = None,
+    *,
+    split: str | None = None,
+    on_bad: OnBad = "error",
 ) -> Suite:
     """Load a suite by name or from a folder of one's own.
 
@@ -57,6 +66,7 @@ def load_suite(
         path: local folder in the published layout; without it the Hub is asked.
         languages: those to load; all by default.
         split: which part of the data, where it has several; by default the one that is scored in the literature.
+        on_bad: of a folder of one's own; see `clearir.evaluate.folders.read_folder`.
 
     Raises:
         InputError: no such suite, folder, split or language, or the data cannot be used.
@@ -66,9 +76,10 @@ def load_suite(
         folder = Path(name if path is None else path)
         if not folder.is_dir():
             raise InputError(f"{name}: neither a folder nor a suite; there are {', '.join(SUITES)}")
-        info = SuiteInfo(folder.resolve().name, (), "", "", str(folder), None, _own)
-        path = folder
-    elif path is not None and not Path(path).is_dir():
+        return _own(folder, languages, split, on_bad).restrict(languages)
+    if on_bad != "error":
+        raise InputError(f"on_bad: {name} is read as published; leave it out")
+    if path is not None and not Path(path).is_dir():
         raise InputError(f"{path}: no such folder; give the folder of {name} as published ({info.source})")
     suite = info.read(None if path is None else Path(path), languages, split)
     revision = info.revision if path is None else None
@@ -90,7 +101,7 @@ def suite_at(
         languages: those to load; all by default.
         split: which part, where there are several.
         part: which one by default, of a prepared folder: ``test``, ``dev`` or ``train``.
-        options: of a table of rows; see `clearir.data.sources.tables.read`.
+        options: of a table of rows, see `clearir.data.sources.tables.read`; ``on_bad`` of a folder of texts too.
 
     Raises:
         InputError: there is no such path, split or language, or the data cannot be used.
@@ -102,10 +113,11 @@ def suite_at(
 
     is_suite = any(path.glob("corpus.jsonl")) or any(path.glob("*/queries.jsonl")) or any(path.glob("*/corpus.jsonl"))
     is_prepared = (path / MANIFEST).is_file() and any(path.glob("data/*.parquet"))
-    if options and (is_suite or is_prepared):
-        raise InputError(f"{path}: not a table of rows, so it has no option {next(iter(options))!r}; leave it out")
+    known = {"on_bad"} if is_suite else set() if is_prepared else None
+    if known is not None and (unknown := [name for name in options if name not in known]):
+        raise InputError(f"{path}: not a table of rows, so it has no option {unknown[0]!r}; leave it out")
     if is_suite:
-        return load_suite(str(path), languages=languages, split=split)
+        return load_suite(str(path), languages=languages, split=split, **options)
     if is_prepared:
         rows = read_part(path, split or part)
         if not rows:
@@ -165,12 +177,16 @@ def _from_texts(
     return load
 
 
-def _own(path: Path | None, languages: Collection[str] | None, split: str | None) -> Suite:
-    assert path is not None
-    queries, passages, qrels = read_folder(path, languages, split)
-    found = sorted({*queries, *passages})
-    bridge = "en" if "en" in found else min(found, key=lambda language: (-len(passages.get(language, {})), language))
-    return Suite(path.name, queries, passages, qrels, bridge)
+def _own(path: Path, languages: Collection[str] | None, split: str | None, on_bad: OnBad) -> Suite:
+    found = read_folder(path, languages, split, on_bad)
+    codes = sorted({*found.queries, *found.passages})
+    sizes = {code: len(found.passages.get(code, {})) for code in codes}
+    bridge = "en" if "en" in codes else min(codes, key=lambda code: (-sizes[code], code))
+    suite = Suite(path.resolve().name, found.queries, found.passages, found.qrels, bridge, lost=found.lost)
+    if suite.repeated:
+        said = "queries are passages under their own id; each is left out of its own ranking, as in BEIR and MTEB"
+        logger.warning("%s: %d %s", path, len(suite.repeated), said)
+    return suite
 
 
 SUITES: dict[str, SuiteInfo] = {

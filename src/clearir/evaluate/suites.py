@@ -11,7 +11,7 @@ Published suites and folders of one's own are loaded by `clearir.evaluate.regist
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, count
@@ -44,6 +44,8 @@ class Suite:
         bridge: the language in the middle.
         licence: of the texts.
         revision: which version of the data, as its publisher names it.
+        lost: ids of relevant passages that are in no corpus. They cannot be found, which counts against every model
+            alike, as BEIR and MTEB have it.
 
     Raises:
         InputError: no query has a relevant passage, a relevance names an id that is not there, or a text is empty.
@@ -56,6 +58,7 @@ class Suite:
     bridge: str = "en"
     licence: str | None = None
     revision: str | None = None
+    lost: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         _check(self)
@@ -123,7 +126,7 @@ class Suite:
                 f"{self.name} has no {kind} in {', '.join(sorted(wanted))}; add one of {', '.join(sorted(there))}"
             )
         asked = {query for texts in queries.values() for query in texts}
-        known = {passage for texts in passages.values() for passage in texts}
+        known = {passage for texts in passages.values() for passage in texts} | self.lost
         qrels = {
             query: {passage: value for passage, value in row.items() if passage in known}
             for query, row in self.qrels.items()
@@ -141,11 +144,35 @@ class Suite:
             if any(value > 0 for value in row.values())
         }
 
+    @cached_property
+    def repeated(self) -> frozenset[str]:
+        """Queries that stand in a corpus themselves, under their own id (ArguAna, Quora), and do not answer themselves.
+
+        Each is to be left out of its own ranking, as BEIR and MTEB do it. An id that a query and some other passage
+        share by chance, as numbers do, is no matter: the text has to be the same, but for a title before it.
+        """
+        return frozenset(
+            query
+            for language, texts in self.queries.items()
+            for query, text in texts.items()
+            if (passage := self.passages.get(language, {}).get(query)) is not None
+            and self.qrels.get(query, {}).get(query, 0) <= 0
+            and f" {text_key(passage)}".endswith(f" {text_key(text)}")
+        )
+
     def relevant(self, query_language: str, passage_language: str) -> Qrels:
-        """The relevance above 0 of that direction, by id; queries without a relevant passage there are left out."""
-        corpus = self.passages.get(passage_language, {})
+        """The relevance above 0 of that direction, by id, lost passages last.
+
+        Queries without a relevant passage there are left out.
+        """
+        corpus = self.passages.get(passage_language)
+        known: Set[str] = corpus.keys() | self.lost if corpus else frozenset()
         found = {
-            query: {p: value for p, value in sorted(self.qrels.get(query, {}).items()) if value > 0 and p in corpus}
+            query: {
+                p: value
+                for p, value in sorted(self.qrels.get(query, {}).items(), key=lambda one: (one[0] in self.lost, one[0]))
+                if value > 0 and p in known
+            }
             for query in self.queries.get(query_language, {})
         }
         return {query: row for query, row in found.items() if row}
@@ -236,7 +263,7 @@ class _Passages:
 
 def _check(suite: Suite) -> None:
     queries = {query for texts in suite.queries.values() for query in texts}
-    passages = {passage for texts in suite.passages.values() for passage in texts}
+    passages = {passage for texts in suite.passages.values() for passage in texts} | suite.lost
     for query, row in suite.qrels.items():
         if query not in queries:
             raise InputError(

@@ -51,7 +51,11 @@ def test_an_unknown_id_is_refused_or_counted(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("qrels/train.tsv", "q1\t0\td1\t1\nq2\t0\td2\t1\n", r"train\.tsv:2: no column 'score'; the first line must be"),
+        (
+            "qrels/train.tsv",
+            "q1\t0\td1\t1\nq2\t0\td2\t1\n",
+            r"train\.tsv: no columns query-id, corpus-id, score; the f",
+        ),
         (
             "qrels/train.tsv",
             QRELS.replace("\t2\n", "\tyes\n"),
@@ -59,9 +63,11 @@ def test_an_unknown_id_is_refused_or_counted(folder: Path) -> None:
         ),
         ("qrels/train.tsv", "query-id\tcorpus-id\tscore\n", r"train\.tsv: no rows"),
         ("corpus.jsonl", CORPUS + "{", r"corpus\.jsonl:3: not JSON"),
-        ("corpus.jsonl", '{"id": "d1", "text": "a"}', r"corpus\.jsonl:1: no '_id'; a line is"),
+        ("corpus.jsonl", '{"name": "d1", "text": "a"}', r"corpus\.jsonl:1: no '_id'; a line is"),
+        ("corpus.jsonl", CORPUS + CORPUS, r"corpus\.jsonl:3: the id 'd1' stands twice; "),
+        ("corpus.jsonl", CORPUS.replace('"_id"', '"id"'), None),
         ("corpus.jsonl", CORPUS.replace("It falls.", ""), None),  # a title alone will do
-        ("corpus.jsonl", CORPUS.replace('"Fire burns."', "null"), r"corpus\.jsonl:2: column 'text' is empty"),
+        ("corpus.jsonl", CORPUS.replace('"Fire burns."', "null"), r"corpus\.jsonl:2: neither title nor text; add one"),
         ("queries.jsonl", QUERIES.replace('"What falls?"', "3"), r"queries\.jsonl:1: column 'text' holds a value of"),
     ],
 )
@@ -80,3 +86,15 @@ def test_missing_files(folder: Path) -> None:
         list(read(folder))
     with pytest.raises(InputError, match=r"no qrels/\*\.tsv; a BEIR folder has"):
         read(folder / "qrels")
+
+
+def test_relevance_above_0_is_relevant_whatever_it_is(folder: Path) -> None:
+    (folder / "qrels" / "train.tsv").write_text(QRELS.replace("\t2\n", "\t0.5\n"))
+    assert [row.query_id for row in read(folder)] == ["q1", "q2"]
+
+
+def test_a_bad_score_can_be_left_out(folder: Path) -> None:
+    (folder / "qrels" / "train.tsv").write_text(QRELS.replace("\t2\n", "\tnan\n"))
+    skipped: Counter[str] = Counter()
+    assert len(list(read(folder, on_bad="skip", skipped=skipped))) == 1
+    assert skipped == {"column 'score' holds 'nan', not a number": 1}

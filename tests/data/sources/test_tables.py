@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from clearir.data.rows import Row, Rows
 from clearir.data.sources.tables import read
+from clearir.data.texts import is_blank
 from clearir.errors import InputError
 
 Records = list[dict[str, Any]]
@@ -143,7 +144,7 @@ OPTIONAL = ("target_passage", "passage_id", "query_id", "bridge", "negative_1", 
 
 
 @pytest.mark.parametrize("name", WRITERS)
-@pytest.mark.parametrize("blank", ["", "  ", None])
+@pytest.mark.parametrize("blank", ["", "  ", "\u200b", None])
 def test_nothing_null_and_empty_are_the_same(name: str, blank: str | None, tmp_path: Path) -> None:
     records = [row | dict.fromkeys(OPTIONAL, blank) for row in NOTHING]
     expected = [Row("water", "A liquid.", "maji", "sw"), Row("fire", "Hot.")]
@@ -369,7 +370,7 @@ def test_a_damaged_file_gives_rows_or_an_input_error(name: str, data: st.DataObj
 
 C1 = "".join(map(chr, range(0x80, 0xA0)))  # bad cells, see test_textfiles.py
 characters = st.characters(exclude_categories=["Cs"], exclude_characters=C1)
-texts = st.text(characters, min_size=1, max_size=10).filter(str.strip)
+texts = st.text(characters, min_size=1, max_size=10).filter(lambda text: not is_blank(text))
 
 
 @settings(max_examples=100, deadline=None)

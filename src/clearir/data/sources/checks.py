@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from clearir.data import languages
 from clearir.data.rows import Row
+from clearir.data.texts import is_blank
 from clearir.errors import InputError
 from clearir.progress import track
 
@@ -57,8 +58,7 @@ def usable(
     Raises:
         InputError: a bad row, or no good one.
     """
-    if on_bad not in ("error", "skip"):
-        raise InputError(f"on_bad is {on_bad!r}; write 'error' or 'skip'")
+    check_on_bad(on_bad)
     counts: Skipped = Counter()
     first: BadRowError | None = None
     good = 0
@@ -86,6 +86,16 @@ def usable(
         skipped.update(counts)
 
 
+def check_on_bad(on_bad: str) -> None:
+    """Refuse what is no `OnBad`.
+
+    Raises:
+        InputError: it is none.
+    """
+    if on_bad not in ("error", "skip"):
+        raise InputError(f"on_bad is {on_bad!r}; write 'error' or 'skip'")
+
+
 def text(value: Any, place: str, column: str) -> str:
     """``value`` if it is a text with something in it.
 
@@ -95,7 +105,7 @@ def text(value: Any, place: str, column: str) -> str:
     if not isinstance(value, str):
         what = "nothing" if is_nothing(value) else f"a value of type {type(value).__name__}"
         raise BadRowError(place, f"column {column!r} holds {what}, not text", _FIX)
-    if not value.strip():
+    if is_blank(value):
         raise BadRowError(place, f"column {column!r} is empty", _FIX)
     try:
         value.encode()
@@ -110,8 +120,8 @@ _FIX = "correct the cell"
 
 
 def is_nothing(value: Any) -> bool:
-    """Whether a cell says nothing: null, white space alone (CSV has no other way), or NaN (the null of pandas)."""
-    return value is None or (isinstance(value, str) and not value.strip()) or value != value
+    """Whether a cell says nothing: null, nothing to see (CSV has no other way), or NaN (the null of pandas)."""
+    return value is None or (isinstance(value, str) and is_blank(value)) or value != value
 
 
 def optional_text(value: Any, place: str, column: str) -> str | None:
