@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,13 @@ def as_parquet(records: list[dict[str, str]]) -> bytes:
     return sink.getvalue()
 
 
+def zipped(name: str, content: bytes) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name), content)  # with the same date every time
+    return sink.getvalue()
+
+
 ROWS = [
     {"query": f"what {i}", "passage": f"that {i}", "target_query": f"was {i}", "language": "de", "text": f"t {i}"}
     for i in range(3)
@@ -114,6 +122,11 @@ TABLES: dict[str, bytes] = {
     "a.tsv": TEXT.replace(",", "\t").encode(),
     "a.parquet": as_parquet(ROWS),
     "a.jsonl.gz": gzip.compress(as_lines(ROWS), mtime=0),
+    "semicolons.csv": TEXT.replace(",", ";").encode(),
+    "windows.csv": TEXT.replace("was", "wäs").encode("cp1252"),
+    "utf16.csv": TEXT.encode("utf-16"),
+    "wide.csv": TEXT.replace("target_query,language", "question_de,Language").encode(),
+    "a.csv.zip": zipped("a.csv", TEXT.encode()),
 }
 _SQUAD = {
     "data": [{"paragraphs": [{"context": "Rain falls.", "qas": [{"id": "1", "question": "What?", "lang": "de"}]}]}]

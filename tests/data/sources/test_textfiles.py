@@ -83,6 +83,12 @@ def test_the_encodings_of_windows_are_found_and_said(
     assert f"line 3: 'q,{PASSWORDS[encoding]}'" in said
 
 
+def test_of_a_long_line_what_is_odd_is_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path, "a.csv", f"query,passage\nq,{'x' * 500}café{'y' * 500}\n".encode("cp1252"))
+    assert len(list(read(path))) == 1
+    assert f"line 2: '{'x' * 37}café{'y' * 59}'. If" in caplog.text
+
+
 def test_utf8_with_a_damaged_line_is_no_other_encoding(tmp_path: Path) -> None:
     for content in ("query,passage\nä,ö\nX,y\n", "query,passage\nX,y\nä,ö\n"):
         path = write(tmp_path, "a.csv", content.encode().replace(b"X", b"caf\xe9"))

@@ -200,15 +200,17 @@ def _other_encoding(file: Path) -> str | None:
     encoding = _OF_WINDOWS.get(name.lower(), name)
     if cut or not _fits(file, encoding):
         return None
-    shown = sample.decode(encoding).strip()
-    logger.warning(
-        "%s: not UTF-8, read as %s; line %d: %r. If that is wrong, save the file as UTF-8",
-        file,
-        encoding,
-        number,
-        shown,
-    )
+    shown = _around(sample.decode(encoding).strip())
+    again = "If that is wrong, save the file as UTF-8"
+    logger.warning("%s: not UTF-8, read as %s; line %d: %r. %s", file, encoding, number, shown, again)
     return encoding
+
+
+def _around(line: str) -> str:
+    """A line, or of a long one what is near the first character that is not ASCII."""
+    odd = next(place for place, character in enumerate(line) if not character.isascii())
+    start = 0 if len(line) <= 100 else max(0, odd - 40)
+    return line[start : start + 100]
 
 
 def _fits(file: Path, encoding: str) -> bool:
