@@ -352,3 +352,11 @@ def test_torchrun_makes_the_whole_run_with_one_writer(recipe_path, tmp_path):
     assert sum(run.training.rows_by_language.values()) == 3 * 2 * 6
     assert f"{100 * run.after.mean('fi->en'):.1f}" in (out / "report.md").read_text(encoding="utf-8")
     assert {path.name for path in out.glob(".*")} <= {".rows.work"}, "no checkpoints and nothing half-written"
+
+
+@pytest.mark.parametrize("content", ["frage,antwort\nq,p\n", "query,passage\n,p\n"])
+def test_a_set_that_takes_no_options_is_not_advised_to_take_some(tmp_path, content):
+    table = tmp_path / "evaluation.csv"
+    table.write_text(content)
+    with pytest.raises(InputError, match=r"a set that a recipe names so takes no options: rename the columns, or take"):
+        pipeline.named_suite(str(table))

@@ -42,7 +42,7 @@ Overrides = Annotated[
 ]
 TableOptions = Annotated[
     list[str] | None,
-    typer.Argument(help="Of the table: columns.query=question, language=sw, on_bad=skip ...", metavar="[OPTIONS]..."),
+    typer.Argument(help="Of the table: columns.query=question, language=sw, on_bad=skip ..."),
 ]
 #: where click has a value from that is not the option's default
 TYPED = ("COMMANDLINE", "ENVIRONMENT")

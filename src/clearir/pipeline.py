@@ -19,6 +19,7 @@ Each stage writes one folder (or file) of the output, whole or not at all, and i
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import socket
 from collections import Counter
@@ -318,9 +319,15 @@ def named_suite(name: str) -> Suite:
     from clearir.evaluate.registry import SUITES, load_suite, suite_at
 
     known, _, folder = name.partition(":")
-    if known not in SUITES and Path(name).exists():
-        return suite_at(Path(name))
-    return load_suite(known, folder or None)
+    try:
+        if known not in SUITES and Path(name).exists():
+            return suite_at(Path(name))
+        return load_suite(known, folder or None)
+    except InputError as error:
+        if not re.search(r"\bcolumns\.|\bon_bad=", str(error)):
+            raise
+        fix = "a set that a recipe names so takes no options: rename the columns, or take the rows out of the file"
+        raise InputError(f"{error}; {fix}") from error
 
 
 # -- what the stages do -----------------------------------------------------------------------------------------
