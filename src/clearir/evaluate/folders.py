@@ -69,6 +69,8 @@ def read_folder(path: Path, languages: Collection[str] | None, split: str | None
             f"{path}: no suite; a suite is corpus.jsonl, queries.jsonl and qrels/test.tsv, or a folder a language "
             "(en/, sw/ ...) with corpus.jsonl and queries.jsonl, and a qrels.tsv"
         )
+    if split is not None and all(file.stem != split for file in relevance):
+        raise InputError(f"{path}: no qrels/{split}.tsv; leave --split out, or name a file in qrels/")
     judged = reader.judged(relevance, _ids(queries), _ids(passages))
     qrels, times = whole(judged, relevance[0] if len(relevance) == 1 else path)
     lost = frozenset(judgement.passage for judgement in judged) - _ids(passages)
