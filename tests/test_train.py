@@ -120,8 +120,10 @@ def test_the_model_is_a_plain_folder_and_training_moved_it(tiny_model_path, tmp_
     assert SentenceTransformer(str(tmp_path / "model"), device="cpu").encode(["amber"]).shape == (1, 16)
 
 
-def test_the_logged_loss_is_the_weighted_sum_of_its_terms(tiny_model_path, tmp_path):
-    record = train(draw_rows(sample(30), SHORT, 0), str(tiny_model_path), tmp_path / "model", SHORT, PLAIN)
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_the_logged_loss_is_the_weighted_sum_of_its_terms(tiny_model_path, tmp_path, accumulate):
+    settings = SHORT.model_copy(update={"accumulate": accumulate})
+    record = train(draw_rows(sample(30), settings, 0), str(tiny_model_path), tmp_path / "model", settings, PLAIN)
     for entry in record["log"]:
         expected = 0.4 * entry["forward"] + 0.4 * entry["direct"] + 0.2 * entry["align"] + 2 * entry["retain"]
         assert entry["loss"] == pytest.approx(expected, abs=1e-3)

@@ -474,24 +474,28 @@ def _progress_callback(advance: Callable[..., None], loss: Any) -> TrainerCallba
 
         def __init__(self) -> None:
             self.sums: defaultdict[str, float] = defaultdict(float)
-            self.steps = 0
+            self.batches = 0
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             advance(state.global_step)
 
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            advance(1)
-            self.steps += 1
+        def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            """A batch is done, and it was not the last one of its step."""
+            self.batches += 1
             for name, value in loss.terms.items():
                 self.sums[name] += float(value)
 
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.on_substep_end(args, state, control)
+            advance(1)
+
         def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if self.steps and state.log_history and "loss" in state.log_history[-1]:
-                means = processes.mean([total / self.steps for total in self.sums.values()])
+            if self.batches and state.log_history and "loss" in state.log_history[-1]:
+                means = processes.mean([total / self.batches for total in self.sums.values()])
                 state.log_history[-1].update(
                     {name: round(mean, 5) for name, mean in zip(self.sums, means, strict=True)}
                 )
                 self.sums.clear()
-                self.steps = 0
+                self.batches = 0
 
     return ShowProgress()
