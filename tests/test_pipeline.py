@@ -286,6 +286,25 @@ def test_a_table_without_translations_says_what_to_run(recipe_path, tmp_path):
         pipeline.run(changed)
 
 
+def test_rows_and_rows_seen_have_a_word_each_and_are_the_same_everywhere(recipe_path, recipe, finished):
+    run, _ = finished
+    lines = [json.loads(line) for line in (recipe_path.parent / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    for language, held_out in recipe.data.test.items():
+        rows = len({line["query_id"] for line in lines if line["language"] == language}) - held_out
+        seen = run.training.rows_by_language[language]
+        assert run.rows_by_language[language] == rows != seen
+        with console.capture() as captured:
+            show_run(run, Path(recipe.output))
+        assert f"{rows} rows, {seen} seen" in captured.get()
+        page = " ".join((Path(recipe.output) / "report.html").read_text(encoding="utf-8").split())
+        assert f"<td>{rows}</td><td>0</td><td>{held_out}</td><td>{seen}</td>" in page
+        assert f"{rows} rows" in page
+    assert sum(run.training.rows_by_language.values()) == 6 * 6
+    report = (Path(recipe.output) / "report.md").read_text(encoding="utf-8")
+    assert "6 steps" in report
+    assert "36 rows seen" in report
+
+
 def test_the_terminal_shows_table_retention_searches_and_paths(recipe, finished):
     run, _ = finished
     with console.capture() as captured:

@@ -151,13 +151,13 @@ def examples(run: Run) -> list[tuple[str, list[Change], list[Change]]]:
 
 
 def sizes(run: Run) -> dict[str, Any]:
-    """Parts of the data (train, dev, test) and a row of numbers a language."""
+    """Parts of the data (train, dev, test) and a row of numbers a language, with the rows seen in training."""
     if run.data is None:
         return {"parts": [], "rows": []}
     parts: Sequence[str] = list(dict.fromkeys(part for one in run.data.languages.values() for part in one))
     ordered = [(code, run.data.languages[code]) for code in run.rows_by_language]
-    drawn = run.training.rows_by_language if run.training else {}
-    rows = [(code, [one.get(part, 0) for part in parts], drawn.get(code)) for code, one in ordered]
+    seen = run.training.rows_by_language if run.training else {}
+    rows = [(code, [one.get(part, 0) for part in parts], seen.get(code)) for code, one in ordered]
     return {"parts": parts, "rows": rows}
 
 

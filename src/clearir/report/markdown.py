@@ -200,9 +200,10 @@ def _training(training: Training) -> list[str]:
     logged = [entry for entry in training.log if "loss" in entry]
     few = [logged[i] for i in sorted({round(k * (len(logged) - 1) / 5) for k in range(6)})] if logged else []
     rows = [[f"{entry['step']:.0f}", *(_number(entry.get(term)) for term in terms[1:])] for entry in few]
-    rows_seen = sum(training.rows_by_language.values())
+    seen = sum(training.rows_by_language.values())
     note = f"{training.steps} steps in {training.seconds:.0f} s"
-    parts = ["## Training", f"{note}, {rows_seen} rows drawn." if rows_seen else f"{note}.", *scale_note(training)]
+    note += f", {seen} rows seen, each as often as it was" if seen else ""
+    parts = ["## Training", f"{note}.", *scale_note(training)]
     return [*parts, grid(terms, rows)] if rows else parts
 
 

@@ -44,7 +44,7 @@ class Training:
         log: one entry a logged step: ``step``, ``learning_rate``, and those of `TERMS` that the objective has.
         seconds: duration.
         steps: of the optimiser.
-        rows_by_language: rows as they were drawn, those that were drawn twice counted twice.
+        rows_by_language: rows seen, each as often as it was.
         scale: of the loss, and how it was found; None in runs of before scales were.
     """
 
@@ -134,7 +134,7 @@ class Run:
 
     @property
     def rows_by_language(self) -> dict[str, int]:
-        """Language -> rows there are to train on, most first; as drawn, where only the training tells."""
+        """Language -> distinct rows to train on, most first; rows seen, where only the training tells."""
         if self.data and self.data.languages:
             rows = {language: sizes.get("train", 0) for language, sizes in self.data.languages.items()}
         else:
