@@ -83,15 +83,12 @@ def _build_rows(recipe: Recipe, overwrite: bool, say: Say) -> None:
 
 def finish(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> Run:
     """The second half of `run`, from the trained model to the report, in one process."""
-    from clearir.report.run import load_run
-
     out = Path(recipe.output)
     score(recipe, overwrite=overwrite, say=say)
     answer_searches(recipe, say=say)
     with atomic_file(out / "recipe.yaml") as temporary:
         temporary.write_text(dump_recipe(recipe), encoding="utf-8")
-    write_outcome(out)
-    return load_run(out)
+    return write_outcome(out)
 
 
 # -- stages -----------------------------------------------------------------------------------------------------
@@ -280,8 +277,8 @@ def answer_searches(recipe: Recipe, *, say: Say = lambda line: None) -> None:
     write_json(path, searches.to_json(found))
 
 
-def write_outcome(out: Path) -> None:
-    """Write the report and the model's card from what is in a run's folder."""
+def write_outcome(out: Path) -> Run:
+    """Write the report and the model's card from what is in a run's folder, and return that."""
     from clearir.report.card import model_card
     from clearir.report.run import load_run
     from clearir.report.write import write_report
@@ -290,6 +287,7 @@ def write_outcome(out: Path) -> None:
     write_report(finished, out)
     with atomic_file(out / "model" / "README.md") as temporary:
         temporary.write_text(model_card(finished), encoding="utf-8")
+    return finished
 
 
 def test_suite(recipe: Recipe) -> Suite:
