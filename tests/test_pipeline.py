@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from clearir import pipeline
 from clearir.artifacts import read_json
@@ -23,6 +24,7 @@ from clearir.errors import InputError
 from clearir.evaluate.compare import compare
 from clearir.recipe import Recipe, load_recipe
 from clearir.report.run import load_run
+from clearir.study import study
 from clearir.tables import show_run
 
 WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron", "iris", "jade", "kelp", "lotus")
@@ -255,6 +257,8 @@ import datasets, sentence_transformers  # once for all processes
 from clearir import cli
 from tiny_bert import end_in_step
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell in the background leaves out
+
 def run(*moment):
     if moment:
         end_in_step(*moment)
@@ -270,6 +274,73 @@ assert ended == [-signal.SIGKILL, -signal.SIGKILL, 130, 0], ended
 """
 
 
+def test_settings_that_change_no_output_do_no_work(recipe_path, recipe, finished, tmp_path):
+    shutil.copytree(recipe.output, tmp_path / "out")
+    keys = ["train.log_steps=1", "train.save_steps=1", "train.report_to=[]", "train.epochs=5", "loss.memory_budget=1"]
+    said: list[str] = []
+    run = pipeline.run(load_recipe(recipe_path, [f"output={tmp_path / 'out'}", *keys]), say=said.append)
+    assert [line for line in said if "written to" in line] == []
+    assert run.training == finished[0].training
+    mined = load_recipe(recipe_path, [f"output={tmp_path / 'out'}", "mine.window=[1, 5]"])
+    with pytest.raises(InputError, match=r"mined holds .* \(mine\.window is \[1, 10\] there and \[1, 5\] here\)"):
+        pipeline.run(mined)
+
+
+def test_other_weights_under_the_name_of_the_base_are_another_base(recipe_path, recipe, finished, tmp_path):
+    shutil.copytree(recipe.output, tmp_path / "out")
+    base = tmp_path / "base"
+    shutil.copytree(recipe.model, base)
+    moved = load_recipe(recipe_path, [f"output={tmp_path / 'out'}", f"model={base}"])
+    (base / "README.md").write_text("# Read me")
+    said: list[str] = []
+    pipeline.run(moved, say=said.append)
+    assert [line for line in said if "written to" in line] == [], "the same model, in another folder"
+
+    weights = load_file(base / "model.safetensors")
+    save_file({name: weight + 0.1 for name, weight in weights.items()}, base / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match=r"mined holds the output of other settings \(other model\)"):
+        pipeline.run(moved)
+    pipeline.run(moved, overwrite=True, say=said.append)
+    assert [line.partition(":")[0] for line in said if "written to" in line] == ["negatives", "model", "scores"]
+
+
+def test_two_runs_into_one_folder_at_once_are_refused(recipe_path, tmp_path):
+    out = load_recipe(recipe_path, [f"output={tmp_path / 'out'}"])
+    other = out.model_copy(update={"train": out.train.model_copy(update={"learning_rate": 0.002})})
+    fork = multiprocessing.get_context("fork")
+    held, done = fork.Event(), fork.Event()
+
+    def first() -> None:
+        with pipeline.writing(out):
+            held.set()
+            done.wait(60)
+
+    process = fork.Process(target=first)
+    process.start()
+    assert held.wait(60)
+    for work in (pipeline.run, pipeline.prepare_data, study):
+        with pytest.raises(InputError, match="out: another process is writing it"):
+            work(other, overwrite=True)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock"}
+    done.set()
+    process.join()
+    pipeline.prepare_rows(other)
+
+
+def test_the_report_of_scores_of_another_model_is_refused(recipe_path, recipe, finished, tmp_path):
+    shutil.copytree(recipe.output, tmp_path / "out")
+    load_run(tmp_path / "out")
+    model = tmp_path / "out" / "model" / "model.safetensors"
+    shutil.copyfile(Path(recipe.model) / "model.safetensors", model)
+    with pytest.raises(InputError, match=r"out/scores: of another model than the one in .*out/model; .*clearir train"):
+        load_run(tmp_path / "out")
+    again = load_recipe(recipe_path, [f"output={tmp_path / 'out'}"])
+    with pytest.raises(InputError, match=r"scores holds the output of other settings \(other scored\)"):
+        pipeline.run(again)
+    shutil.rmtree(tmp_path / "out" / "model")
+    assert load_run(tmp_path / "out").after.summary() == finished[0].after.summary()
+
+
 def test_a_killed_run_ends_with_the_same_scores(recipe_path, finished, tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-c", KILLED, "train", str(recipe_path), f"output={out}"]
@@ -277,6 +348,10 @@ def test_a_killed_run_ends_with_the_same_scores(recipe_path, finished, tmp_path)
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+    assert done.stderr.count("stopped; run the same command again to go on where it was") == 1
+    assert "stopped at step 4 of 6; the same command goes on after step 4" in done.stdout
+    assert done.stdout.count("training goes on after step 2 of 6") == 1
+    assert done.stdout.count("training goes on after step 4 of 6") == 1
     run = load_run(out)
     for name, direction in finished[0].after.directions.items():
         assert run.after.directions[name].values == direction.values

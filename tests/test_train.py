@@ -18,6 +18,7 @@ from tiny_bert import descend
 
 import clearir.processes
 import clearir.words
+from clearir.checkpoints import WHOLE, last_whole_checkpoint
 from clearir.data.rows import Row
 from clearir.encode import load_model
 from clearir.errors import ClearirError, InputError
@@ -26,7 +27,7 @@ from clearir.losses import ObjectiveLoss
 from clearir.merge import cross_and_bridge
 from clearir.settings import LossSettings, PromptSettings, TrainSettings
 from clearir.temperature import Scale
-from clearir.train import TRAINING, WHOLE, _dataset, _watch, draw_rows, last_whole_checkpoint, steps_of, train
+from clearir.train import TRAINING, _dataset, _watch, draw_rows, steps_of, train
 from clearir.trainer import Trainer
 
 TABLE = "embeddings.word_embeddings.weight"
@@ -298,6 +299,80 @@ def test_half_written_checkpoints_are_not_used(tmp_path):
     (tmp_path / "checkpoint-20" / "model.safetensors").write_text("123")
     assert last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-2", "the power failed before all was on the disk"
     assert last_whole_checkpoint(tmp_path / "nothing") is None
+
+
+def test_training_removes_its_own_checkpoints_and_nothing_else(tiny_model_path, tmp_path):
+    work = tmp_path / "work"
+    (work / "thesis").mkdir(parents=True)
+    (work / "thesis" / "checkpoint-1").touch()
+    (work / "photo.jpg").touch()
+    rows = draw_rows(sample(30), SHORT, 0)
+    train(rows, str(tiny_model_path), tmp_path / "model", SHORT, PLAIN, work=work)
+    assert sorted(path.name for path in work.rglob("*")) == ["checkpoint-1", "photo.jpg", "thesis"]
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "photo.jpg").touch()
+    with pytest.raises(InputError, match="holiday holds something that clearir did not write"):
+        train(rows, str(tiny_model_path), tmp_path / "holiday", SHORT, PLAIN)
+    assert [path.name for path in (tmp_path / "holiday").iterdir()] == ["photo.jpg"]
+
+
+def test_a_stopped_training_says_where_it_goes_on_and_which_setting_changed(tiny_model_path, tmp_path, monkeypatch):
+    rows, said = draw_rows(sample(30), SHORT, 0), []
+
+    def trained(settings: TrainSettings, ctrl_c: int | None = None) -> dict[str, Any]:
+        said.clear()
+        with monkeypatch.context() as patch:
+            if ctrl_c is not None:
+                step = Trainer.training_step
+
+                def stopping(trainer, *arguments, **named):
+                    if trainer.state.global_step == ctrl_c:
+                        raise KeyboardInterrupt
+                    return step(trainer, *arguments, **named)
+
+                patch.setattr(Trainer, "training_step", stopping)
+            return train(rows, str(tiny_model_path), tmp_path / "model", settings, PLAIN, say=said.append)
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(SHORT, ctrl_c=1)
+    assert said[1:] == ["stopped at step 1 of 6; the same command begins again: there is no checkpoint yet"]
+    with pytest.raises(KeyboardInterrupt):
+        trained(SHORT, ctrl_c=5)
+    assert said[1:] == ["stopped at step 5 of 6; the same command goes on after step 4"]
+    with pytest.raises(KeyboardInterrupt):
+        trained(SHORT.model_copy(update={"learning_rate": 2e-3}), ctrl_c=3)
+    assert said[1:] == [
+        "training begins at step 1: the checkpoint of step 4 is of other settings "
+        "(train.learning_rate is 0.001 there and 0.002 here)",
+        "stopped at step 3 of 6; the same command goes on after step 2",
+    ]
+    other = {"log_steps": 1, "save_steps": 1, "report_to": ()}
+    record = trained(SHORT.model_copy(update=other))
+    assert said[1:] == ["training goes on after step 4 of 6"], "no setting that matters is another one"
+    assert record["steps"] == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["model"], "checkpoints of other settings are gone too"
+
+
+@pytest.mark.parametrize(
+    ("train_settings", "loss_settings", "same"),
+    [
+        ({"log_steps": 1, "save_steps": 1, "report_to": (), "gradient_checkpointing": True}, {}, True),
+        ({}, {"memory_budget": 5}, True),
+        ({"epochs": 7}, {}, True),  # max_steps says how long
+        ({"max_steps": None, "epochs": 7}, {}, False),
+        ({"retention": 0.9}, {}, False),
+        ({"learning_rate": 2e-3}, {}, False),
+        ({}, {"mini_batch_size": 5}, True),  # of the cached loss alone
+        ({}, {"cached": True}, False),  # other masks of dropout
+        ({}, {"scale": 5}, False),
+    ],
+)
+def test_what_decides_a_model_is_told_from_what_does_not(train_settings, loss_settings, same):
+    before = SHORT.deciding(), PLAIN.deciding()
+    after = SHORT.model_copy(update=train_settings).deciding(), PLAIN.model_copy(update=loss_settings).deciding()
+    assert (before == after) == same
+    judged = SHORT.model_copy(update={"retention": 0.9})
+    assert judged.deciding() != judged.model_copy(update={"save_steps": 1}).deciding(), "another choice of checkpoints"
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tiny_model_path, tmp_path):

@@ -19,12 +19,13 @@ from sentence_transformers import SentenceTransformer
 from tiny_bert import descend
 from transformers import AutoTokenizer
 
+from clearir.checkpoints import last_whole_checkpoint
 from clearir.cli import main
 from clearir.data.rows import Row, Rows
 from clearir.encode import Prompts, load_model
 from clearir.errors import ClearirError, InputError
 from clearir.settings import LossSettings, TrainSettings
-from clearir.train import _collator, _dataset, _trainer, draw_rows, last_whole_checkpoint, train
+from clearir.train import _collator, _dataset, _trainer, draw_rows, train
 from clearir.trainer import Trainer
 
 WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron", "iris", "jade", "kelp", "lotus")

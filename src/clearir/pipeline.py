@@ -23,16 +23,19 @@ import re
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearir import processes
-from clearir.artifacts import MANIFEST, atomic_file, is_due, read_json, run_stage, write_json
+from clearir.artifacts import MANIFEST, atomic_file, is_due, model_content, read_json, run_stage, write_json
 from clearir.data.prepare import read_part
 from clearir.data.rows import Rows
+from clearir.encode import content_of
 from clearir.errors import InputError
+from clearir.locks import alone_in
 from clearir.preflight import check_run, check_training, holds_out, needs_dev
 from clearir.recipe import Recipe, dump_recipe
 from clearir.settings import MergeSettings, SearchExample, TrainSettings
@@ -62,8 +65,21 @@ def run(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None
     Raises:
         InputError: bad input, or an output folder that holds something else.
     """
-    build(recipe, overwrite=overwrite, say=say)
-    return finish(recipe, overwrite=overwrite, say=say)
+    with writing(recipe):
+        build(recipe, overwrite=overwrite, say=say)
+        return finish(recipe, overwrite=overwrite, say=say)
+
+
+@contextmanager
+def writing(recipe: Recipe) -> Iterator[None]:
+    """Let no other run write into the recipe's output folder during the block.
+
+    Raises:
+        InputError: another one does.
+    """
+    with ExitStack() as held:
+        processes.first_only(lambda: held.enter_context(alone_in(Path(recipe.output))))
+        yield
 
 
 def build(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> None:
@@ -121,20 +137,23 @@ def prepare_data(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda l
         if recipe.mine.mines and not folder.exists():
             load(recipe, recipe.model)
 
-    return _prepare(recipe, folder, recipe.model, overwrite, say, check)
+    with writing(recipe):
+        return _prepare(recipe, folder, recipe.model, overwrite, say, check)
 
 
 def mine_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> None:
     """Draw the rows that training will see and give them hard negatives: ``mined/``."""
+    from clearir.train import number_drawn
+
     out = Path(recipe.output)
+    rows = sum(read_json(out / "rows" / MANIFEST)["result"]["splits"]["train"].values())
     settings = {
         "rows": stage_fingerprint(out / "rows"),
         "mine": recipe.mine.model_dump(mode="json"),
-        "train": recipe.train.model_dump(include={"max_steps", "epochs", "batch_size", "accumulate"})
-        | {"language_temperature": recipe.train.language_temperature, "max_seq_length": recipe.train.max_seq_length}
-        | ({"processes": processes.count()} if processes.count() > 1 else {}),
+        "drawn": number_drawn(recipe.train, rows, processes.count()),
+        "train": recipe.train.model_dump(include={"language_temperature", "max_seq_length"}),
         "prompts": recipe.prompts.model_dump(),
-        "model": recipe.model,
+        "model": content_of(recipe.model),
         "seed": recipe.seed,
     }
     _stage(out / "mined", settings, lambda folder: _write_mined(recipe, folder), "negatives", overwrite, say)
@@ -166,7 +185,7 @@ def train_model(
         train_model(recipe.model_copy(update={"merge": None}), folder=tuned, overwrite=overwrite, say=say)
         processes.first_only(lambda: merge_model(recipe, tuned, place, overwrite=overwrite, say=say))
         return
-    mined = out / "mined" / "train.parquet"
+    mined, checkpoints = out / "mined" / "train.parquet", place.parent / ".checkpoints"
 
     def make(folder: Path) -> Mapping[str, Any]:
         if not mined.is_file():
@@ -183,7 +202,7 @@ def train_model(
             prompts=recipe.prompts,
             seed=recipe.seed,
             trust_remote_code=recipe.trust_remote_code,
-            work=place.parent / ".checkpoints",
+            work=checkpoints,
             dev=None if recipe.train.retention is None else _dev_suite(recipe, "train.retention"),
             cache=out / "cache",
             say=say,
@@ -199,6 +218,7 @@ def train_model(
     if due and processes.count() > 1:
         say(_step_in_words(recipe.train, processes.count()))
     _stage(place, settings, make, "model", overwrite, say)
+    shutil.rmtree(checkpoints, ignore_errors=True)  # those of other settings too
 
 
 def _step_in_words(train: TrainSettings, number: int) -> str:
@@ -235,21 +255,26 @@ def training_settings(recipe: Recipe) -> dict[str, Any]:
     merged = {} if recipe.merge is None else {"merge": recipe.merge.model_dump(mode="json")}
     return merged | {
         "mined": stage_fingerprint(Path(recipe.output) / "mined"),
-        "train": recipe.train.model_dump(mode="json"),
-        "loss": recipe.loss.model_dump(mode="json"),
+        "train": recipe.train.deciding(),
+        "loss": recipe.loss.deciding(),
         "prompts": recipe.prompts.model_dump(),
-        "model": recipe.model,
+        "model": content_of(recipe.model),
         "seed": recipe.seed,
     }
 
 
 def score(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> None:
     """Score the base model and the trained one on the test rows, in every direction: ``scores/``."""
+    from clearir.report.run import SCORED
+
     out = Path(recipe.output)
     settings = {
         "rows": stage_fingerprint(out / "rows"),
-        "model": stage_fingerprint(out / "model"),
+        "base": content_of(recipe.model),
+        SCORED: model_content(out / "model"),
+        "name": recipe.name,
         "prompts": recipe.prompts.model_dump(),
+        "max_seq_length": recipe.train.max_seq_length,
         "evaluate": recipe.evaluate.model_dump(mode="json"),
     }
     _stage(out / "scores", settings, lambda folder: _write_scores(recipe, folder), "scores", overwrite, say)

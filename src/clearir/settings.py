@@ -212,6 +212,11 @@ class LossSettings(Settings):
             self.term_weights()  # needs torch, which a recipe of the others can be read without
         return self
 
+    def deciding(self) -> dict[str, Any]:
+        """Those that decide which model comes out, up to rounding, as JSON values."""
+        cutting = set() if self.cached else {"mini_batch_size", "mini_batch_num_tokens"}
+        return self.model_dump(mode="json", exclude={"memory_budget", *cutting})
+
     @property
     def is_clear(self) -> bool:
         """Whether this is the paper's objective."""
@@ -288,6 +293,13 @@ class TrainSettings(Settings):
     gradient_checkpointing: bool = False
     attention: str | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+
+    def deciding(self) -> dict[str, Any]:
+        """Those that decide which model comes out, up to rounding, as JSON values."""
+        idle = {"log_steps", "report_to", "gradient_checkpointing"}
+        idle |= set() if self.retention else {"save_steps"}  # a checkpoint that nobody judges changes nothing
+        idle |= {"epochs"} if self.max_steps else set()
+        return self.model_dump(mode="json", exclude=idle)
 
 
 class MergeSettings(Settings):

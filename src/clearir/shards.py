@@ -26,11 +26,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from clearir.artifacts import MANIFEST, atomic_file, fingerprint, is_due, path_fingerprint, read_json, write_manifest
+from clearir.artifacts import (
+    MANIFEST,
+    atomic_file,
+    fingerprint,
+    is_due,
+    path_fingerprint,
+    read_json,
+    replace_folder,
+    write_manifest,
+)
 from clearir.data.sources import files
 from clearir.data.sources.checks import BadRowError
 from clearir.errors import InputError
 from clearir.extras import require
+from clearir.locks import alone
 from clearir.progress import task
 
 if TYPE_CHECKING:
@@ -160,29 +170,30 @@ def encode_corpus(
         "max_seq_length": network.max_seq_length,
         "shard_rows": shard_rows,
     }
-    if not is_due(out, settings, overwrite=overwrite):
-        return Encoded(out, read_json(out / MANIFEST)["result"]["passages"], len(shards), 0)
-    work = out.parent / f".{out.name}.shards" / fingerprint(settings)
-    work.mkdir(parents=True, exist_ok=True)
-    job = Job(
-        model=str(Path(model).resolve()) if Path(model).is_dir() else model,
-        folder=str(work.resolve()),
-        prompt=prompt,
-        max_seq_length=max_seq_length,
-        columns=dict(columns),
-        trust_remote_code=trust_remote_code,
-    )
-    computed = _write_missing(job, network, shards, engine, workers)
-    passages = sum(_rows_of(work / shard.name) for shard in shards)
-    if passages == 0:
+    with alone(out):
+        if not is_due(out, settings, overwrite=overwrite):
+            return Encoded(out, read_json(out / MANIFEST)["result"]["passages"], len(shards), 0)
+        work = out.parent / f".{out.name}.shards" / fingerprint(settings)
+        work.mkdir(parents=True, exist_ok=True)
+        job = Job(
+            model=str(Path(model).resolve()) if Path(model).is_dir() else model,
+            folder=str(work.resolve()),
+            prompt=prompt,
+            max_seq_length=max_seq_length,
+            columns=dict(columns),
+            trust_remote_code=trust_remote_code,
+        )
+        computed = _write_missing(job, network, shards, engine, workers)
+        passages = sum(_rows_of(work / shard.name) for shard in shards)
+        if passages == 0:
+            shutil.rmtree(work.parent)
+            raise InputError(
+                f"{corpus}: no passages; check that this is the right file and that its texts are not empty"
+            )
+        write_manifest(work, settings, {"passages": passages, "shards": len(shards)})
+        replace_folder(out, work)
         shutil.rmtree(work.parent)
-        raise InputError(f"{corpus}: no passages; check that this is the right file and that its texts are not empty")
-    write_manifest(work, settings, {"passages": passages, "shards": len(shards)})
-    if out.exists():
-        shutil.rmtree(out)
-    work.replace(out)
-    shutil.rmtree(work.parent)
-    return Encoded(out, passages, len(shards), computed)
+        return Encoded(out, passages, len(shards), computed)
 
 
 def _write_missing(

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from clearir import pipeline
 from clearir.artifacts import MANIFEST, atomic_file, fingerprint, is_finished, read_json, run_stage, write_json
+from clearir.encode import content_of
 from clearir.errors import InputError
 from clearir.preflight import check_dev, holds_out
 from clearir.recipe import Recipe
@@ -55,6 +56,11 @@ def study(recipe: Recipe, *, overwrite: bool = False, say: pipeline.Say = lambda
     Raises:
         InputError: an unknown objective or suite, no test rows, or an output folder that holds something else.
     """
+    with pipeline.writing(recipe):
+        return _study(recipe, overwrite, say)
+
+
+def _study(recipe: Recipe, overwrite: bool, say: pipeline.Say) -> list[Line]:
     scores_rows = holds_out(recipe.data.test)
     if not scores_rows and not recipe.study.also:
         raise InputError("nothing to score on; hold rows out (data.test=0.1) or name a suite (study.also)")
@@ -191,7 +197,7 @@ class _Run:
             "suite": name,
             "texts": suite.hash,
             "training": trained,
-            "model": self.shared.model,
+            "model": content_of(self.shared.model),
             "prompts": self.shared.prompts.model_dump(),
             "max_seq_length": self.shared.train.max_seq_length,
         }

@@ -15,7 +15,7 @@ import shutil
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from functools import partial
 from itertools import cycle, islice
@@ -23,12 +23,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearir import processes
-from clearir.artifacts import atomic_folder, fingerprint, read_json, write_json
+from clearir.artifacts import atomic_folder, fingerprint, write_json
+from clearir.checkpoints import ASKED, last_whole_checkpoint, mark_whole, of_other_settings, seconds_before, step_of
 from clearir.data.mix import mix
 from clearir.data.rows import Row, Rows
 from clearir.data.texts import text_key
 from clearir.disk import told
 from clearir.errors import ClearirError, InputError
+from clearir.locks import alone
 from clearir.progress import task
 from clearir.settings import LossSettings, PromptSettings, TrainSettings
 from clearir.temperature import Scale, scale_for
@@ -45,8 +47,6 @@ if TYPE_CHECKING:
     from clearir.trainer import Trainer
 
 TRAINING = "training.json"
-#: stands in a checkpoint once everything else of it is on the disk
-WHOLE = "whole"
 
 
 def steps_of(settings: TrainSettings, rows: float, processes: int = 1) -> int:
@@ -60,10 +60,14 @@ def rows_per_step(settings: TrainSettings, processes: int = 1) -> int:
     return settings.batch_size * settings.accumulate * processes
 
 
+def number_drawn(settings: TrainSettings, rows: int, processes: int = 1) -> int:
+    """How many of so many rows training sees in all its epochs, each counted as often as it is seen."""
+    return steps_of(settings, rows * settings.epochs, processes) * rows_per_step(settings, processes)
+
+
 def draw_rows(rows: Sequence[Row], settings: TrainSettings, seed: int, processes: int = 1) -> list[Row]:
     """The rows that training sees, in all its epochs: as many as its steps take, languages mixed."""
-    steps = steps_of(settings, len(rows) * settings.epochs, processes)
-    return mix(rows, steps * rows_per_step(settings, processes), settings.language_temperature, seed)
+    return mix(rows, number_drawn(settings, len(rows), processes), settings.language_temperature, seed)
 
 
 def train(
@@ -88,29 +92,29 @@ def train(
             processes take whole batches only: rows that are missing from the last are taken from the beginning.
         model: Hub name, folder, or ``python:PACKAGE/folder``.
         out: folder of the trained model; it appears when training is done, with `TRAINING` (log, seconds, rows of
-            each language, scale) in it.
+            each language, scale) in it, and takes the place of a model that was trained before.
         settings: how long, how fast.
         loss: the loss.
         prompts: put before queries and passages, and saved with the model; None: what the model says.
         seed: of dropout.
         trust_remote_code: run code that comes with the model.
-        work: folder for checkpoints; they are found again when the same training is started anew, and removed when
-            it is done. By default a hidden folder beside ``out``.
+        work: folder for checkpoints, each training's in a folder of its own, which is found again when the same
+            training is started anew, and removed when it is done. By default a hidden folder beside ``out``.
         dev: what ``settings.retention`` is judged on.
         cache: folder of finished embeddings (see `clearir.encode`), for finding the scale.
-        say: gets a line when the scale is found, before training.
+        say: gets a line when the scale is found, when a training goes on, and when Ctrl-C stops it.
 
     Returns:
         what is in `TRAINING`.
 
     Raises:
-        InputError: rows without target queries, or a model that cannot be loaded.
+        InputError: rows without target queries, a model that cannot be loaded, or ``out`` is no trained model, or is
+            being written by another process.
         ClearirError: the loss or the gradients are not finite (`clearir.trainer`), or a batch does not fit in memory.
     """
     from transformers import set_seed
 
-    from clearir.encode import prompts_of
-    from clearir.losses.memory import is_out_of_memory
+    from clearir.encode import content_of, prompts_of
     from clearir.words import keep_words_in_use, put_back, words_of
 
     table = Rows.collect(rows, "the rows to train on")
@@ -137,33 +141,80 @@ def train(
     words = None
     if not processes.shares_model():
         words = keep_words_in_use(network, lambda: processes.first_only(lambda: words_of(dataset, collator)))
-    key = fingerprint(
-        {
-            "model": model,
-            "train": settings.model_dump(mode="json"),
-            "loss": loss.model_dump(mode="json"),
-            "prompts": [before_each.query, before_each.passage],
-            "rows": fingerprint([[*row] for row in zip(*dataset.to_dict().values(), strict=True)]),
-            "seed": seed,
-            "dev": None if dev is None else dev.hash,
-            "words": words,
-            **({"processes": processes.count()} if processes.count() > 1 else {}),
-        }
-    )
-    checkpoints = (work or out.parent / f".{out.name}.checkpoints") / key
+    asked = {
+        "model": content_of(model),
+        "train": settings.deciding(),
+        "loss": loss.deciding(),
+        "prompts": [before_each.query, before_each.passage],
+        "rows": fingerprint([[*row] for row in zip(*dataset.to_dict().values(), strict=True)]),
+        "seed": seed,
+        "dev": None if dev is None else dev.hash,
+        "words": words,
+        **({"processes": processes.count()} if processes.count() > 1 else {}),
+    }
+    place = work or out.parent / f".{out.name}.checkpoints"
+    checkpoints = place / fingerprint(asked)
     with_scale = loss.model_copy(update={"scale": scale.used})
     trainer = _trainer(network, rows, dataset, checkpoints, settings, with_scale, collator, seed)
+    with ExitStack() as held:
+        processes.first_only(lambda: _claim(held, out, checkpoints, asked))
+        record = _run(trainer, dev, settings, before_each, checkpoints, say)
+        record["rows_by_language"] = dict(Counter(row.language for row in rows).most_common())
+        record["scale"] = scale.as_json()
+        put_back(network)
+        state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_fsdp_enabled else None
+        if processes.is_first():
+            if state is not None:  # of the network itself, each process has a part
+                network = load(device="cpu")
+                network.load_state_dict(state)
+            with atomic_folder(out, TRAINING) as temporary:
+                network.save_pretrained(str(temporary), create_model_card=False)
+                write_json(temporary / TRAINING, record)
+        processes.wait()  # for those who still write the last checkpoint
+        if processes.is_first():
+            shutil.rmtree(checkpoints if work else place, ignore_errors=True)
+    return record
+
+
+def _claim(held: ExitStack, out: Path, checkpoints: Path, asked: dict[str, Any]) -> None:
+    """Let no other training write the model or these checkpoints, and note what they are of."""
+    for path in (out, checkpoints):
+        held.enter_context(alone(path))
+    write_json(checkpoints / ASKED, asked)
+
+
+def _run(
+    trainer: Trainer,
+    dev: Suite | None,
+    settings: TrainSettings,
+    prompts: Prompts,
+    checkpoints: Path,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """All steps from the last whole checkpoint on; log, seconds, steps and what the checkpoints scored."""
+    from clearir.losses.memory import is_out_of_memory
+
+    network, steps = trainer.model, trainer.args.max_steps
     resume = processes.first_only(lambda: last_whole_checkpoint(checkpoints))
-    begun = time.monotonic() - _seconds_before(resume)
+    if resume is not None:
+        say(f"training goes on after step {step_of(resume)} of {steps}")
+    elif processes.is_first() and (unused := of_other_settings(checkpoints)):
+        say(f"training begins at step 1: {unused}")
+    begun = time.monotonic() - seconds_before(resume)
     watch = None
     if settings.retention is not None:
-        watch = _watch(trainer, dev, settings.retention, before_each, checkpoints, resume)
-    trainer.add_callback(_checkpoint_callback(lambda: time.monotonic() - begun))
-    with task("Training", trainer.args.max_steps) as advance, _memory(network):
+        watch = _watch(trainer, dev, settings.retention, prompts, checkpoints, resume)
+    trainer.add_callback(mark_whole(lambda: time.monotonic() - begun))
+    with task("Training", steps) as advance, _memory(network):
         trainer.add_callback(_progress_callback(advance, trainer.loss))
         try:
             with told(checkpoints), processes.naming_the_lost():
                 trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+        except KeyboardInterrupt:
+            last = last_whole_checkpoint(checkpoints) if processes.is_first() else None
+            goes_on = f"goes on after step {step_of(last)}" if last else "begins again: there is no checkpoint yet"
+            say(f"stopped at step {trainer.state.global_step} of {steps}; the same command {goes_on}")
+            raise
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -175,24 +226,10 @@ def train(
         "log": [entry for entry in trainer.state.log_history if "loss" in entry],
         "seconds": round(time.monotonic() - begun, 1),
         "steps": trainer.state.global_step,
-        "rows_by_language": dict(Counter(row.language for row in rows).most_common()),
-        "scale": scale.as_json(),
     }
     if watch is not None:
         record["checks"] = [asdict(check) for check in watch.checks]
         record["step_kept"] = watch.take_best()
-    put_back(network)
-    state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_fsdp_enabled else None
-    if processes.is_first():
-        if state is not None:  # of the network itself, each process has a part
-            network = load(device="cpu")
-            network.load_state_dict(state)
-        with atomic_folder(out) as temporary:
-            network.save_pretrained(str(temporary), create_model_card=False)
-            write_json(temporary / TRAINING, record)
-    processes.wait()  # for those who still write the last checkpoint
-    if processes.is_first():
-        shutil.rmtree(checkpoints.parent, ignore_errors=True)
     return record
 
 
@@ -419,51 +456,6 @@ def _half_precision(precision: str) -> tuple[bool, bool]:
         return False, False
     bf16 = torch.cuda.is_bf16_supported()
     return bf16, not bf16
-
-
-# -- checkpoints ------------------------------------------------------------------------------------------------
-
-
-def last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; those that were not are removed."""
-    whole = []
-    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2])):
-        if _is_whole(checkpoint):
-            whole.append(checkpoint)
-        else:
-            shutil.rmtree(checkpoint, ignore_errors=True)
-    return whole[-1] if whole else None
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    """Marked, and no file of it cut off since: the power may fail before the disk has written what it took."""
-    if not (checkpoint / WHOLE).is_file():
-        return False
-    sizes = read_json(checkpoint / WHOLE).get("sizes", {})
-    files = ((checkpoint / name, size) for name, size in sizes.items())
-    return all(file.is_file() and file.stat().st_size == size for file, size in files)
-
-
-def _seconds_before(checkpoint: Path | None) -> float:
-    return float(read_json(checkpoint / WHOLE)["seconds"]) if checkpoint else 0.0
-
-
-def _checkpoint_callback(seconds: Callable[[], float]) -> TrainerCallback:
-    from transformers import TrainerCallback
-
-    class MarkWhole(TrainerCallback):  # type: ignore[misc, unused-ignore]
-        """A checkpoint is written file by file; the mark comes after all of them."""
-
-        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            processes.wait()
-            if processes.is_first():
-                folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-                # The random states are each process's own, and may be written later.
-                files = [one for one in folder.iterdir() if one.is_file() and not one.name.startswith("rng_state")]
-                sizes = {one.name: one.stat().st_size for one in files}
-                write_json(folder / WHOLE, {"seconds": seconds(), "sizes": sizes})
-
-    return MarkWhole()
 
 
 def _progress_callback(advance: Callable[..., None], loss: Any) -> TrainerCallback:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -17,7 +17,7 @@ from clearir.data.rows import Row, Rows
 from clearir.data.sources import read
 from clearir.data.translate import CommandTranslator
 from clearir.errors import InputError, MissingExtraError
-from clearir.settings import MineSettings
+from clearir.settings import MineSettings, PromptSettings
 
 KILL = Path(__file__).parents[1] / "faults" / "kill_prepare.py"
 NOUNS = ["bridge", "castle", "garden", "harbour", "library", "market", "museum", "palace", "station", "theatre"]
@@ -41,22 +41,25 @@ def turned(**options):
     return CommandTranslator([sys.executable, "-S", "-c", code], **options)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory, tiny_model_path):
-    """English-only rows, prepared for one language."""
-    folder = tmp_path_factory.mktemp("prepared") / "towns"
-    settings = PrepareSettings(
+def settings_of(model: Path | None) -> PrepareSettings:
+    return PrepareSettings(
         languages=["ca"],
         filter=CHECKS,
         test={"ca": 4},
         dev={"ca": 3},
-        model=str(tiny_model_path),
+        model=None if model is None else str(model),
         mine=MineSettings(negatives=2, target_negatives=3, window=(1, 10)),
     )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, tiny_model_path):
+    """English-only rows, prepared for one language."""
+    folder = tmp_path_factory.mktemp("prepared") / "towns"
     done = prepare(
         [*ROWS, replace(ROWS[0], query_id="again")],
         folder,
-        settings,
+        settings_of(tiny_model_path),
         translator=turned(),
         against={"exam": [ROWS[4].passage, ROWS[5].query.upper()]},
         left_out={"no passage": 2},
@@ -119,18 +122,27 @@ def test_the_card_tells_what_was_done(made):
     assert (made.folder / "scores.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_done_is_done(made, monkeypatch):
+def test_done_is_done(made, monkeypatch, tiny_model_path, tmp_path):
     monkeypatch.setattr(module, "_Line", None)  # no stage may start
-    manifest = json.loads((made.folder / "manifest.json").read_text())
+    shutil.copytree(tiny_model_path, tmp_path / "the-same-model")
     again = prepare(
         [*ROWS, replace(ROWS[0], query_id="again")],
         made.folder,
-        PrepareSettings(**manifest["settings"]["settings"]),
+        settings_of(tmp_path / "the-same-model").model_copy(update={"trust_remote_code": True}),
         translator=turned(),
         against={"exam": [ROWS[4].passage, ROWS[5].query.upper()]},
         left_out={"no passage": 2},
     )
     assert (again.new, again.facts) == (False, made.facts)
+
+
+def test_without_a_model_the_settings_of_mining_do_not_matter(tmp_path):
+    settings = settings_of(None)
+    assert prepare(ROWS, tmp_path / "out", settings, translator=turned()).new
+    other = {"mine": MineSettings(negatives=1), "prompts": PromptSettings(query="query: "), "max_seq_length": 8}
+    assert not prepare(ROWS, tmp_path / "out", settings.model_copy(update=other), translator=turned()).new
+    with pytest.raises(InputError, match=r"test\.ca is 4 there and 5 here"):
+        prepare(ROWS, tmp_path / "out", settings.model_copy(update={"test": {"ca": 5}}), translator=turned())
 
 
 def count_calls(monkeypatch):
@@ -151,7 +163,7 @@ def test_a_new_threshold_does_not_translate_again(tmp_path, monkeypatch):
     first = PrepareSettings(languages=("ca",), filter=CHECKS)
     prepare(ROWS, output, first, translator=turned())
     strict = PrepareSettings(languages=("ca",), filter=FilterSettings(language=False, length_ratio=(0.5, 1.0)))
-    with pytest.raises(InputError, match=r"holds something else; .* --overwrite"):
+    with pytest.raises(InputError, match=r"filter\.length_ratio is .* --overwrite"):
         prepare(ROWS, output, strict, translator=turned())
     assert calls == {"translate_rows": 1, "filter_rows": 1}
     assert prepare(ROWS, output, strict, translator=turned(), overwrite=True).new
@@ -212,7 +224,7 @@ def test_whether_languages_are_identified_stands_in_the_card_and_makes_new_rows_
     assert "languages of the target queries were not identified" in (done.folder / "README.md").read_text()
     monkeypatch.undo()
     pytest.importorskip("py3langid", reason="py3langid is not installed (extra 'langid')")
-    with pytest.raises(InputError, match="holds something else"):
+    with pytest.raises(InputError, match="identifies is false there and true here"):
         prepare(human, tmp_path / "out")
     again = prepare(human, tmp_path / "out", overwrite=True)
     assert again.facts["identified"] is True

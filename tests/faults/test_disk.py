@@ -137,8 +137,11 @@ def test_an_input_that_may_not_be_read(open_folder, run):
     table = open_folder / "rows.jsonl"
     table.write_text('{"query": "a", "passage": "b"}\n')
     table.chmod(0)
+    out = open_folder / "out"
+    out.mkdir()
+    out.chmod(0o777)
     with as_nobody():
-        status, message = run(["translate", str(table), "command=cat", "--to", "eo", "--out", "/nowhere/t.parquet"])
+        status, message = run(["translate", str(table), "command=cat", "--to", "eo", "--out", str(out / "t.parquet")])
     assert status == 2
     assert f"{table}: cannot be read" in message
     assert "Permission denied" in message

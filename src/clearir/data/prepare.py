@@ -26,13 +26,15 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearir.artifacts import MANIFEST, fingerprint, is_finished, path_fingerprint, read_json, run_stage
+from clearir.artifacts import MANIFEST, fingerprint, is_due, read_json, run_stage
 from clearir.data.filters import Filtered, FilterSettings, filter_rows
 from clearir.data.languages import normalise
 from clearir.data.rows import Row, Rows
 from clearir.data.translate import Translator, translate_rows
+from clearir.encode import content_of
 from clearir.errors import InputError
 from clearir.extras import require
+from clearir.locks import alone
 from clearir.settings import HeldOut, MineSettings, PromptSettings, Settings
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ logger = logging.getLogger(__name__)
 
 _SHARD = 100_000  # rows a file
 _WHOLE = 10  # rows of a language from which on it does not disappear by itself
+#: settings that no row depends on, beside the model, which is known by its content
+_IDLE = {"model", "trust_remote_code"}
+_OF_MINING = {"mine", "prompts", "max_seq_length"}
 _Rows = tuple[Row, ...]
 _Facts = dict[str, Any]
 
@@ -126,22 +131,21 @@ def prepare(
         "left_out": left_out,
         "translator": None if translator is None else translator.identity,
         "against": {name: fingerprint(list(texts)) for name, texts in against.items()},
-        "model": _model_fingerprint(settings.model),
-        "settings": settings.model_dump(mode="json"),
+        "model": None if settings.model is None else content_of(settings.model),
+        **settings.model_dump(mode="json", exclude=_IDLE | (set() if settings.model else _OF_MINING)),
         "identifies": settings.filter is not None and settings.filter.identifies,
     }
-    if new := not is_finished(output, key):
-        if output.exists() and any(output.iterdir()) and not overwrite:  # before the work, not after it
-            raise InputError(f"{output} holds something else; choose another output folder or add --overwrite")
-        _check(rows, settings)
-        line = _Line(rows, key["rows"], work or output.parent / f".{output.name}.work", settings)
-        line.translate(translator)
-        line.filter()
-        line.decontaminate(against)
-        line.split()
-        line.mine(key["model"])
-        facts = {"read": len(rows), "left_out": left_out, **line.facts}
-        run_stage(output, key, lambda folder: _write(folder, output.name, line.parts, facts), overwrite=overwrite)
+    with alone(output):
+        if new := is_due(output, key, overwrite=overwrite):  # before the work, not after it
+            _check(rows, settings)
+            line = _Line(rows, key["rows"], work or output.parent / f".{output.name}.work", settings)
+            line.translate(translator)
+            line.filter()
+            line.decontaminate(against)
+            line.split()
+            line.mine(key["model"])
+            facts = {"read": len(rows), "left_out": left_out, **line.facts}
+            run_stage(output, key, lambda folder: _write(folder, output.name, line.parts, facts), overwrite=overwrite)
     return Prepared(output, read_json(output / MANIFEST)["result"], new)
 
 
@@ -379,11 +383,6 @@ def _write_shard(rows: _Rows, path: Path, negatives: int, target_negatives: int)
 
 def _rows_fingerprint(rows: _Rows) -> str:
     return fingerprint([astuple(row) for row in rows])
-
-
-def _model_fingerprint(model: str | None) -> str | None:
-    """The content of a local folder, the name of anything else."""
-    return path_fingerprint(Path(model)) if model is not None and Path(model).is_dir() else model
 
 
 def _shown(model: str | None) -> str:

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from clearir.artifacts import read_json
+from clearir.artifacts import MANIFEST, model_content, read_json
 from clearir.errors import InputError, naming
 from clearir.evaluate.compare import DIRECTIONS, Comparison, Difference, check_same, compare
 from clearir.evaluate.scores import Scores, Texts, read_scores
@@ -163,6 +163,7 @@ def load_run(folder: Path) -> Run:
     for file in (before, after):
         if not file.is_file():
             raise InputError(f"{folder}: no scores/{file.name}; finish the run with: clearir train RECIPE.yaml")
+    _check_model(folder)
     recipe = _recipe(folder / "recipe.yaml")
     run = load_scores(before, after)
     return Run(
@@ -176,6 +177,26 @@ def load_run(folder: Path) -> Run:
         recipe=recipe[0] if recipe else None,
         searches=_part(folder / "searches.json", tuple[Search, ...]) or (),
     )
+
+
+#: in the manifest of a run's scores: the content of the model that they are of
+SCORED = "scored"
+
+
+def _check_model(folder: Path) -> None:
+    """
+    Raises:
+        InputError: the scores of a run are of another model than the one beside them.
+    """
+    scores, model = folder / "scores", folder / "model"
+    if not (scores / MANIFEST).is_file() or not model.is_dir():
+        return
+    scored = read_json(scores / MANIFEST).get("settings", {}).get(SCORED)
+    if scored is not None and scored != model_content(model):
+        raise InputError(
+            f"{scores}: of another model than the one in {model}; score it again with: clearir train RECIPE.yaml "
+            "--overwrite"
+        )
 
 
 def load_scores(*paths: Path) -> Run:
