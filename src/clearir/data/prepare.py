@@ -131,7 +131,7 @@ def prepare(
         "left_out": left_out,
         "translator": None if translator is None else translator.identity,
         "against": {name: fingerprint(list(texts)) for name, texts in against.items()},
-        "model": None if settings.model is None else content_of(settings.model),
+        "model": content_of(settings.model) if settings.model is not None and settings.mine.mines else None,
         **settings.model_dump(mode="json", exclude=_IDLE | (set() if settings.model else _OF_MINING)),
         "identifies": settings.filter is not None and settings.filter.identifies,
     }

@@ -152,7 +152,7 @@ def test_a_folder_of_other_things_is_not_replaced(archive: Path, tmp_path: Path)
     thesis = tmp_path / "gnome-user-docs" / "thesis.txt"
     thesis.parent.mkdir()
     thesis.write_text("years of work")
-    with pytest.raises(InputError, match="gnome-user-docs holds the output of other settings"):
+    with pytest.raises(InputError, match="gnome-user-docs holds something that clearir did not write"):
         fetch(tmp_path, ["om"])
     assert thesis.read_text() == "years of work"
     (tmp_path / MANIFEST).write_text("[1]")
