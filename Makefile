@@ -38,7 +38,7 @@ demo: $(VENV)/.demo  ## train one model for eight languages of help pages and sh
 	@$(BIN)/clearir index runs/demo/model $(SECTIONS) $(CACHE) --out runs/demo/index --overwrite >/dev/null
 	@$(BIN)/clearir index $(BASE) $(SECTIONS) $(CACHE) --out runs/demo/index-base --overwrite >/dev/null
 	@echo
-	@$(BIN)/clearir search runs/demo/index --compare runs/demo/index-base $(EXAMPLES)
+	@$(BIN)/clearir search runs/demo/index --compare runs/demo/index-base --examples runs/demo/rows
 	@echo "search these sections yourself, the base model beside the trained one:"
 	@echo "  $(BIN)/clearir serve runs/demo/index --base runs/demo/index-base $(EXAMPLES)"
 

@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("lancedb", reason="the extra search is not installed")
 
+from clearir.data.prepare import PrepareSettings, prepare, read_part
+from clearir.data.rows import Row
 from clearir.errors import InputError
 from clearir.search.corpus import Corpus
 from clearir.search.examples import First, count_first, read_examples
@@ -27,6 +29,18 @@ def test_examples_out_of_a_file(tmp_path: Path) -> None:
         SearchExample(language="fi", query="levy"),
         SearchExample(language="fi", query="peli", meaning="game", right="plays chess"),
     ]
+
+
+def test_examples_out_of_the_rows_of_a_run_are_all_held_out_queries(tmp_path: Path) -> None:
+    rows = [Row(f"query {i}", f"passage {i}", f"kysely {i}", "fi") for i in range(20)]
+    done = prepare(rows, tmp_path / "rows", PrepareSettings(test=5, filter=None))
+    held = {row.target_query: row for row in read_part(done.folder, "test")}
+    found = read_examples(done.folder)
+    assert {one.query for one in found} == held.keys()
+    assert [(one.language, one.meaning, one.right) for one in found] == [
+        ("fi", held[one.query].query, held[one.query].passage) for one in found
+    ]
+    assert len(found) == 5
 
 
 def test_an_example_without_a_query_is_told(tmp_path: Path) -> None:

@@ -150,7 +150,8 @@ def search(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a query, for programs.")] = False,
     examples: Annotated[
-        Path | None, typer.Option(help="Queries with their right passages: count how often these stand first.")
+        Path | None,
+        typer.Option(help="A run's searches.json or rows: count how often the right passage stands first."),
     ] = None,
     model: ModelOption = None,
     trust_remote_code: TrustRemoteCode = False,

@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clearir.artifacts import MANIFEST
 from clearir.data import languages
+from clearir.data.prepare import read_part
 from clearir.data.sources import files
 from clearir.data.sources.checks import BadRowError
 from clearir.errors import InputError
 from clearir.search.query import Searcher, is_right
+from clearir.searches import held_out
 from clearir.settings import SearchExample
 
 
@@ -40,9 +43,14 @@ class First:
 def read_examples(path: Path) -> list[SearchExample]:
     """Queries out of a file of records (``{"language": "fi", "query": "..."}``, perhaps with meaning and right).
 
+    Of the rows of a run (``runs/demo/rows``) all target queries that were held out.
+
     Raises:
         InputError: the file cannot be read, or a record has no language or query; the message names the place.
     """
+    if (path / MANIFEST).is_file():
+        rows = read_part(path, "test")
+        return held_out(rows, len(rows))
     found: list[SearchExample] = []
     for file in files.find(path):
         for place, record in files.records(file):
