@@ -234,12 +234,10 @@ def _directions(table: DirectionTable, run: Run) -> Table:
     shown.add_column("n", justify="right")
     for kind in table.kinds:
         shown.add_column(kind, justify="right", no_wrap=True)
-    rows, seen = run.rows_by_language, run.training.rows_by_language if run.training else {}
+    rows = run.rows_by_language
     for row in table.rows:
         name = escape(language_name(row.language))
-        counts = [f"{rows[row.language]:,} rows"] if row.language in rows else []
-        counts += [f"{seen[row.language]:,} seen"] if row.language in seen else []
-        trained = f"\n[dim]{', '.join(counts)}[/]" if counts else ""
+        trained = f"\n[dim]{rows[row.language]:,} rows[/]" if row.language in rows else ""
         shown.add_row(name + trained, f"{row.queries:,}", *(_cell(row.cells.get(kind)) for kind in table.kinds))
     shown.add_section()
     shown.add_row("mean", "", *(_cell(table.mean.get(kind)) for kind in table.kinds))

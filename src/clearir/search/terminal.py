@@ -60,7 +60,7 @@ def compared_table(query: str, compared: Compared) -> Table:
 
 def first_table(lines: Sequence[First], *, against_base: bool) -> Table:
     """How often the right passage stands first, a row a language, and over all."""
-    shown = Table(title="queries whose right passage stands first", title_justify="left")
+    shown = Table(caption="queries, and those whose right passage stands first", caption_justify="left", min_width=52)
     shown.add_column("language")
     shown.add_column("queries", justify="right")
     sides = ("base", "tuned") if against_base else ("tuned",)
