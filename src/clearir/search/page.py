@@ -67,6 +67,7 @@ class Page:
             "limits": limits,
             "k_choices": [k for k in K_CHOICES if k <= limits.k],
             "facets": _facets(searcher),
+            "field": next((one.name for one in searcher.info.fields if one.name != QUESTION), None),
             "depth": DEPTH,
         }
 
