@@ -26,6 +26,7 @@ from clearir.losses.cached import _without_sync, cached_backward, embed_chunks, 
 from clearir.losses.columns import split_columns
 from clearir.losses.objectives import TERMS, Batch, Side, untrained_columns, used_columns, weights_of
 from clearir.losses.packing import Features, Pack, Plan, Range, plan_batch
+from clearir.losses.padding import sides_that_count
 from clearir.losses.terms import SimilarityFunction
 from clearir.losses.untrained import Untrained
 
@@ -90,7 +91,9 @@ class ObjectiveLoss(nn.Module):
             DistributedDataParallel makes of it.
         packing: embed the distinct texts of all columns together, sorted by length, instead of each column by
             itself. Same loss and gradients, less padding. See `clearir.losses.packing`. Not done under FSDP, where
-            every forward pass waits for the other processes: all have to make the same number of them.
+            every forward pass waits for the other processes: all have to make the same number of them; nor where
+            padding changes embeddings (`clearir.losses.padding`): on the left of texts with absolute positions, and
+            anywhere under a convolution.
 
     Inputs:
         +----------------------------------------------------------------------------------+--------+
@@ -170,7 +173,8 @@ class ObjectiveLoss(nn.Module):
     def _plan(self, features: list[Features]) -> UsedPlan:
         used = used_columns(self.weights, split_columns(range(len(features)), self.num_negatives))
         packing = self.packing and not is_sharded(self.model)
-        return UsedPlan(plan_batch([features[column] for column in used], packing), used, len(features))
+        plan = plan_batch([features[column] for column in used], packing, sides_that_count(self.model))
+        return UsedPlan(plan, used, len(features))
 
     def _with_untrained(self, plan: UsedPlan, features: list[Features]) -> UsedPlan:
         """The plan with what the untrained model makes of the columns that a term asks for."""

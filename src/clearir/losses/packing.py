@@ -6,13 +6,14 @@ one list of distinct texts (equal token ids), sorted by length and cut into chun
 longest text. Gradients of repeated texts add up by themselves, since all of their places index the same embedding.
 
 Inputs that have no row of padded tokens a text (StaticEmbedding, flattened inputs for flash attention) keep the
-column way: one pack a column, nothing sorted.
+column way: one pack a column, nothing sorted. So do those whose padding changes what the model makes of them
+(`clearir.losses.padding`).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,11 +24,15 @@ import xxhash
 from sentence_transformers.base.losses.gradcache import _create_minibatch, _get_batch_size, _minibatch_ranges
 from torch import Tensor
 
+from clearir.losses.padding import LEFT, RIGHT, is_left_padded
+
 logger = logging.getLogger(__name__)
 
 Features = dict[str, Any]
 Range = tuple[int, int]
 
+# Texts with the same token ids may differ in these: ("a", "b") is a pair, "a [SEP] b" is not.
+BESIDE_IDS = ("token_type_ids",)
 # On a CPU larger chunks are slower (their activations leave the cache), and hold more memory (docs/performance.md).
 TOKENS_A_CPU_CHUNK = 2048
 # Of a chunk's budget: one more chunk costs about what computing this much padding does.
@@ -42,11 +47,13 @@ class Pack:
         features: what the model takes, one row a text.
         lengths: tokens of each text, descending; None where the rows are as the collator left them.
         left_padded: whether padding stands before the text.
+        keeps_width: whether chunks of unsorted rows are as wide as all of them; else padding behind them is cut.
     """
 
     features: Features
     lengths: list[int] | None = None
     left_padded: bool = False
+    keeps_width: bool = False
 
     def __len__(self) -> int:
         return len(self.lengths) if self.lengths is not None else _get_batch_size(self.features)
@@ -81,8 +88,13 @@ class Pack:
     def chunk(self, begin: int, end: int) -> Features:
         """The texts ``begin:end``, as wide as the longest of them. Always a new dict: modules write into it."""
         if self.lengths is None:
-            whole = begin == 0 and end >= len(self)
-            return dict(self.features) if whole else _create_minibatch(self.features, begin, end)
+            if begin == 0 and end >= len(self):
+                return dict(self.features)
+            if self.keeps_width:
+                return {
+                    key: value[begin:end] if _is_token_matrix(value) else value for key, value in self.features.items()
+                }
+            return _create_minibatch(self.features, begin, end)
         width = max(self.lengths[begin], 1)
         total = self.features["attention_mask"].shape[1]
         columns = slice(total - width, total) if self.left_padded else slice(0, width)
@@ -151,7 +163,7 @@ def _prompt_length(features: Features) -> int:
 
 
 def _token_rows(features: Features) -> list[np.ndarray[Any, Any]]:
-    """The token ids of each text, without padding."""
+    """What the model reads of each text, without padding: token ids, and what else it takes for each token."""
     ids = features["input_ids"].cpu().numpy()
     if "offsets" in features:  # StaticEmbedding: all texts in one row, and where each begins
         return np.split(ids, features["offsets"].cpu().numpy()[1:])
@@ -160,7 +172,9 @@ def _token_rows(features: Features) -> list[np.ndarray[Any, Any]]:
     if "attention_mask" not in features:
         return list(ids)
     mask = features["attention_mask"].cpu().numpy().astype(bool)
-    return [row[kept] for row, kept in zip(ids, mask, strict=True)]
+    others = [features[key].cpu().numpy() for key in BESIDE_IDS if key in features]
+    values = np.stack([ids, *others], axis=1)
+    return [row[:, kept] for row, kept in zip(values, mask, strict=True)]
 
 
 def _signed(number: int) -> int:
@@ -172,7 +186,7 @@ def _hash_rows(rows: list[np.ndarray[Any, Any]], seed: int) -> list[int]:
 
 
 def text_ids(features: Features) -> Tensor:
-    """An int64 for each text of a column, equal where token ids and prompt are equal, the same in every process.
+    """An int64 for each text of a column, equal where tokens, their types and prompt are, the same in every process.
 
     Returns:
         ``(batch,)`` int64 on the CPU.
@@ -188,10 +202,6 @@ def _same_metadata(one: Features, other: Features) -> bool:
     return all(one[key] == other[key] for key in plain)
 
 
-def _is_left_padded(mask: Tensor) -> bool:
-    return bool(((mask[:, 0] == 0) & (mask[:, -1] == 1)).any())
-
-
 def _pack_columns(columns: list[Features], ids: list[Tensor]) -> tuple[Pack, list[Tensor]]:
     """Distinct texts of columns that can share a forward pass, longest first, and the place of every text."""
     lengths = torch.cat([features["attention_mask"].sum(dim=1).cpu() for features in columns])
@@ -203,7 +213,7 @@ def _pack_columns(columns: list[Features], ids: list[Tensor]) -> tuple[Pack, lis
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     chosen = torch.from_numpy(first[order])
-    left_padded = any(_is_left_padded(features["attention_mask"]) for features in columns)
+    left_padded = any(is_left_padded(features["attention_mask"]) for features in columns)
     width = max(features["attention_mask"].shape[1] for features in columns)
     device = columns[0]["attention_mask"].device
     packed: Features = {}
@@ -224,21 +234,24 @@ def _pack_columns(columns: list[Features], ids: list[Tensor]) -> tuple[Pack, lis
     return Pack(packed, lengths[chosen].tolist(), left_padded), list(places)
 
 
-def plan_batch(sentence_features: Iterable[Features], packing: bool = True) -> Plan:
+def plan_batch(
+    sentence_features: Iterable[Features], packing: bool = True, sides_that_count: Container[str] = ()
+) -> Plan:
     """Decide how the columns of a batch are computed.
 
     Args:
         sentence_features: what the collator made of each column.
         packing: False keeps the column way.
+        sides_that_count: where padding must stay as it is, see `clearir.losses.padding.sides_that_count`.
     """
     columns = list(sentence_features)
     ids = [text_ids(features) for features in columns]
-    if packing and not all(_is_packable(features) for features in columns):
-        _say_once("these inputs are not padded rows of tokens, so every column is embedded by itself")
+    if packing and (why := _why_not(columns, sides_that_count)):
+        _say_once(f"{why}, so every column is embedded by itself")
         packing = False
     if not packing:
         return Plan(
-            [Pack(features) for features in columns],
+            [Pack(features, keeps_width=RIGHT in sides_that_count and _is_packable(features)) for features in columns],
             [(number, None) for number in range(len(columns))],
             torch.stack(ids),
         )
@@ -253,6 +266,17 @@ def plan_batch(sentence_features: Iterable[Features], packing: bool = True) -> P
         packs.append(pack)
         left = [number for number in left if number not in members]
     return Plan(packs, places, torch.stack(ids))
+
+
+def _why_not(columns: list[Features], sides_that_count: Container[str]) -> str:
+    """Why columns cannot be packed; empty where they can."""
+    if not all(_is_packable(features) for features in columns):
+        return "these inputs are not padded rows of tokens"
+    if RIGHT in sides_that_count:
+        return "this model reads padding"
+    if LEFT in sides_that_count and any(is_left_padded(features["attention_mask"]) for features in columns):
+        return "padding on the left moves the positions of this model"
+    return ""
 
 
 _said: set[str] = set()

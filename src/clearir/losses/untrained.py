@@ -12,6 +12,7 @@ from torch import Tensor
 
 from clearir.losses.cached import is_sharded
 from clearir.losses.packing import Features, Pack, Range, plan_batch
+from clearir.losses.padding import sides_that_count
 
 
 class Untrained:
@@ -37,7 +38,7 @@ class Untrained:
             columns: what the collator made of each.
             ranges: where to cut a pack into forward passes.
         """
-        plan = plan_batch(columns)
+        plan = plan_batch(columns, sides_that_count=sides_that_count(self._model))
         self._model.to(_device(columns[0]))
         packs = [
             torch.cat([self._model(pack.chunk(*one))["sentence_embedding"] for one in ranges(pack)])
