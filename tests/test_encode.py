@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sentence_transformers.sentence_transformer.modules import CNN
+from tiny_models import model_of
 
 from clearir import progress
 from clearir.encode import Prompts, _batches, _open_cache, _read, encode, load_model, model_fingerprint, prompts_of
@@ -327,3 +329,43 @@ def test_no_other_name_of_the_passages_prompt_contradicts(tiny_model_path: Path,
         "passage": "d ",
         "clustering": "c ",
     }
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("pooling", ["lasttoken", "mean"])
+@pytest.mark.parametrize("kind", ["Bert", "GPT2", "Qwen3"])
+def test_a_vector_is_that_of_its_text_alone(tmp_path: Path, kind: str, pooling: str, side: str) -> None:
+    model = model_of(tmp_path, kind, side, pooling)
+    alone = np.stack([model.encode(text, prompt="a ", normalize_embeddings=True) for text in TEXTS])
+    np.testing.assert_allclose(encode(model, TEXTS, prompt="a "), alone, atol=1e-6)
+
+
+def test_a_vector_is_that_of_its_text_alone_where_a_convolution_reads_padding(tmp_path: Path) -> None:
+    model = model_of(tmp_path, "Bert", "right", "mean", CNN(16, 16, [3]))
+    alone = np.stack([model.encode(text, normalize_embeddings=True) for text in TEXTS])
+    np.testing.assert_allclose(encode(model, TEXTS), alone, atol=1e-6)
+
+
+def test_where_padding_counts_texts_of_one_length_go_together(tmp_path: Path) -> None:
+    model = model_of(tmp_path, "GPT2", "left", "lasttoken")
+    shapes: list[tuple[int, int]] = []
+    model[0].register_forward_pre_hook(lambda _, arguments: shapes.append(tuple(arguments[0]["input_ids"].shape)))
+    encode(model, ["abc", "a", "b", "ab", "c", "bc"])
+    assert shapes == [(1, 5), (2, 4), (3, 3)]  # letters, [CLS] and [SEP]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_prompts_may_be_left_out_of_pooling(tmp_path: Path, side: str) -> None:
+    model = model_of(tmp_path, "Qwen3", side, "mean")
+    with_prompt = encode(model, TEXTS, prompt="ask ")
+    model.set_pooling_include_prompt(False)
+    found = encode(model, TEXTS, prompt="ask ")
+    np.testing.assert_allclose(found, model.encode(TEXTS, prompt="ask ", normalize_embeddings=True), atol=1e-6)
+    assert np.abs(found - with_prompt).max() > 0.01
+
+
+def test_vectors_are_cut_to_the_models_dimension_before_they_get_unit_length(model: Any) -> None:
+    model.truncate_dim = 4
+    found = encode(model, TEXTS)
+    assert found.shape == (6, 4)
+    np.testing.assert_allclose(found, model.encode(TEXTS, normalize_embeddings=True), atol=1e-6)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tiny_models import model_of
 from torch import nn
 
 import clearir.words
@@ -190,3 +191,16 @@ def test_words_are_those_that_the_collator_gives(monkeypatch):
     dataset = Columns(query=["a", "bb", "a", "ccc"], passage=["ddddd", "a", "a", "a"])
     assert words_of(dataset, collator) == [1, 2, 3, 5, ord("a"), ord("b"), ord("c"), ord("d")]
     assert words_of(dataset, lambda rows: {"query_pixels": torch.zeros(1)}) is None
+
+
+@pytest.mark.parametrize(("kind", "side"), [("GPT2", "left"), ("Qwen3", "left"), ("GPT2", "right")])
+def test_decoders_train_the_words_in_use_with_the_gradients_of_the_whole_table(tmp_path, kind, side):
+    whole = model_of(tmp_path, kind, side, "lasttoken")
+    part = cut(deepcopy(whole))
+    batch = features(whole)
+    grads = []
+    for model in (whole, part):
+        CLEARLoss(model, num_negatives=0)(batch, None).backward()
+        grads.append(word_table(model).weight.grad)
+    torch.testing.assert_close(grads[1], grads[0][in_use(whole)])
+    assert grads[1].abs().max() > 1e-6

@@ -7,7 +7,9 @@ queries = encode(model, texts, prompt=prompts.query, cache=Path("cache"))   # fl
 ```
 
 Batches hold texts of about the same length up to a budget of tokens, so that little is spent on padding; the longest
-come first, so that a model too large for the memory fails at once and the time left is never underestimated.
+come first, so that a model too large for the memory fails at once and the time left is never underestimated. Where
+padding would change a vector (absolute positions behind padding on the left, convolutions), a batch holds texts of one
+length: a vector is always that of its text alone.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from clearir.artifacts import model_content
 from clearir.disk import disk_problem, told
 from clearir.errors import InputError, MissingExtraError
 from clearir.lengths import limit_length
+from clearir.one_way import refuse_two_ways
 from clearir.progress import task
 
 if TYPE_CHECKING:
@@ -107,8 +110,8 @@ def load_model(
         passage_prompt: what stands before a passage; likewise.
 
     Raises:
-        InputError: no such folder or name, the Hub cannot be reached, the weights cannot be read, it is no model, or
-            it cannot read texts of that length.
+        InputError: no such folder or name, the Hub cannot be reached, the weights cannot be read, it is no model, it
+            cannot read texts of that length, or reads queries and passages in two ways (`clearir.one_way`).
         MissingExtraError: the Python package after ``python:`` is not installed.
     """
     name = str(_resolve(str(name_or_path)))
@@ -135,6 +138,7 @@ def load_model(
     # Whatever stops a library from loading what the user named is about the name, the folder or the machine.
     except Exception as error:
         raise InputError(_why_not_loaded(name, error, reachable)) from error
+    refuse_two_ways(model, str(name_or_path))
     _set_prompts(model, query_prompt, passage_prompt)
     limit_length(model, str(name_or_path), max_seq_length)
     return model
@@ -342,7 +346,7 @@ def _encode_batches(
     model.eval()
     try:
         with task(description, total=sum(lengths)) as advance:
-            for indices in _batches(lengths, budget):
+            for indices in _batches(lengths, budget, _padding_counts(model, texts, lengths, prompt)):
                 batch = [texts[i] for i in indices]
                 features = batch_to_device(model.preprocess(batch, prompt=prompt or None), model.device)
                 with torch.inference_mode():
@@ -370,14 +374,35 @@ def _lengths(model: SentenceTransformer, texts: list[str], prompt: str) -> list[
     return lengths
 
 
-def _batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices, longest first, in batches of at most ``budget`` tokens with padding (or of one text)."""
+def _padding_counts(model: SentenceTransformer, texts: list[str], lengths: list[int], prompt: str) -> bool:
+    """Whether a text would get another vector beside the longest one."""
+    from clearir.losses.padding import RIGHT, is_left_padded, sides_that_count
+
+    sides = sides_that_count(model)
+    if RIGHT in sides or not sides:
+        return bool(sides)
+    ends = [texts[lengths.index(length)] for length in (min(lengths), max(lengths))]
+    mask = model.preprocess(ends, prompt=prompt or None).get("attention_mask")
+    return mask is not None and mask.ndim == 2 and is_left_padded(mask)
+
+
+def _batches(lengths: Sequence[int], budget: int, equal: bool = False) -> Iterator[list[int]]:
+    """Indices, longest first, in batches of at most ``budget`` tokens with padding (or of one text).
+
+    Args:
+        lengths: tokens of each text.
+        budget: tokens.
+        equal: texts of one length only.
+    """
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     start = 0
     while start < len(order):
-        size = max(1, budget // lengths[order[start]])
-        yield order[start : start + size]
-        start += size
+        longest = lengths[order[start]]
+        batch = order[start : start + max(1, budget // longest)]
+        if equal:
+            batch = [i for i in batch if lengths[i] == longest]
+        yield batch
+        start += len(batch)
 
 
 def vector_key(text: str, prompt: str, max_seq_length: int | None) -> bytes:

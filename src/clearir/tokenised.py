@@ -42,7 +42,8 @@ class _Known:
 class TokeniseOnce:
     """A ``preprocess_fn`` for the collator of sentence-transformers: the features of ``preprocess``, from memory.
 
-    What is not rows of padded tokens (flattened inputs, images, messages) is left to ``preprocess`` each time.
+    What is not rows of padded tokens (flattened inputs, images, messages), or is padded otherwise than the tokenizer
+    says, is left to ``preprocess`` each time.
 
     Args:
         preprocess: ``model.preprocess``.
@@ -51,8 +52,12 @@ class TokeniseOnce:
 
     def __init__(self, preprocess: Callable[..., Features], tokenizer: Any) -> None:
         self.preprocess = preprocess
-        self._pad = {"input_ids": tokenizer.pad_token_id or 0, "token_type_ids": tokenizer.pad_token_type_id}
-        self._pads_left = tokenizer.padding_side == "left"
+        # a tokenizer that is not one of transformers has no such attributes, and what it makes is not kept
+        self._pad = {
+            "input_ids": getattr(tokenizer, "pad_token_id", None) or 0,
+            "token_type_ids": getattr(tokenizer, "pad_token_type_id", 0),
+        }
+        self._pads_left = getattr(tokenizer, "padding_side", "right") == "left"
         self._known: dict[tuple[Any, ...], _Known | None] = {}  # None: cannot be kept
 
     def __call__(self, inputs: Sequence[Any], **how: Any) -> Features:
@@ -64,10 +69,10 @@ class TokeniseOnce:
         new = [text for text in dict.fromkeys(inputs) if text not in known.rows]
         if new:
             features = self.preprocess(new, **how)
-            if not _keep(features, new, known):
+            if not _keep(features, new, known) or not _same(self._pad_rows(_rows(new, known), known), features):
                 self._known[way] = None
                 return self.preprocess(inputs, **how)
-        return self._pad_rows([known.rows[text] for text in inputs], known)
+        return self._pad_rows(_rows(inputs, known), known)
 
     def _pad_rows(self, rows: list[NDArray[np.int32]], known: _Known) -> Features:
         import torch
@@ -84,6 +89,20 @@ class TokeniseOnce:
             features[key] = torch.from_numpy(padded)
         features[MASK] = torch.from_numpy(real.astype(np.int64))
         return {**features, **known.others}
+
+
+def _rows(texts: Sequence[str], known: _Known) -> list[NDArray[np.int32]]:
+    return [known.rows[text] for text in texts]
+
+
+def _same(one: Features, other: Features) -> bool:
+    import torch
+
+    return one.keys() == other.keys() and all(
+        value.dtype == other[key].dtype and torch.equal(value, other[key])
+        for key, value in one.items()
+        if isinstance(value, torch.Tensor)
+    )
 
 
 def _keep(features: Features, texts: list[str], known: _Known) -> bool:

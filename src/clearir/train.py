@@ -238,6 +238,7 @@ def _load(
 ) -> SentenceTransformer:
     """The model with everything that serving has to know of its training: it is saved with the weights."""
     from clearir.encode import load_model
+    from clearir.one_way import refuse_routes
 
     network = load_model(
         model,
@@ -247,6 +248,7 @@ def _load(
         trust_remote_code=trust_remote_code,
         **more,
     )
+    refuse_routes(network, model)
     network.similarity_fn_name = "cosine"  # that of the losses, whatever the base was made for
     return network
 
