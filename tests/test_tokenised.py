@@ -1,13 +1,8 @@
 from __future__ import annotations
 
-import pytest
 import torch
-from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
+from tiny_models import static_model
 
 from clearir.tokenised import TokeniseOnce
 
@@ -17,13 +12,6 @@ ROWS = [
     {"query": "amber birch", "passage": "ember", "negative_1": "fjord"},
 ]
 PROMPTS = {"query": "q ", "passage": "p ", "negative_1": "p "}
-
-
-@pytest.fixture
-def static_model():
-    tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "amber": 1, "birch": 2, "delta": 3}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()
-    return SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=4)], device="cpu")
 
 
 class Counting:
@@ -87,10 +75,11 @@ def test_padding_that_is_not_the_tokenizers_is_left_to_the_model(tiny_model):
             assert_same_batch(once(some), model.preprocess(some))
 
 
-def test_a_model_without_a_tokenizer_of_transformers(static_model):
-    once = TokeniseOnce(static_model.preprocess, static_model.tokenizer)
+def test_a_model_without_a_tokenizer_of_transformers():
+    model = static_model()
+    once = TokeniseOnce(model.preprocess, model.tokenizer)
     for texts in (["amber birch", "delta"], ["delta", "delta"]):
-        assert_same_batch(once(texts), static_model.preprocess(texts))
+        assert_same_batch(once(texts), model.preprocess(texts))
 
 
 def test_texts_are_cut_where_the_model_cuts_them(tiny_model):

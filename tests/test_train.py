@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 from tiny_bert import descend
+from tiny_models import static_model
 
 import clearir.processes
 import clearir.words
@@ -443,3 +444,15 @@ def test_the_table_is_left_whole_where_processes_share_the_model(tiny_model_path
     with caplog.at_level("INFO", "clearir.words"):
         train(draw_rows(sample(30), SHORT, 0), str(tiny_model_path), tmp_path / "model", SHORT, PLAIN)
     assert not caplog.records
+
+
+def test_a_table_of_words_is_a_model_too(tmp_path: Path) -> None:
+    static_model().save_pretrained(str(tmp_path / "table"), create_model_card=False)
+    rows = [
+        Row(query="amber birch", passage="delta", target_query="fjord", language="fi"),
+        Row(query="delta", passage="amber fjord", target_query="birch birch", language="fi"),
+    ]
+    settings = TrainSettings(max_steps=2, batch_size=2, learning_rate=0.1)
+    train(rows * 2, str(tmp_path / "table"), tmp_path / "out", settings, LossSettings(scale=20))
+    before, after = (next(load_model(tmp_path / name).parameters()) for name in ("table", "out"))
+    assert (before - after).abs().max() > 0.01

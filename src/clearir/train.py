@@ -419,6 +419,8 @@ def make_loss(network: SentenceTransformer, settings: LossSettings, num_negative
         settings: the loss's, with a number for the scale.
         num_negatives: negative passages a row.
     """
+    from sentence_transformers.base.losses.gradcache import has_static_embedding_input
+
     from clearir.losses import CachedCLEARLoss, CachedObjectiveLoss, CLEARLoss, ObjectiveLoss
 
     kind: tuple[type[Any], type[Any]] = (ObjectiveLoss, CachedObjectiveLoss)
@@ -433,7 +435,7 @@ def make_loss(network: SentenceTransformer, settings: LossSettings, num_negative
         "mask_false_negatives": settings.mask_false_negatives,
         "gather_across_devices": settings.gather_across_devices,
     }
-    if not settings.cached:
+    if not settings.cached or has_static_embedding_input(network):  # that has no chunks to cut, and needs little memory
         return plain(network, **common)
     return cached(
         network,

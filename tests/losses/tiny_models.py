@@ -9,7 +9,10 @@ from typing import Any
 import torch
 import transformers
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding, Transformer
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 DIM, POSITIONS = 16, 96
 SIZES: dict[str, dict[str, Any]] = {
@@ -75,3 +78,11 @@ def model_of(folder: Path, kind: str, side: str, pooling: str, *between: torch.n
     """A whole one; ``between`` stand before the pooling."""
     modules = [transformer(folder, kind, side), *between, Pooling(DIM, pooling)]
     return SentenceTransformer(modules=modules, device="cpu").double()
+
+
+def static_model() -> SentenceTransformer:
+    """A table of four words, of which the mean is taken."""
+    words = ("[UNK]", "amber", "birch", "delta", "fjord")
+    tokenizer = Tokenizer(WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    return SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu")
