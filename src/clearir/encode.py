@@ -346,7 +346,7 @@ def _encode_batches(
     model.eval()
     try:
         with task(description, total=sum(lengths)) as advance:
-            for indices in _batches(lengths, budget, _padding_counts(model, texts, lengths, prompt)):
+            for indices in _batches(lengths, budget, _padding_counts(model)):
                 batch = [texts[i] for i in indices]
                 features = batch_to_device(model.preprocess(batch, prompt=prompt or None), model.device)
                 with torch.inference_mode():
@@ -374,16 +374,19 @@ def _lengths(model: SentenceTransformer, texts: list[str], prompt: str) -> list[
     return lengths
 
 
-def _padding_counts(model: SentenceTransformer, texts: list[str], lengths: list[int], prompt: str) -> bool:
-    """Whether a text would get another vector beside the longest one."""
-    from clearir.losses.padding import RIGHT, is_left_padded, sides_that_count
+def _padding_counts(model: SentenceTransformer) -> bool:
+    """Whether a text would get another vector beside a longer one."""
+    from clearir.losses.padding import LEFT, RIGHT, sides_that_count
 
     sides = sides_that_count(model)
-    if RIGHT in sides or not sides:
-        return bool(sides)
-    ends = [texts[lengths.index(length)] for length in (min(lengths), max(lengths))]
-    mask = model.preprocess(ends, prompt=prompt or None).get("attention_mask")
-    return mask is not None and mask.ndim == 2 and is_left_padded(mask)
+    return RIGHT in sides or (LEFT in sides and _pads_left(model))
+
+
+def _pads_left(model: SentenceTransformer) -> bool:
+    """Whether padding goes before a text, as the tokenizer says, or the model when it asks it."""
+    asked = getattr(model[0], "processing_kwargs", {}).get("text", {})
+    side = asked.get("padding_side") or getattr(getattr(model, "tokenizer", None), "padding_side", "right")
+    return bool(side == "left")
 
 
 def _batches(lengths: Sequence[int], budget: int, equal: bool = False) -> Iterator[list[int]]:
