@@ -3,6 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
+LOWEST := .venv-lowest
+# What the libraries do for clearir, at least one file for each of them.
+LOWEST_TESTS := $(addprefix tests/,test_requirements.py test_recipe.py test_cli.py test_console.py test_tables.py \
+  test_progress.py test_artifacts.py test_locks.py test_encode.py test_packaged_e5.py test_export.py test_shards.py data \
+  evaluate losses/test_cached.py losses/test_packing.py losses/test_memory.py losses/test_scale.py \
+  report/test_charts.py report/test_html.py report/test_card.py faults/test_hub.py \
+  search/test_store.py search/test_index.py search/test_api.py search/test_filters.py)
 # Everything a training run prints must also be right where no hub can be reached.
 export HF_HUB_OFFLINE ?= 1
 
@@ -15,10 +22,10 @@ ALL      := runs/demo/help --source debian-help
 EXAMPLES := --examples runs/demo/searches.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo search test lint types format bench clean
+.PHONY: help install demo search test test-lowest lint types format bench clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -54,6 +61,15 @@ bench: $(VENV)/.dev  ## time and memory of training (needs CLEARIR_DATA or ../sh
 test: $(VENV)/.dev  ## the whole test suite, offline
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
+$(LOWEST)/.lowest: pyproject.toml constraints.txt tests/lowest.py
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python tests/lowest.py >$(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(LOWEST)/constraints.txt --editable ".[dev]"
+	@touch $@
+
+test-lowest: $(LOWEST)/.lowest  ## the tests that touch the libraries, with the lowest versions that pyproject.toml allows
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest $(LOWEST_TESTS)
+
 lint: $(VENV)/.dev  ## ruff: lint and format check
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -64,4 +80,4 @@ format: $(VENV)/.dev  ## rewrite the code as ruff formats it
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 clean:  ## remove the environment and all outputs
-	rm -rf $(VENV) runs artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) runs artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
