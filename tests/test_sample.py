@@ -22,7 +22,9 @@ from clearir.sample import BASE, FILES
 Run = Callable[..., tuple[int, str, str]]
 #: what examples need beside clearir: a module or a program
 NEEDS = {"index": "lancedb", "search": "lancedb", "serve": "uvicorn", "export": "onnxruntime", "translate": "apertium"}
-COMMANDS = "init train study prepare translate evaluate compare suites report mine merge encode index search export"
+COMMANDS = (
+    "init train study prepare translate evaluate compare suites report mine merge encode index search export trim"
+)
 
 
 @pytest.fixture

@@ -42,6 +42,8 @@ CLEAR, CLEAR_NO_KL = "clear", "clear-no-kl"
 CLEAR_PLUS = "clear-plus"
 #: what a sum of weights may be off by
 ROUNDING = 1e-9
+#: `clearir.trim`: the share of the words of held-out texts that may be lost
+MAX_LOST: Final = 0.01
 #: the scale that is found before training
 AUTO: Final = "auto"
 

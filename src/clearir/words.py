@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ from clearir.progress import task
 if TYPE_CHECKING:
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer
+
+T = TypeVar("T", bound=nn.Embedding | nn.EmbeddingBag)
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +51,7 @@ class WordsInUse(nn.Module):
     def __init__(self, table: nn.Embedding, words: list[int]) -> None:
         super().__init__()
         self._frozen = _Frozen(table, words)
-        trained = nn.Parameter(table.weight.detach()[torch.tensor(words, device=table.weight.device)])
-        self.used: nn.Embedding = deepcopy(table, {id(table.weight): trained})
-        self.used.num_embeddings = len(words)
-        self.used.padding_idx = words.index(table.padding_idx) if table.padding_idx in words else None
+        self.used: nn.Embedding = some_rows(table, words)
 
     @property
     def weight(self) -> Tensor:
@@ -127,8 +126,17 @@ def keep_words_in_use(network: SentenceTransformer, words: Callable[[], list[int
 def put_back(network: SentenceTransformer) -> None:
     """The whole table again, with the trained words in it, where `keep_words_in_use` has changed the model."""
     model = network.transformers_model
-    if model is not None and isinstance(part := _input_embeddings(model), WordsInUse):
+    if model is not None and isinstance(part := input_embeddings(model), WordsInUse):
         model.set_input_embeddings(part.put_together())
+
+
+def some_rows(table: T, words: list[int]) -> T:
+    """A table like ``table`` of these words alone, in this order."""
+    rows = nn.Parameter(table.weight.detach()[torch.tensor(words, device=table.weight.device)])
+    found: T = deepcopy(table, {id(table.weight): rows})
+    found.num_embeddings = len(words)
+    found.padding_idx = words.index(table.padding_idx) if table.padding_idx in words else None
+    return found
 
 
 def words_of(dataset: Dataset, collator: Callable[[list[dict[str, str]]], dict[str, Any]]) -> list[int] | None:
@@ -153,11 +161,12 @@ def words_of(dataset: Dataset, collator: Callable[[list[dict[str, str]]], dict[s
 
 
 def _table_of(model: Any) -> nn.Embedding | None:
-    table = _input_embeddings(model)
+    table = input_embeddings(model)
     return table if isinstance(table, nn.Embedding) and table.weight.requires_grad else None
 
 
-def _input_embeddings(model: Any) -> nn.Module | None:
+def input_embeddings(model: Any) -> nn.Module | None:
+    """The module that looks words up in a model of transformers, or None."""
     try:
         found: nn.Module | None = model.get_input_embeddings()
     except (AttributeError, NotImplementedError):

@@ -11,6 +11,7 @@ import typer
 from clearir.console import console, errors
 from clearir.errors import InputError
 from clearir.options import Cache, MaxSeqLength, PassagePrompt, QueryPrompt, TrustRemoteCode, Vectors, cache_folder
+from clearir.settings import MAX_LOST
 
 if TYPE_CHECKING:
     from clearir.search.query import Compared, Hit, Searcher
@@ -21,7 +22,7 @@ ModelOption = Annotated[str | None, typer.Option(help="Where the model lies now,
 
 def register(app: typer.Typer) -> None:
     """Put the commands on the command line."""
-    for command in (encode, index, search, serve, export):
+    for command in (encode, index, search, serve, export, trim):
         app.command()(command)
 
 
@@ -287,6 +288,56 @@ def export(
     if suite is not None:
         files = " ".join(str(out / file) for file in SCORES.values())
         console.print(_plain(f"intervals: clearir compare {files}"), soft_wrap=True)
+
+
+def trim(
+    model: Annotated[str, typer.Argument(help="Hub name or folder.")],
+    corpus: Annotated[
+        list[Path] | None, typer.Option(help="Texts such as will be read: a table, a .txt file, a folder of tables.")
+    ] = None,
+    languages: Annotated[
+        str | None, typer.Option(help="Keep all words in the scripts of these languages, with commas.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("trimmed"),
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Of the tables, with commas; default: all texts but ids, languages and addresses."),
+    ] = None,
+    max_lost: Annotated[
+        float, typer.Option(min=0, max=1, help="Refuse where more of the words of held-out texts are lost.")
+    ] = MAX_LOST,
+    trust_remote_code: TrustRemoteCode = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model of other settings.")] = False,
+) -> None:
+    """Make a multilingual model smaller: it keeps the words of your texts or languages, and its vectors of them.
+
+    A table of words is most of a multilingual model. A tenth of the texts is held out to see how many words of new
+    texts would be lost.
+
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir train recipe.yaml
+    clearir trim runs/sample/model --corpus rows.jsonl --languages sw
+    ```
+    """
+    from clearir.cli import _names, _plain, _quiet
+    from clearir.search.terminal import trimmed_table
+    from clearir.trim import trim as trim_model
+
+    _quiet()
+    trimmed = trim_model(
+        model,
+        out,
+        corpus=corpus or [],
+        languages=_names(languages) or [],
+        columns=_names(columns),
+        max_lost=max_lost,
+        trust_remote_code=trust_remote_code,
+        overwrite=overwrite,
+    )
+    console.print(trimmed_table(trimmed))
+    console.print(_plain(str(out)), soft_wrap=True)
 
 
 def _answerer(

@@ -14,6 +14,7 @@ from clearir.search.corpus import QUESTION
 from clearir.search.examples import First
 from clearir.search.index import IndexInfo
 from clearir.search.query import DEPTH, Compared, Hit, Moved, snippet
+from clearir.trim import Trimmed
 
 
 def describe(info: IndexInfo) -> list[str]:
@@ -87,6 +88,26 @@ def exports_table(exports: Sequence[Export]) -> Table:
         scores = [f"{100 * one.scores[kind]:.1f}" for kind in kinds]
         name = f"{escape(one.file or 'original')}\n[dim]{one.megabytes:,.1f} MB[/]"
         shown.add_row(name, f"{one.cosine:.4f}\n{one.lowest_cosine:.4f}", *scores)
+    return shown
+
+
+def trimmed_table(trimmed: Trimmed) -> Table:
+    """Sizes before and after, and what is lost of texts that were held out."""
+    shown = Table(box=box.SIMPLE, padding=(0, 1))
+    shown.add_column("")
+    for name in ("original", "trimmed"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    shown.add_row("words", f"{trimmed.words_before:,}", f"{trimmed.words:,}")
+    shown.add_row("weights, MB", f"{trimmed.megabytes_before:,.1f}", f"{trimmed.megabytes:,.1f}")
+    if trimmed.lowest_cosine is not None:
+        shown.add_row("texts of the corpus: lowest cosine", "", f"{trimmed.lowest_cosine:.4f}")
+    if (held_out := trimmed.held_out) is not None:
+        shown.add_section()
+        shown.add_row(f"{held_out.texts:,} held-out texts, with the words of the others", "", "")
+        shown.add_row("  words that are lost", "", f"{held_out.lost:.2%}")
+        shown.add_row("  texts with a lost word", "", f"{held_out.texts_with_lost:.1%}")
+        shown.add_row("  mean cosine", "", f"{held_out.cosine:.4f}")
+        shown.add_row("  lowest cosine", "", f"{held_out.lowest_cosine:.4f}")
     return shown
 
 
