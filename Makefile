@@ -5,10 +5,9 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 LOWEST := .venv-lowest
 # What the libraries do for clearir, at least one file for each of them.
-LOWEST_TESTS := $(addprefix tests/,test_requirements.py test_recipe.py test_cli.py test_console.py test_tables.py \
-  test_progress.py test_artifacts.py test_locks.py test_encode.py test_packaged_e5.py test_export.py test_shards.py data \
-  evaluate losses/test_cached.py losses/test_packing.py losses/test_memory.py losses/test_scale.py \
-  report/test_charts.py report/test_html.py report/test_card.py faults/test_hub.py \
+LOWEST_TESTS := $(addprefix tests/,test_requirements.py support runs/test_recipe.py cli/test_app.py cli/test_console.py \
+  cli/test_tables.py models data evaluate losses/test_cached.py losses/test_packing.py losses/test_memory.py \
+  losses/test_scale.py report/test_charts.py report/test_html.py report/test_model_card.py faults/test_hub.py \
   search/test_store.py search/test_index.py search/test_api.py search/test_filters.py)
 # Everything a training run prints must also be right where no hub can be reached.
 export HF_HUB_OFFLINE ?= 1

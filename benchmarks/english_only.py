@@ -15,15 +15,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from clearir.data.prepare import PrepareSettings, prepare
 from clearir.data.rows import Row, Rows
 from clearir.data.sources import read
 from clearir.data.translate import load_translator
-from clearir.encode import load_model
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.suites import Suite
+from clearir.models.encode import load_model
+from clearir.runs.prepare_run import PrepareSettings, prepare
 from clearir.settings import LossSettings, MineSettings, TrainSettings
-from clearir.train import draw_rows, train
+from clearir.training.train import draw_rows, train
 
 
 def human_suite(human: Rows, english: Rows) -> Suite:

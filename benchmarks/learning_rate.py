@@ -15,11 +15,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from clearir import pipeline
-from clearir.encode import load_model
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.suites import Suite
-from clearir.recipe import Recipe, load_recipe
+from clearir.models.encode import load_model
+from clearir.runs import train_run
+from clearir.runs.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = ("mlqa", "mlqa-e5")
@@ -29,14 +29,14 @@ KINDS = ("en->en", "x->en", "en->x", "x->x")
 
 def measure(recipe: Recipe, rates: list[float], elsewhere: Suite) -> dict[str, list[float]]:
     """Base and each rate: nDCG@10 of each kind, in domain and elsewhere."""
-    pipeline.prepare_rows(recipe)
-    pipeline.mine_rows(recipe)
-    suites = (pipeline.test_suite(recipe), elsewhere)
+    train_run.prepare_rows(recipe)
+    train_run.mine_rows(recipe)
+    suites = (train_run.test_suite(recipe), elsewhere)
     found = {"base": scores(recipe, recipe.model, suites)}
     for rate in rates:
         own = recipe.model_copy(update={"train": recipe.train.model_copy(update={"learning_rate": rate})})
         folder = Path(recipe.output) / f"{rate:g}"
-        pipeline.train_model(own, folder=folder)
+        train_run.train_model(own, folder=folder)
         found[f"{rate:g}"] = scores(recipe, str(folder.resolve()), suites)
     return found
 
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--out", type=Path, default=ROOT / "artifacts" / "learning_rate")
     options = parser.parse_args()
-    elsewhere = pipeline.named_suite(str(ROOT / "artifacts" / "elsewhere" / "debian.parquet"))
+    elsewhere = train_run.named_suite(str(ROOT / "artifacts" / "elsewhere" / "debian.parquet"))
     console = Console(width=100)
     for name in RECIPES:
         runs = []

@@ -23,16 +23,16 @@ from pathlib import Path
 
 import numpy as np
 
-from clearir.data.mine import Mined, mine
 from clearir.data.rows import Row, Rows
 from clearir.data.sources import read
 from clearir.data.split import split
-from clearir.data.texts import text_key
-from clearir.encode import encode, load_model
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.suites import Suite
+from clearir.models.encode import encode, load_model
 from clearir.settings import LossSettings, TrainSettings
-from clearir.train import draw_rows, train
+from clearir.support.texts import text_key
+from clearir.training.mine import Mined, mine
+from clearir.training.train import draw_rows, train
 
 WAYS = ("bridge", "target", "random")
 
@@ -46,7 +46,7 @@ def answers(kind: str, folder: Path) -> dict[str, list[str]]:
             for question in paragraph["qas"]:
                 found[question["id"]] = [answer["text"] for answer in question["answers"]]
     else:
-        from clearir.data.languages import normalise
+        from clearir.support.languages import normalise
 
         for file in folder.rglob("*.json"):
             _, language, _, part, _ = file.name.rsplit(".", 4)

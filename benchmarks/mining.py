@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from clearir.data.mine import mine
 from clearir.data.rows import Row
+from clearir.training.mine import mine
 
 
 def read(folder: Path, limit: int | None) -> list[Row]:
@@ -57,7 +57,7 @@ def main() -> None:
 
     rows = read(options.folder, options.questions)
     if options.model:
-        from clearir.encode import load_model
+        from clearir.models.encode import load_model
 
         model = load_model(options.model)
     else:

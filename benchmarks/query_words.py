@@ -26,10 +26,10 @@ from pathlib import Path
 from clearir.data.rows import Row
 from clearir.data.sources import read
 from clearir.data.split import decontaminate
-from clearir.encode import load_model
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.registry import load_suite
 from clearir.evaluate.suites import Suite
+from clearir.models.encode import load_model
 from clearir.report.markdown import grid
 
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+")

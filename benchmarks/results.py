@@ -23,12 +23,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clearir.artifacts import atomic_file
 from clearir.evaluate.scores import kind_of_languages
 from clearir.report.markdown import grid
 from clearir.report.study import BASE, Result, compared, draw, estimate, note, suite_table, suites, summarise
 from clearir.report.text import markdown, points
 from clearir.settings import LossSettings
+from clearir.support.artifacts import atomic_file
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, RESULTS = ROOT / "docs" / "results.md", ROOT / "docs" / "results"

@@ -191,8 +191,8 @@ def measure(data: Path) -> dict[str, Any]:
 
     import torch
 
-    from clearir.encode import encode, load_model
     from clearir.losses import CachedCLEARLoss
+    from clearir.models.encode import encode, load_model
     from common import draw_columns, machine, minilm, triples
 
     torch.set_num_threads(1)

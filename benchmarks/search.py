@@ -33,7 +33,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from clearir.search.corpus import Corpus, Passage
+from clearir.data.passages import Corpus, Passage
 from clearir.search.index import IndexInfo, load_info, write_index
 from clearir.search.query import Searcher
 from clearir.search.store import CHUNK, PASSAGES, Field, connect
@@ -178,7 +178,7 @@ def alone(function: Any, setup: Setup) -> dict[str, Any]:
 
 def keep(place: Path, passages: int) -> None:
     """Write an index whose queries `MODEL` encodes."""
-    from clearir.encode import load_model, model_fingerprint
+    from clearir.models.encode import load_model, model_fingerprint
 
     model = load_model(MODEL)
     dimensions = int(model.get_embedding_dimension() or 0)

@@ -22,8 +22,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from clearir.encode import encode, load_model, prompts_of
 from clearir.losses.scale import SAMPLE, ScaleFit, fit_scale, sample_pairs
+from clearir.models.encode import encode, load_model, prompts_of
 from common import triples
 
 #: base model -> scale that it was trained with

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from clearir.artifacts import write_json
+from clearir.support.artifacts import write_json
 from common import TEXTS, Triple, draw_columns, machine, triples
 from plots import plot
 from ways import NAMES, serve

@@ -18,7 +18,7 @@ from sentence_transformers.sentence_transformer.losses import CachedMultipleNega
 
 from clearir import CachedCLEARLoss, CLEARLoss
 from clearir.losses.memory import freed_memory_kept
-from clearir.train import set_dropout
+from clearir.training.train import set_dropout
 from common import matrix_product_rate, minilm, work
 
 Features = list[dict[str, Any]]
@@ -101,7 +101,7 @@ def measure(model: SentenceTransformer, way: str, columns: list[list[str]], leng
 
     run = step(way, model, budget)
     model.zero_grad(set_to_none=False)
-    # As in clearir.train; its end hands everything back, for the ways share the machine's.
+    # As in clearir.training.train; its end hands everything back, for the ways share the machine's.
     with nullcontext() if way in AS_TORCH_LEAVES_IT else freed_memory_kept():
         before = reset_peak()
         run([dict(column) for column in features])

@@ -80,7 +80,7 @@ def tiny_model(tiny_model_path: Path) -> Callable[..., Any]:
     def load(dtype: Any = None, dropout: float = 0.0) -> Any:
         from sentence_transformers import SentenceTransformer
 
-        from clearir.train import set_dropout
+        from clearir.training.train import set_dropout
 
         model = SentenceTransformer(str(tiny_model_path), device="cpu")
         set_dropout(model, dropout)
@@ -93,7 +93,7 @@ def tiny_model(tiny_model_path: Path) -> Callable[..., Any]:
 def clearir(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """A function that runs a command in this process and gives status, output and messages."""
 
-    from clearir import cli
+    from clearir.cli import app
 
     def run(*arguments: object, typed: str | bytes = "") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["clearir", *map(str, arguments)])
@@ -101,7 +101,7 @@ def clearir(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream, encoding="utf-8"))
         status = 0
         try:
-            cli.main()
+            app.main()
         except SystemExit as stop:
             status = int(stop.code or 0)
         return status, *capsys.readouterr()

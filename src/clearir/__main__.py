@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearir.cli import main
+from clearir.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from clearir.data.languages import normalise
+from clearir.support.languages import normalise
 
 
 class Settings(BaseModel):
@@ -42,7 +42,7 @@ CLEAR, CLEAR_NO_KL = "clear", "clear-no-kl"
 CLEAR_PLUS = "clear-plus"
 #: what a sum of weights may be off by
 ROUNDING = 1e-9
-#: `clearir.trim`: the share of the words of held-out texts that may be lost
+#: `clearir.models.trim`: the share of the words of held-out texts that may be lost
 MAX_LOST: Final = 0.01
 #: the scale that is found before training
 AUTO: Final = "auto"
@@ -130,7 +130,7 @@ class TranslateSettings(Settings):
 
 
 class MineSettings(Settings):
-    """Hard negatives; see `clearir.data.mine.mine`. The paper draws 5 and 5 from ranks 50 to 100.
+    """Hard negatives; see `clearir.training.mine.mine`. The paper draws 5 and 5 from ranks 50 to 100.
 
     With 0 and 0 nothing is mined, and rows keep the negatives that they came with.
     """
@@ -165,7 +165,7 @@ class LossSettings(Settings):
         alpha: of clear and clear-no-kl.
         beta: of clear.
         scale: 1 / temperature of the similarities; auto: the one that fits the untrained model on the rows (see
-            `clearir.temperature`). The paper trains with 20.
+            `clearir.models.temperature`). The paper trains with 20.
         gather_across_devices: where several processes train, each row's negatives are those of all of them.
         cached: gradient caching: any batch size in the memory of ``mini_batch_size`` texts.
         memory_budget: bytes that the cached loss may keep graphs in; None: half of what is free. Two runs are equal to
@@ -305,11 +305,11 @@ class TrainSettings(Settings):
 
 
 class MergeSettings(Settings):
-    """Mix the trained weights with those of the base model; see `clearir.merge`.
+    """Mix the trained weights with those of the base model; see `clearir.evaluate.merge_weight`.
 
     Attributes:
-        weight: of the trained model. None: the one of `clearir.merge.WEIGHTS` that finds most across languages in the
-            dev rows and keeps the bridge language.
+        weight: of the trained model. None: the one of `clearir.evaluate.merge_weight.WEIGHTS` that finds most across
+            languages in the dev rows and keeps the bridge language.
         retention: share of the base model's bridge -> bridge score that has to be left, where a weight is chosen.
     """
 

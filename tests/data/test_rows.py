@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearir.data.rows import Row, Rows
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 COLUMNS = [
     "query",

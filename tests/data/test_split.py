@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clearir.data.rows import Row
 from clearir.data.split import Split, decontaminate, group, split
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 WORDS = ["apple", "bread", "cloud", "drum", "eagle", "field", "glass", "horse", "ivory", "jar", "kite", "lamp"]
 

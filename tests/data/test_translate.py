@@ -13,8 +13,8 @@ import pytest
 
 from clearir.data.rows import Row
 from clearir.data.translate import TranslationCache, load_translator, translate_rows, translate_texts
-from clearir.errors import InputError
-from clearir.progress import listening
+from clearir.support.errors import InputError
+from clearir.support.progress import listening
 
 
 class Echo:

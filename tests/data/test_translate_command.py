@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from clearir.data.translate import CommandTranslator
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 needs_apertium = pytest.mark.skipif(
     shutil.which("apertium") is None, reason="no apertium here; on Debian: apt-get install apertium-eng-spa"

@@ -8,7 +8,7 @@ import pytest
 
 from clearir.data.translate import HFTranslator, load_translator, translate_texts
 from clearir.data.translate.hf import language_tokens
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 spm = pytest.importorskip("sentencepiece", reason="sentencepiece is not installed (extra 'translate')")
 

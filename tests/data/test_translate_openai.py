@@ -16,7 +16,7 @@ from itertools import pairwise
 import pytest
 
 from clearir.data.translate import OpenAITranslator, TranslationCache, translate_texts
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 KEY = "sk-very-secret-0123456789"
 TEXTS = [f"question number {i}" for i in range(12)]

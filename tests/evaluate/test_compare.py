@@ -6,9 +6,9 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from clearir.errors import InputError
 from clearir.evaluate.compare import _with_holm, compare
 from clearir.evaluate.scores import Scores
+from clearir.support.errors import InputError
 
 Make = Callable[..., Scores]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from clearir.encode import Prompts, load_model
-from clearir.errors import InputError
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.suites import Suite
+from clearir.models.encode import Prompts, load_model
+from clearir.support.errors import InputError
 
 
 def test_every_direction_by_hand(echo: Any, suite: Suite) -> None:

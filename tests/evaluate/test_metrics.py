@@ -4,8 +4,8 @@ from math import log2
 
 import pytest
 
-from clearir.errors import InputError
 from clearir.evaluate.metrics import DEFAULT_METRICS, complete, depth, language_share, max_rank, per_query
+from clearir.support.errors import InputError
 
 RANKINGS = {
     "q1": ["a", "b", "c", "d"],

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from clearir.encode import Prompts, load_model
-from clearir.errors import InputError, MissingExtraError
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.mteb_task import run_mteb, task_of
 from clearir.evaluate.registry import load_suite
+from clearir.models.encode import Prompts, load_model
+from clearir.support.errors import InputError, MissingExtraError
 
 SAME = {
     "ndcg_at_1": "ndcg@1",

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from clearir.data.prepare import PrepareSettings, prepare
 from clearir.data.rows import Row
-from clearir.errors import InputError
 from clearir.evaluate.registry import SUITES, list_suites, load_suite, suite_at
+from clearir.runs.prepare_run import PrepareSettings, prepare
+from clearir.support.errors import InputError
 
 
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from clearir.errors import InputError
 from clearir.evaluate.scores import Scores, Texts, read_scores, texts_behind
+from clearir.support.errors import InputError
 
 Make = Callable[..., Scores]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from clearir.artifacts import fingerprint
 from clearir.data.rows import Row
-from clearir.errors import InputError
 from clearir.evaluate.registry import load_suite
 from clearir.evaluate.suites import Suite
+from clearir.support.artifacts import fingerprint
+from clearir.support.errors import InputError
 
 ROWS = [
     Row("What purrs?", "Cats purr.", "Was schnurrt?", "de", target_passage="Katzen schnurren.", query_id="1"),

@@ -43,8 +43,8 @@ def rows():
 def child(output: Path, model: str | None) -> None:
     """One run of prepare, to be killed."""
     from clearir.data.filters import FilterSettings
-    from clearir.data.prepare import PrepareSettings, prepare
     from clearir.data.translate import CommandTranslator
+    from clearir.runs.prepare_run import PrepareSettings, prepare
     from clearir.settings import MineSettings
 
     settings = PrepareSettings(

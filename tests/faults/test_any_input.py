@@ -25,9 +25,9 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from clearir.cli import main
+from clearir.cli.app import main
 from clearir.evaluate.scores import Direction, Scores
-from clearir.recipe import Recipe
+from clearir.runs.recipe import Recipe
 
 PROPERTIES = 8
 EXAMPLES = max(10, int(os.environ.get("CLEARIR_EXAMPLES", "160")) // PROPERTIES)

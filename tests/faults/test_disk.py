@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import workbench
 
-from clearir.cli import main
+from clearir.cli.app import main
 
 NAMES = ("translate", "prepare", "mine", "train", "evaluate", "index")
 NOBODY = 65534

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from clearir.data.passages import read_corpus
 from clearir.data.rows import Row, Rows
 from clearir.data.sources import tables
-from clearir.encode import load_model
-from clearir.errors import InputError
 from clearir.evaluate.suites import Suite
-from clearir.recipe import load_recipe
-from clearir.search.corpus import read_corpus
+from clearir.models.encode import load_model
+from clearir.runs.recipe import load_recipe
+from clearir.support.errors import InputError
 
 MINIMAL = "name: any\nmodel: m\noutput: o\n"
 

@@ -15,7 +15,7 @@ import pytest
 
 SCRIPT = """
 import contextlib, io, json, pathlib, sys, time
-from clearir.cli import main
+from clearir.cli.app import main
 
 _, table, *names = sys.argv
 answers = {}

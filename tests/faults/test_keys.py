@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import workbench
 
-from clearir.cli import main
+from clearir.cli.app import main
 
 KEY = "sk-this-is-a-secret-0123456789"
 

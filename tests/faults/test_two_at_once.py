@@ -7,7 +7,7 @@ import multiprocessing
 import pytest
 import workbench
 
-from clearir.locks import alone, alone_in
+from clearir.support.locks import alone, alone_in
 
 FORK = multiprocessing.get_context("fork")
 

@@ -50,7 +50,7 @@ def descend(trainer: Any, model: Any = None) -> Any:
 
 def end_in_step(number: int, how: signal.Signals = signal.SIGKILL) -> None:
     """Let this process end when its trainings begin their step ``number``."""
-    from clearir.trainer import Trainer
+    from clearir.training.trainer import Trainer
 
     step = Trainer.training_step
 

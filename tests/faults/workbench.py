@@ -124,9 +124,9 @@ def preload() -> None:
     import sentence_transformers
     import transformers
 
-    import clearir.pipeline
+    import clearir.runs.train_run
     import clearir.search.index
-    import clearir.trainer
+    import clearir.training.trainer
 
     del datasets, sentence_transformers, transformers, clearir
 
@@ -135,7 +135,7 @@ def fork(arguments: list[str], log: Path) -> int:
     """Run a command in a process of its own; its number."""
 
     def run() -> None:
-        from clearir.cli import main
+        from clearir.cli.app import main
 
         sys.argv = ["clearir", *arguments]
         main()

@@ -9,13 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from clearir.losses.memory import (
-    GraphBudget,
-    _container_free,
-    _glibc,
-    default_budget,
-    free_memory,
-)
+from clearir.losses.memory import GraphBudget, _container_free, _glibc, default_budget, free_memory
 
 
 def test_counts_what_autograd_saves_without_parameters():

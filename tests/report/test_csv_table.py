@@ -9,7 +9,7 @@ import pytest
 
 from clearir.report import load_run
 from clearir.report.csv_table import to_csv
-from clearir.report.run import Run
+from clearir.report.load import Run
 
 
 def rows(run: Run) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clearir.report.run import Run
+from clearir.report.load import Run
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "report.md"
 

@@ -6,7 +6,7 @@ import pytest
 
 from clearir.evaluate.scores import Direction, Scores, Texts
 from clearir.report.examples import extremes, most_changed
-from clearir.report.run import Run
+from clearir.report.load import Run
 
 
 @pytest.fixture

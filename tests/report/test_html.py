@@ -11,7 +11,7 @@ import pytest
 from clearir.evaluate.scores import Direction, Scores
 from clearir.report import load_run
 from clearir.report.html import in_words, to_html
-from clearir.report.run import Run
+from clearir.report.load import Run
 
 SECTIONS = [
     "headline",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from clearir.report import load_run
 from clearir.report.latex import to_latex
-from clearir.report.run import Run
+from clearir.report.load import Run
 
 
 def test_a_line_a_language_with_its_scores(full_run: Run) -> None:

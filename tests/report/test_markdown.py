@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from clearir.errors import InputError
 from clearir.report import load_run, write_report
+from clearir.report.load import Data
 from clearir.report.markdown import data_section, grid, join, to_markdown
-from clearir.report.run import Data
+from clearir.support.errors import InputError
 
 
 def test_every_part_of_the_run_is_there(small_folder: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from clearir.evaluate.scores import Direction, Scores
 from clearir.report import load_run
+from clearir.report.direction_table import Cell
+from clearir.report.load import Run
 from clearir.report.pools import pool_tables
-from clearir.report.run import Run
-from clearir.report.tables import Cell
 
 
 def test_a_table_a_kind_and_a_row_a_language(small_folder: Path) -> None:

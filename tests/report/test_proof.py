@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from clearir.report import proof
-from clearir.report.run import Run
+from clearir.report.load import Run
 
 
 def test_english_first_then_what_training_is_for(full_run: Run) -> None:

@@ -30,28 +30,6 @@ def test_shares_and_p_values() -> None:
     assert text.p_value(0.04) == "0.040"
 
 
-def test_a_name_or_the_code_itself() -> None:
-    assert text.language_name("sw") == "Swahili"
-    assert text.language_name("<b>") == "<b>"
-
-
-def test_clean_keeps_one_line_of_the_text_and_nothing_that_turns_it_round() -> None:
-    assert text.clean("a\n\tb\u202egnol\u202c\u2066x\u2069\x00") == "a bgnolx"
-    assert text.clean("\ud800") == "\ufffd"
-    assert text.clean("abcdef", 4) == "abc…"
-
-
-def test_long_text_ends_with_a_whole_word_if_one_is_near() -> None:
-    assert text.clean("one two three", 11) == "one two th…"  # "one two" is too short
-    assert text.clean("sixteen letters and more", 20) == "sixteen letters and…"
-    assert len(text.clean("letters " * 50, 100)) <= 100
-
-
-def test_clean_keeps_what_scripts_need() -> None:
-    joined = "می\u200cخواهم"  # a zero-width non-joiner is spelling in Persian
-    assert text.clean(joined) == joined
-
-
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from clearir import console, tables
+from clearir.cli import console, tables
 from clearir.evaluate.scores import Direction, Scores
 from clearir.report import Run, model_card
 from clearir.report.headline import headline

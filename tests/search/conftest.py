@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from clearir.search.corpus import Corpus, Passage
+from clearir.data.passages import Corpus, Passage
 
 PASSAGES = (
     Passage("gimp", "edit photos and draw pictures", "image editor", "en", {"section": "graphics", "size": 20}),

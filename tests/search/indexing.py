@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from clearir.search.corpus import Corpus, Passage
+from clearir.data.passages import Corpus, Passage
 from clearir.search.index import IndexInfo, write_index
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from clearir.errors import InputError
 from clearir.search.limits import GUESSES, Limits
 from clearir.search.query import Searcher
 from clearir.settings import SearchExample
+from clearir.support.errors import InputError
 
 pytest.importorskip("lancedb", reason="the extra search is not installed")
 pytest.importorskip("starlette", reason="the extra ui is not installed")
@@ -268,7 +268,7 @@ HOSTILE = """"><script>alert(1)</script><img src=x onerror=alert(2)>'{{7*7}}\u20
 
 
 def test_everything_is_escaped(tiny_model_path, tmp_path):
-    from clearir.search.corpus import Corpus, Passage
+    from clearir.data.passages import Corpus, Passage
     from clearir.search.index import build_index
 
     passages = (Passage(HOSTILE, HOSTILE, HOSTILE, "en", {HOSTILE: HOSTILE}), Passage("b", "x", fields={HOSTILE: "y"}))

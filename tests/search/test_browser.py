@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("lancedb", reason="the extra search is not installed")
 pytest.importorskip("uvicorn", reason="the extra ui is not installed")
 
-from clearir.search.corpus import Corpus, Passage
+from clearir.data.passages import Corpus, Passage
 from clearir.search.index import build_index
 from clearir.settings import SearchExample
 

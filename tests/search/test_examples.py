@@ -9,13 +9,14 @@ import pytest
 
 pytest.importorskip("lancedb", reason="the extra search is not installed")
 
-from clearir.data.prepare import PrepareSettings, prepare, read_part
+from clearir.data.passages import Corpus
+from clearir.data.prepared import read_part
 from clearir.data.rows import Row
-from clearir.errors import InputError
-from clearir.search.corpus import Corpus
+from clearir.runs.prepare_run import PrepareSettings, prepare
 from clearir.search.examples import First, count_first, read_examples
 from clearir.search.query import Searcher
 from clearir.settings import SearchExample
+from clearir.support.errors import InputError
 
 
 def test_examples_out_of_a_file(tmp_path: Path) -> None:

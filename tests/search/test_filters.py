@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from clearir.errors import InputError
 from clearir.search.filters import condition, parse
 from clearir.search.store import Field
+from clearir.support.errors import InputError
 
 pytest.importorskip("lancedb", reason="the extra search is not installed")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearir.errors import InputError
+from clearir.data.passages import Corpus, Passage, read_corpus
 from clearir.search import store
-from clearir.search.corpus import Corpus, Passage, read_corpus
 from clearir.search.index import IndexInfo, build_index, load_info, write_index
 from clearir.search.store import Field
+from clearir.support.errors import InputError
 
 pytest.importorskip("lancedb", reason="the extra search is not installed")
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from clearir.errors import InputError
 from clearir.search.limits import Limits, RateLimit
+from clearir.support.errors import InputError
 
 LIMITS = Limits(characters=5, k=10, batch=2, rate=2, burst=4)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from clearir.search.corpus import QUESTION
+from clearir.data.passages import QUESTION
 from clearir.search.page import short_name, summarise, title_of
 from clearir.search.query import Compared, Hit, Moved
 

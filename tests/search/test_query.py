@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clearir.errors import InputError
 from clearir.search.index import load_info
 from clearir.search.query import (
     Compared,
@@ -21,6 +20,7 @@ from clearir.search.query import (
     snippet,
     to_json,
 )
+from clearir.support.errors import InputError
 
 pytest.importorskip("lancedb", reason="the extra search is not installed")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clearir.data.passages import Passage
 from clearir.search import store
-from clearir.search.corpus import Passage
 from clearir.search.store import Field
 
 pytest.importorskip("lancedb", reason="the extra search is not installed")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from clearir.data.rows import Row
-from clearir.data.texts import text_key
+from clearir.support.texts import text_key
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ import regex
 from pydantic import Field
 
 from clearir.data.identify import identifier, is_installed
-from clearir.data.languages import normalise
 from clearir.data.numbers import missing
 from clearir.data.rows import Row
 from clearir.data.scripts import share_in_script
-from clearir.data.texts import is_blank, text_key
-from clearir.progress import track
 from clearir.settings import Settings, Share
+from clearir.support.languages import normalise
+from clearir.support.progress import track
+from clearir.support.texts import is_blank, text_key
 
 Check = Callable[[Row], "str | None"]
 Ratio = Annotated[float, Field(gt=0)]

@@ -6,9 +6,9 @@ from collections import defaultdict
 from functools import lru_cache
 from importlib.util import find_spec
 
-from clearir.data import languages
-from clearir.errors import InputError
-from clearir.extras import require
+from clearir.support import languages
+from clearir.support.errors import InputError
+from clearir.support.extras import require
 
 
 def is_installed() -> bool:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearir.artifacts import atomic_file
-from clearir.errors import InputError
+from clearir.support.artifacts import atomic_file
+from clearir.support.errors import InputError
 
 if TYPE_CHECKING:
     import datasets

@@ -20,11 +20,11 @@ from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from clearir.data import languages as codes
 from clearir.data.rows import Row
-from clearir.data.texts import text_key, words
-from clearir.errors import InputError
-from clearir.progress import task, track
+from clearir.support import languages as codes
+from clearir.support.errors import InputError
+from clearir.support.progress import task, track
+from clearir.support.texts import text_key, words
 
 if TYPE_CHECKING:
     from scipy.cluster.hierarchy import DisjointSet

@@ -11,10 +11,10 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
-from clearir.data import languages as codes
 from clearir.data.sources import beir
 from clearir.data.sources.checks import BadRowError, OnBad, check_on_bad
-from clearir.errors import InputError
+from clearir.support import languages as codes
+from clearir.support.errors import InputError
 
 Texts = dict[str, dict[str, str]]
 Qrels = dict[str, dict[str, int]]

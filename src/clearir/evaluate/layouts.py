@@ -14,13 +14,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from clearir.artifacts import fingerprint
-from clearir.data import languages as codes
 from clearir.data.rows import Row
 from clearir.data.sources import afriqa, beir, debian, files, squad
 from clearir.data.sources.checks import BadRowError
-from clearir.errors import InputError
 from clearir.evaluate.folders import whole
+from clearir.support import languages as codes
+from clearir.support.artifacts import fingerprint
+from clearir.support.errors import InputError
 
 Texts = dict[str, dict[str, str]]
 Qrels = dict[str, dict[str, int]]

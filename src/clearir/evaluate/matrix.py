@@ -17,13 +17,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearir.encode import Prompts, encode, model_fingerprint, prompts_of
-from clearir.errors import InputError
 from clearir.evaluate import metrics as measure
 from clearir.evaluate.ranking import rank
 from clearir.evaluate.scores import ALL, Direction, Scores
 from clearir.evaluate.suites import Qrels, Suite
-from clearir.progress import track
+from clearir.models.encode import Prompts, encode, model_fingerprint, prompts_of
+from clearir.support.errors import InputError
+from clearir.support.progress import track
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +63,7 @@ def evaluate(
         pools: ``"pair"`` also ranks the bridge's and one target language's passages together, for the queries of both
             that have a relevant passage in both; ``"all"`` those of all languages.
         prompts: put before queries and passages; by default those the model was saved with.
-        cache: folder of vectors, see `clearir.encode.encode`.
+        cache: folder of vectors, see `clearir.models.encode.encode`.
         metrics: see `clearir.evaluate.metrics.per_query`. On pools also ``max@r``, ``complete@10`` and, for queries
             that are not in the bridge language, ``bridge@10``.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 DEFAULT_METRICS = ("ndcg@1", "ndcg@10", "recall@1", "recall@10", "recall@100", "mrr@10", "map@100")
 POOL_CUT = 10

@@ -12,10 +12,10 @@ import warnings
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from clearir.encode import Prompts, prompts_of
-from clearir.errors import InputError
 from clearir.evaluate.suites import Suite
-from clearir.extras import require
+from clearir.models.encode import Prompts, prompts_of
+from clearir.support.errors import InputError
+from clearir.support.extras import require
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -17,10 +17,10 @@ from typing import Any
 
 from clearir.data.rows import Row
 from clearir.data.sources.checks import OnBad
-from clearir.errors import InputError
 from clearir.evaluate import layouts
 from clearir.evaluate.folders import read_folder
 from clearir.evaluate.suites import Qrels, Suite, Texts
+from clearir.support.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -106,10 +106,10 @@ def suite_at(
     Raises:
         InputError: there is no such path, split or language, or the data cannot be used.
     """
-    from clearir.artifacts import MANIFEST
-    from clearir.data.prepare import read_part
+    from clearir.data.prepared import read_part
     from clearir.data.rows import Rows
     from clearir.data.sources import tables
+    from clearir.support.artifacts import MANIFEST
 
     is_suite = any(path.glob("corpus.jsonl")) or any(path.glob("*/queries.jsonl")) or any(path.glob("*/corpus.jsonl"))
     is_prepared = (path / MANIFEST).is_file() and any(path.glob("data/*.parquet"))

@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from clearir.artifacts import atomic_file, read_json
-from clearir.errors import InputError
+from clearir.support.artifacts import atomic_file, read_json
+from clearir.support.errors import InputError
 
 FORMAT = "clearir-scores/1"
 TEXTS_FORMAT = "clearir-texts/1"

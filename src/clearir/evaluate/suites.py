@@ -17,11 +17,11 @@ from functools import cached_property
 from itertools import chain, count
 from typing import Any
 
-from clearir.artifacts import fingerprint
-from clearir.data import languages as codes
 from clearir.data.rows import Row
-from clearir.data.texts import is_blank, text_key
-from clearir.errors import InputError
+from clearir.support import languages as codes
+from clearir.support.artifacts import fingerprint
+from clearir.support.errors import InputError
+from clearir.support.texts import is_blank, text_key
 
 Texts = dict[str, dict[str, str]]  # language -> id -> text
 Qrels = dict[str, dict[str, int]]  # query id -> passage id -> relevance
@@ -69,8 +69,9 @@ class Suite:
 
         Ids are the rows' own, or fingerprints of the bridge-language text. Passages in a target language have ids of
         their own, ``de/ID``. The same passage in several rows is one; of texts that are the same
-        (`clearir.data.texts.text_key`) the first stands for all. Several phrasings of a question in a target language
-        all count: the first has the question's id, the others ``ID/2``, ``ID/3`` and so on, with the same answers.
+        (`clearir.support.texts.text_key`) the first stands for all. Several phrasings of a question in a target
+        language all count: the first has the question's id, the others ``ID/2``, ``ID/3`` and so on, with the same
+        answers.
 
         Args:
             rows: at least one.

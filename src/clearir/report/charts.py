@@ -12,7 +12,8 @@ from functools import wraps
 from io import StringIO
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from clearir.report.text import clean, points, signed
+from clearir.report.text import points, signed
+from clearir.support.texts import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

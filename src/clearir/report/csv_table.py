@@ -8,8 +8,8 @@ from io import StringIO
 
 from clearir.evaluate.compare import DIRECTIONS, POOLED
 from clearir.evaluate.scores import MAIN_METRIC
-from clearir.report.run import Run
-from clearir.report.tables import cell, directions_of
+from clearir.report.direction_table import cell, directions_of
+from clearir.report.load import Run
 
 HEAD = [
     "part",

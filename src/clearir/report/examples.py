@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from clearir.evaluate.scores import MAIN_METRIC, Direction, Texts
-from clearir.report.run import Run
-from clearir.report.tables import directions_of
+from clearir.report.direction_table import directions_of
+from clearir.report.load import Run
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clearir.evaluate.compare import NOT_SHOWN
-from clearir.report.tables import Cell, DirectionTable
-from clearir.report.text import language_name, percent, points, signed, signed_percent
+from clearir.report.direction_table import Cell, DirectionTable
+from clearir.report.text import percent, points, signed, signed_percent
+from clearir.support.languages import language_name
 
 
 def headline(table: DirectionTable) -> list[str]:

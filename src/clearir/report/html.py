@@ -7,24 +7,16 @@ from typing import Any
 
 from clearir.evaluate.compare import NOT_SHOWN
 from clearir.evaluate.scores import MAIN_METRIC
+from clearir.evaluate.searches import first_places_in_words, one_each
 from clearir.report import charts, proof
+from clearir.report.direction_table import DirectionTable, cell
 from clearir.report.examples import Change, extremes
+from clearir.report.load import TERMS, Run
 from clearir.report.markdown import passages_and_queries
 from clearir.report.pools import pool_tables
-from clearir.report.run import TERMS, Run
-from clearir.report.tables import DirectionTable, cell
-from clearir.report.text import (
-    clean,
-    interval,
-    language_name,
-    p_value,
-    percent,
-    points,
-    printable,
-    signed,
-    signed_percent,
-)
-from clearir.searches import first_places_in_words, one_each
+from clearir.report.text import interval, p_value, percent, points, signed, signed_percent
+from clearir.support.languages import language_name
+from clearir.support.texts import clean, printable
 
 EXAMPLES = 3
 LANGUAGES_WITH_EXAMPLES = 12

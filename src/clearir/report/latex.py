@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from clearir.evaluate.compare import BETTER, WORSE
-from clearir.report.run import Run
-from clearir.report.tables import Cell, DirectionTable, LanguageRow
-from clearir.report.text import language_name, latex, percent, points
+from clearir.report.direction_table import Cell, DirectionTable, LanguageRow
+from clearir.report.load import Run
+from clearir.report.text import latex, percent, points
+from clearir.support.languages import language_name
 
 
 def to_latex(run: Run) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from clearir.evaluate.searches import Hit, first_places_in_words, one_each
 from clearir.report import proof
+from clearir.report.direction_table import Cell, DirectionTable
 from clearir.report.examples import Change, Found, most_changed
 from clearir.report.headline import headline
-from clearir.report.run import TERMS, Run, Training
-from clearir.report.tables import Cell, DirectionTable
-from clearir.report.text import interval, language_name, markdown, p_value, points, printable, signed
-from clearir.searches import Hit, first_places_in_words, one_each
+from clearir.report.load import TERMS, Run, Training
+from clearir.report.text import interval, markdown, p_value, points, signed
+from clearir.support.languages import language_name
+from clearir.support.texts import printable
 
 EXAMPLES = 5
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from clearir.evaluate.metrics import BRIDGE_SHARE, COMPLETE, MAX_RANK
 from clearir.evaluate.scores import ALL, MAIN_METRIC
-from clearir.report.run import Run
-from clearir.report.tables import Cell, cell
+from clearir.report.direction_table import Cell, cell
+from clearir.report.load import Run
 
 METRICS = (MAIN_METRIC, COMPLETE, BRIDGE_SHARE, MAX_RANK)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clearir.evaluate.compare import DIRECTIONS, KINDS, POOLED, Difference
-from clearir.report.run import Run
+from clearir.report.load import Run
 
 MOST_ROWS = 150
 

@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clearir.artifacts import read_json, write_json
-from clearir.errors import InputError
 from clearir.report.markdown import grid
-from clearir.report.text import clean, interval, markdown, points, signed
+from clearir.report.text import interval, markdown, points, signed
+from clearir.support.artifacts import read_json, write_json
+from clearir.support.errors import InputError
+from clearir.support.texts import clean
 
 FORMAT = "clearir-study/1"
 #: the model before training, among the objectives

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
-from clearir.data import languages
-from clearir.errors import InputError
+from clearir.support.texts import clean
 
-# Embeddings, overrides and isolates of the bidirectional algorithm: left open, they turn round the text that follows.
-_BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
 _MARKDOWN_START = re.compile(r"^(\d*)([.)>#+=-])")  # a list, a quotation, a heading
 _LATEX = {
@@ -51,29 +47,6 @@ def interval(low: float | None, high: float | None) -> str:
 def p_value(value: float) -> str:
     """A p-value with three decimals, or ``< 0.001``."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def language_name(code: str) -> str:
-    """The English name of a language, or the code itself where it is none."""
-    try:
-        return languages.name(code)
-    except InputError:
-        return code
-
-
-def printable(text: str) -> str:
-    """User text on its lines, without control or direction-changing characters and half characters."""
-    text = "".join("\ufffd" if unicodedata.category(one) == "Cs" else one for one in _BIDI.sub("", text))
-    return "".join(one for one in text if one in "\n\t" or unicodedata.category(one) != "Cc")
-
-
-def clean(text: str, limit: int = 300) -> str:
-    """User text as `printable`, on one line and of at most ``limit`` characters."""
-    line = " ".join(printable(text).split())
-    if len(line) <= limit:
-        return line
-    whole_words = line[:limit].rpartition(" ")[0]  # a script without spaces is cut where it must be
-    return (whole_words if len(whole_words) > limit * 0.8 else line[: limit - 1]).rstrip() + "…"
 
 
 def markdown(text: str, limit: int = 300) -> str:

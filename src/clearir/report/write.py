@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from clearir.artifacts import atomic_file
-from clearir.errors import InputError
 from clearir.report.csv_table import to_csv
 from clearir.report.html import to_html
 from clearir.report.latex import to_latex
+from clearir.report.load import Run
 from clearir.report.markdown import to_markdown
-from clearir.report.run import Run
+from clearir.support.artifacts import atomic_file
+from clearir.support.errors import InputError
 
 FORMATS: dict[str, Callable[[Run], str]] = {"html": to_html, "md": to_markdown, "csv": to_csv, "tex": to_latex}
 

@@ -17,12 +17,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clearir.search.corpus import Corpus, Passage, read_corpus
+    from clearir.data.passages import Corpus, Passage, read_corpus
     from clearir.search.index import IndexInfo, build_index, load_info
     from clearir.search.query import Hit, Searcher, compare
 
 _PUBLIC = {
-    **dict.fromkeys(("Corpus", "Passage", "read_corpus"), "clearir.search.corpus"),
+    **dict.fromkeys(("Corpus", "Passage", "read_corpus"), "clearir.data.passages"),
     **dict.fromkeys(("IndexInfo", "build_index", "load_info"), "clearir.search.index"),
     **dict.fromkeys(("Hit", "Searcher", "compare"), "clearir.search.query"),
 }

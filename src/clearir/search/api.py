@@ -34,12 +34,12 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from clearir.errors import InputError
-from clearir.search.asked import Asked
 from clearir.search.limits import GUESSES, Limits, RateLimit
 from clearir.search.page import Page
 from clearir.search.query import Compared, Hit, IndexGoneError, Searcher, compare, to_json
+from clearir.search.request import Asked
 from clearir.settings import SearchExample
+from clearir.support.errors import InputError
 
 COOKIE = "clearir"
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")

@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearir.artifacts import MANIFEST
-from clearir.data import languages
-from clearir.data.prepare import read_part
+from clearir.data.prepared import read_part
 from clearir.data.sources import files
 from clearir.data.sources.checks import BadRowError
-from clearir.errors import InputError
+from clearir.evaluate.searches import held_out
 from clearir.search.query import Searcher, is_right
-from clearir.searches import held_out
 from clearir.settings import SearchExample
+from clearir.support import languages
+from clearir.support.artifacts import MANIFEST
+from clearir.support.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import Any
 
-from clearir.errors import InputError
-from clearir.search.asked import check_text
-from clearir.search.corpus import Value
+from clearir.data.passages import Value
+from clearir.search.request import check_text
 from clearir.search.store import Field
+from clearir.support.errors import InputError
 
 _CONDITION = re.compile(r"\s*(.*?)\s*(>=|<=|=|>|<)(.*)", re.DOTALL)
 _OPERATORS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}

@@ -1,7 +1,7 @@
 """A corpus and a model -> an index, whole or absent.
 
-Encoding, which takes nearly all the time, goes through the cache of `clearir.encode`: a run that was killed and is
-started again encodes only what it had not come to. On local disk the index takes its name when it is finished; on
+Encoding, which takes nearly all the time, goes through the cache of `clearir.models.encode`: a run that was killed and
+is started again encodes only what it had not come to. On local disk the index takes its name when it is finished; on
 object storage its manifest is written last.
 """
 
@@ -15,19 +15,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearir.artifacts import MANIFEST, fingerprint, run_stage
-from clearir.errors import InputError
-from clearir.extras import require
-from clearir.progress import track
+from clearir.data.passages import Corpus, Passage
 from clearir.search import store
-from clearir.search.corpus import Corpus, Passage
 from clearir.search.store import Field
+from clearir.support.artifacts import MANIFEST, fingerprint, run_stage
+from clearir.support.errors import InputError
+from clearir.support.extras import require
+from clearir.support.progress import track
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from clearir.shards import ReadyVectors
+    from clearir.models.encode_corpus import ReadyVectors
 
 FORMAT = 2
 
@@ -43,7 +43,7 @@ class IndexInfo:
         languages: passages of each language; those without one are not counted.
         fields: that can be filtered by, beside id, title and language.
         model: what encoded the passages: a folder, a name on the Hub, ``python:PACKAGE/folder``.
-        model_hash: see `clearir.encode.model_fingerprint`.
+        model_hash: see `clearir.models.encode.model_fingerprint`.
         dimensions: of a vector. The metric is the cosine.
         query_prompt: put before a query.
         passage_prompt: was put before a passage.
@@ -95,7 +95,7 @@ def build_index(
 
     Args:
         corpus: what to search.
-        model: as `clearir.encode.load_model` takes it.
+        model: as `clearir.models.encode.load_model` takes it.
         out: a folder, or a URI of object storage that LanceDB knows (``s3://bucket/index``).
         cache: folder of finished embeddings; a run that goes on finds there what it had encoded.
         ready: vectors that ``clearir encode`` made of the corpus.
@@ -114,7 +114,7 @@ def build_index(
         InputError: ``out`` holds something else, or the model cannot be used.
         MissingExtraError: LanceDB is not installed.
     """
-    from clearir.encode import encode, load_model, model_fingerprint, prompts_of
+    from clearir.models.encode import encode, load_model, model_fingerprint, prompts_of
 
     require("lancedb", "search")  # before a model is loaded for nothing
     network = load_model(

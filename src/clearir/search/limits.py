@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 
 @dataclass(frozen=True)

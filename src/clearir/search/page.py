@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-from clearir.report.text import clean, language_name, printable
-from clearir.search.asked import Asked
-from clearir.search.corpus import QUESTION
+from clearir.data.passages import QUESTION
 from clearir.search.index import IndexInfo
 from clearir.search.limits import Limits
 from clearir.search.query import DEPTH, Compared, Hit, Moved, Searcher, is_right, snippet
+from clearir.search.request import Asked
 from clearir.settings import SearchExample
+from clearir.support.languages import language_name
+from clearir.support.texts import clean, printable
 
 K_CHOICES = (5, 10, 20, 50)
 _FACET_VALUES = 20

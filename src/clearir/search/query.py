@@ -17,13 +17,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from clearir.errors import ClearirError, InputError
-from clearir.report.text import clean
+from clearir.data.passages import Value
 from clearir.search import filters as conditions
 from clearir.search import store
-from clearir.search.asked import check_text
-from clearir.search.corpus import Value
 from clearir.search.index import IndexInfo, load_info
+from clearir.search.request import check_text
+from clearir.support.errors import ClearirError, InputError
+from clearir.support.texts import clean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,7 +130,7 @@ class Searcher:
             InputError: no finished index, or another model than the one that made it.
             MissingExtraError: LanceDB is not installed.
         """
-        from clearir.encode import load_model, model_fingerprint
+        from clearir.models.encode import load_model, model_fingerprint
 
         info = load_info(location)
         name = model or info.model
@@ -146,7 +146,7 @@ class Searcher:
 
     def encode(self, queries: Sequence[str]) -> list[NDArray[np.float32]]:
         """Vectors of queries, of unit length. The last thousand are remembered."""
-        from clearir.encode import encode
+        from clearir.models.encode import encode
 
         with self._lock:
             new = [query for query in dict.fromkeys(queries) if query not in self._vectors]

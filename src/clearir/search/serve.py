@@ -6,11 +6,11 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 
-from clearir.errors import InputError
-from clearir.extras import require
 from clearir.search.limits import Limits
 from clearir.search.query import Searcher, check_same_corpus
 from clearir.settings import SearchExample
+from clearir.support.errors import InputError
+from clearir.support.extras import require
 
 TOKEN_VARIABLE = "CLEARIR_TOKEN"  # noqa: S105 - the name of a variable
 _AT_ONCE = 200  # connections; more get 503

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from clearir.errors import InputError
-from clearir.extras import require
-from clearir.progress import task
-from clearir.search.corpus import Passage, Value
+from clearir.data.passages import Passage, Value
 from clearir.search.words import folded
+from clearir.support.errors import InputError
+from clearir.support.extras import require
+from clearir.support.progress import task
 
 if TYPE_CHECKING:
     import numpy as np

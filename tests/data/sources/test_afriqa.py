@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from clearir.artifacts import fingerprint
 from clearir.data.rows import Row, Rows
 from clearir.data.sources.afriqa import read
-from clearir.errors import InputError
+from clearir.support.artifacts import fingerprint
+from clearir.support.errors import InputError
 
 
 def write(folder: Path, name: str, *records: dict[str, Any]) -> Path:

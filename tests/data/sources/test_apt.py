@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from clearir import progress
-from clearir.artifacts import MANIFEST
 from clearir.data.rows import Rows
 from clearir.data.sources.debian import fetch, read, read_english
-from clearir.errors import InputError
+from clearir.support import progress
+from clearir.support.artifacts import MANIFEST
+from clearir.support.errors import InputError
 
 HELPER = Path("/usr/lib/apt/apt-helper")
 needs_apt = pytest.mark.skipif(not HELPER.exists(), reason="there is no apt here")

@@ -7,7 +7,7 @@ import pytest
 
 from clearir.data.rows import Row
 from clearir.data.sources.beir import read
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 CORPUS = '{"_id": "d1", "title": "Rain", "text": "It falls."}\n{"_id": "d2", "title": "", "text": "Fire burns."}\n'
 QUERIES = '{"_id": "q1", "text": "What falls?"}\n{"_id": "q2", "text": "What burns?"}\n'

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clearir.data.rows import Row
 from clearir.data.sources.debian import read, read_english
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 # Packages that do not exist. "tea" and "tea-doc" are a family: their texts begin with the same paragraph. "kettle-2"
 # and "kettle-3" are one too, since numbers do not count. Two families are called "spoon".

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from clearir.artifacts import MANIFEST, read_json
 from clearir.data import sources
 from clearir.data.rows import Rows
 from clearir.data.sources.debian_help import fetch, read, read_english
-from clearir.errors import InputError
+from clearir.support.artifacts import MANIFEST, read_json
+from clearir.support.errors import InputError
 
 HELPER = Path("/usr/lib/apt/apt-helper")
 needs_apt = pytest.mark.skipif(

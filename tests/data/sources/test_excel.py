@@ -15,11 +15,11 @@ import pytest
 pytest.importorskip("python_calamine")
 openpyxl = pytest.importorskip("openpyxl")
 
+from clearir.data.passages import read_corpus  # noqa: E402
 from clearir.data.rows import Row  # noqa: E402
 from clearir.data.sources import files  # noqa: E402
 from clearir.data.sources.tables import read  # noqa: E402
-from clearir.errors import InputError, MissingExtraError  # noqa: E402
-from clearir.search.corpus import read_corpus  # noqa: E402
+from clearir.support.errors import InputError, MissingExtraError  # noqa: E402
 
 Cells = Sequence[Sequence[Any]]
 FAQ: Cells = [["Question", "Answer", "Question (Spanish)"], ["q1", "p1", "s1"], [7, "two\nlines", None]]
@@ -140,6 +140,6 @@ def test_without_the_extra_it_is_said_what_to_type(tmp_path: Path, monkeypatch: 
             raise ImportError(name)
         return real(name, package)
 
-    monkeypatch.setattr("clearir.extras.import_module", without)
+    monkeypatch.setattr("clearir.support.extras.import_module", without)
     with pytest.raises(MissingExtraError, match=r'pip install "clearir\[excel\]"'):
         list(read(path))

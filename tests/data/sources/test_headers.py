@@ -12,8 +12,8 @@ from clearir.data.rows import Row
 from clearir.data.sources.checks import language_named
 from clearir.data.sources.headers import find
 from clearir.data.sources.tables import read
-from clearir.errors import InputError
-from clearir.recipe import parse_assignments
+from clearir.runs.recipe import parse_assignments
+from clearir.support.errors import InputError
 
 
 def fields(*columns: str, bridge: str = "en") -> dict[str, str]:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearir.data.sources.help_html import read, read_english
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 FILLER = "Enough letters for a passage."
 

@@ -6,7 +6,7 @@ import pytest
 
 from clearir.data.rows import Row, Rows
 from clearir.data.sources.hub import read
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 ROWS = Rows.collect([Row("water", "A clear liquid.", "maji", "sw"), Row("fire", "Hot.", "moto", "sw", ("a",), ("b",))])
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clearir.data.rows import Row
 from clearir.data.sources.mallard import read, read_english
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 FILLER = "Enough letters for a passage."
 NS = 'xmlns="http://projectmallard.org/1.0/"'

@@ -9,7 +9,7 @@ import pytest
 from clearir.data.rows import Row, Rows
 from clearir.data.sources import help_html, read
 from clearir.data.split import split
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 SAVE = "Press the button with the disk to save the document."
 SPEICHERN = "Mit der Taste, auf der eine Diskette ist, wird das Dokument gespeichert."

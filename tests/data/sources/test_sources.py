@@ -6,7 +6,7 @@ import pytest
 
 from clearir.data.rows import Row
 from clearir.data.sources import KINDS, read
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearir.artifacts import fingerprint
 from clearir.data.rows import Row, Rows
 from clearir.data.sources.squad import read
-from clearir.errors import InputError
+from clearir.support.artifacts import fingerprint
+from clearir.support.errors import InputError
 
 Paragraph = tuple[str, dict[str, str]]  # context, questions by id
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from clearir.data.rows import Row, Rows
 from clearir.data.sources.tables import read
-from clearir.data.texts import is_blank
-from clearir.errors import InputError
+from clearir.support.errors import InputError
+from clearir.support.texts import is_blank
 
 Records = list[dict[str, Any]]
 

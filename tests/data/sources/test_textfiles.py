@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from clearir.data.rows import Row
 from clearir.data.sources.tables import read
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 TABLE = "query,passage\nWo ist “der Größte” – für 5 €?,Über Köln.\nWas kostet es?,Fünf.\n"
 ROWS = [Row("Wo ist “der Größte” – für 5 €?", "Über Köln."), Row("Was kostet es?", "Fünf.")]

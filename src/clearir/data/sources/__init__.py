@@ -14,9 +14,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from clearir.data import languages as codes
 from clearir.data.rows import Row
-from clearir.errors import InputError
+from clearir.support import languages as codes
+from clearir.support.errors import InputError
 
 _MODULES = {
     "table": "tables",

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clearir.artifacts import fingerprint
-from clearir.data import languages as codes
 from clearir.data.rows import Row
 from clearir.data.sources import files
 from clearir.data.sources.checks import OnBad, Skipped, chosen, identifier, text, usable
-from clearir.errors import InputError
+from clearir.support import languages as codes
+from clearir.support.artifacts import fingerprint
+from clearir.support.errors import InputError
 
 _NAME = re.compile(r"(?:.*\.)?(?P<language>[a-z]{2,3})\.(?P<pivot>[a-z]{2,3})\.(?P<split>\w+)\.jsonl?(?:\.gz)?")
 

@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearir import progress
-from clearir.artifacts import MANIFEST, atomic_folder, read_json, write_json
-from clearir.data import languages as codes
-from clearir.errors import InputError
+from clearir.support import languages as codes
+from clearir.support import progress
+from clearir.support.artifacts import MANIFEST, atomic_folder, read_json, write_json
+from clearir.support.errors import InputError
 
 PREFIX = "Translation-"
 _HELPER = "/usr/lib/apt/apt-helper"

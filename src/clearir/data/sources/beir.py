@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clearir.data import languages as codes
 from clearir.data.rows import Row
 from clearir.data.sources import files
 from clearir.data.sources.checks import BadRowError, OnBad, Skipped, identifier, is_nothing, text, usable
-from clearir.errors import InputError
+from clearir.support import languages as codes
+from clearir.support.errors import InputError
 
 _COLUMNS = ("query-id", "corpus-id", "score")
 

@@ -14,11 +14,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from clearir.data import languages
 from clearir.data.rows import Row
-from clearir.data.texts import is_blank
-from clearir.errors import InputError
-from clearir.progress import track
+from clearir.support import languages
+from clearir.support.errors import InputError
+from clearir.support.progress import track
+from clearir.support.texts import is_blank
 
 T = TypeVar("T")
 OnBad = Literal["error", "skip"]

@@ -9,21 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from clearir.data import languages
 from clearir.data.rows import Row
 from clearir.data.sources import headers
-from clearir.data.sources.checks import (
-    BadRowError,
-    OnBad,
-    Skipped,
-    identifier,
-    is_nothing,
-    language,
-    text,
-    usable,
-)
+from clearir.data.sources.checks import BadRowError, OnBad, Skipped, identifier, is_nothing, language, text, usable
 from clearir.data.sources.headers import Header
 from clearir.data.sources.textfiles import CONTROLS
+from clearir.support import languages
 
 _Record = Mapping[str, Any]
 _Located = tuple[str, _Record | BadRowError]

@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from clearir import progress
-from clearir.data import languages as codes
 from clearir.data.rows import Row
 from clearir.data.sources import files
 from clearir.data.sources.apt import PREFIX, fetch
 from clearir.data.sources.checks import BadRowError, OnBad, Skipped, chosen, usable
-from clearir.errors import InputError
+from clearir.support import languages as codes
+from clearir.support import progress
+from clearir.support.errors import InputError
 
 __all__ = ["Description", "fetch", "read", "read_english"]
 

@@ -18,15 +18,15 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from clearir.artifacts import MANIFEST, read_json, run_stage, write_json
-from clearir.data import languages as codes
 from clearir.data.rows import Row
 from clearir.data.sources import help_html, mallard, sections
 from clearir.data.sources.apt import ELSEWHERE, Apt
 from clearir.data.sources.checks import OnBad, Skipped
 from clearir.data.sources.sections import Section
-from clearir.errors import InputError
-from clearir.progress import track
+from clearir.support import languages as codes
+from clearir.support.artifacts import MANIFEST, read_json, run_stage, write_json
+from clearir.support.errors import InputError
+from clearir.support.progress import track
 
 _NAME = "debian-help"
 # How names of packages begin, and where pages stand in them. Ubuntu has GNOME's of each language in a package.

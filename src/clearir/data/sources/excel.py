@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from clearir.data.sources.separated import check_names
-from clearir.errors import InputError
-from clearir.extras import require
+from clearir.support.errors import InputError
+from clearir.support.extras import require
 
 #: how the names of spreadsheets end
 SHEET_SUFFIXES = (".xlsx", ".xls", ".ods")

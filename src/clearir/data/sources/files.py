@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from clearir.artifacts import MANIFEST
 from clearir.data.sources.checks import BadRowError
 from clearir.data.sources.excel import SHEET_SUFFIXES, sheet_rows
 from clearir.data.sources.separated import separated
 from clearir.data.sources.textfiles import TEXT_SUFFIXES, unpacked_name
 from clearir.data.sources.textfiles import decoded as decoded
 from clearir.data.sources.textfiles import lines as lines
-from clearir.errors import InputError
+from clearir.support.artifacts import MANIFEST
+from clearir.support.errors import InputError
 
 Record = dict[str, Any]
 Located = tuple[str, Record | BadRowError]

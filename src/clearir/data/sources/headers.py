@@ -17,9 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from clearir.data import languages
 from clearir.data.sources.checks import BadRowError, language_named
-from clearir.errors import InputError
+from clearir.support import languages
+from clearir.support.errors import InputError
 
 # Ours first, then the two sets of names that the authors of CLEAR use.
 NAMES: dict[str, tuple[str, ...]] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clearir.data.rows import Row
 from clearir.data.sources.checks import OnBad, Skipped
 from clearir.data.sources.columns import RowMaker
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 if TYPE_CHECKING:
     import datasets

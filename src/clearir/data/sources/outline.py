@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 Element = Any  # of lxml, which has no types
 Says = Callable[[Element], bool]

@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearir.data import languages as codes
 from clearir.data.rows import Row
 from clearir.data.sources.checks import BadRowError, OnBad, Skipped, chosen, optional_text, text, usable
 from clearir.data.sources.textfiles import CONTROLS
-from clearir.data.texts import text_key, words
-from clearir.errors import InputError
-from clearir.progress import track
+from clearir.support import languages as codes
+from clearir.support.errors import InputError
+from clearir.support.progress import track
+from clearir.support.texts import text_key, words
 
 ENGLISH = "en"
 _COLONS = " :：៖"

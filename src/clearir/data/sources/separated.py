@@ -19,7 +19,7 @@ from typing import Any
 
 from clearir.data.sources.checks import BadRowError
 from clearir.data.sources.textfiles import Texts
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 _TAB = "\t"
 _SEPARATORS = (",", ";", _TAB, "|")

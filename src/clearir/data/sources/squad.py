@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clearir.artifacts import fingerprint
-from clearir.data import languages as codes
 from clearir.data.rows import Row
 from clearir.data.sources import files
 from clearir.data.sources.checks import BadRowError, OnBad, Skipped, chosen, text, usable
-from clearir.errors import InputError
+from clearir.support import languages as codes
+from clearir.support.artifacts import fingerprint
+from clearir.support.errors import InputError
 
 _CODE = r"[A-Za-z]{2,3}(?:[-_][A-Za-z]+)?"
 _MLQA = re.compile(rf"(?:.*[._-])?context-(?P<context>{_CODE})-question-(?P<question>{_CODE})\.json")

@@ -14,7 +14,7 @@ from clearir.data.rows import Row
 from clearir.data.sources import files
 from clearir.data.sources.checks import OnBad, Skipped
 from clearir.data.sources.columns import RowMaker
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 #: what `read` can be told on a command line
 OPTIONS = ("columns", "language", "bridge", "max_negatives", "on_bad")

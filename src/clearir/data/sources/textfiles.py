@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from clearir.data.sources.checks import BadRowError
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 #: how the names of text files with tables end
 TEXT_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")

@@ -20,7 +20,7 @@ from clearir.data.translate.command import CommandTranslator
 from clearir.data.translate.hf import HFTranslator
 from clearir.data.translate.openai import OpenAITranslator
 from clearir.data.translate.rows import Translated, translate_rows, translate_texts
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 __all__ = [
     "CommandTranslator",

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from clearir.disk import disk_problem, told
-from clearir.errors import InputError
+from clearir.support.disk import disk_problem, told
+from clearir.support.errors import InputError
 
 _SELECT = (
     "SELECT text, translation FROM translations WHERE translator = ? AND source = ? AND target = ? AND text IN (?)"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clearir.data.translate.base import flatten
-from clearir.errors import InputError
+from clearir.support.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clearir.artifacts import path_fingerprint
-from clearir.data.languages import match, name
 from clearir.data.translate.base import flatten
-from clearir.errors import InputError
-from clearir.extras import require
+from clearir.support.artifacts import path_fingerprint
+from clearir.support.errors import InputError
+from clearir.support.extras import require
+from clearir.support.languages import match, name
 
 logger = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from clearir.artifacts import fingerprint
-from clearir.data.languages import name
 from clearir.data.translate.base import flatten
-from clearir.errors import InputError
+from clearir.support.artifacts import fingerprint
+from clearir.support.errors import InputError
+from clearir.support.languages import name
 
 logger = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clearir.data.languages import name, normalise
 from clearir.data.rows import Row
 from clearir.data.translate.base import Translator, flatten
 from clearir.data.translate.cache import TranslationCache
-from clearir.errors import InputError
-from clearir.progress import task
+from clearir.support.errors import InputError
+from clearir.support.languages import name, normalise
+from clearir.support.progress import task
 
 
 @dataclass(frozen=True)

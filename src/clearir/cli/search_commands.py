@@ -1,0 +1,405 @@
+"""The commands of the command line that index and search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clearir.cli.console import console, errors
+from clearir.cli.options import Cache, MaxSeqLength, PassagePrompt, QueryPrompt, TrustRemoteCode, Vectors, cache_folder
+from clearir.settings import MAX_LOST
+from clearir.support.errors import InputError
+
+if TYPE_CHECKING:
+    from clearir.search.query import Compared, Hit, Searcher
+
+Folder = Annotated[str, typer.Argument(help="Folder or URI of an index (clearir index).", metavar="DIR")]
+ModelOption = Annotated[str | None, typer.Option(help="Where the model lies now, if it was moved.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands on the command line."""
+    for command in (encode, index, search, serve, export, trim):
+        app.command()(command)
+
+
+def encode(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="Hub name or folder.")],
+    corpus: Annotated[str, typer.Argument(help="Passages: a Parquet file, or a folder of them.")],
+    options: Annotated[list[str] | None, typer.Argument(help="columns.text=body")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("vectors"),
+    engine: Annotated[str, typer.Option(help="local, or ray: on the workers of a Ray cluster.")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="Of Ray; default: one a GPU, else one a CPU.")] = None,
+    passage_prompt: PassagePrompt = None,
+    max_seq_length: MaxSeqLength = None,
+    trust_remote_code: TrustRemoteCode = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace vectors of something else.")] = False,
+) -> None:
+    """Encode a corpus that need not fit into memory: Parquet in, Parquet out.
+
+    `clearir index` and `clearir mine` take the vectors with --vectors. A stopped run goes on where it was.
+
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir train recipe.yaml
+    clearir encode runs/sample/model runs/sample/rows columns.text=passage
+    ```
+    """
+    from clearir.cli.app import _plain, _quiet, refuse_ignored
+    from clearir.models.encode_corpus import encode_corpus
+    from clearir.runs.recipe import parse_assignments
+
+    if engine not in ("local", "ray"):
+        raise InputError(f"--engine {engine}: write local or ray")
+    if engine == "local":
+        refuse_ignored(context, "--engine local, which is one process", "workers")
+    given = parse_assignments(options or [])
+    unknown = next((name for name in given if name != "columns"), None)
+    if unknown is not None:
+        raise InputError(f"{unknown}: no option of clearir encode; write for example columns.text=body")
+    _quiet()
+    done = encode_corpus(
+        corpus,
+        model,
+        out,
+        engine=engine,  # type: ignore[arg-type]
+        workers=workers,
+        passage_prompt=passage_prompt,
+        max_seq_length=max_seq_length,
+        columns=given.get("columns"),
+        trust_remote_code=trust_remote_code,
+        overwrite=overwrite,
+    )
+    console.print(f"{done.passages:,} passages in {done.shards:,} shards; computed now: {done.computed:,}")
+    console.print(_plain(str(out)), soft_wrap=True)
+
+
+def index(
+    model: Annotated[str, typer.Argument(help="Hub name or folder.")],
+    corpus: Annotated[
+        str, typer.Argument(help="Passages: .txt (one a line), JSON lines, CSV, TSV, Parquet, a spreadsheet.")
+    ],
+    options: Annotated[
+        list[str] | None, typer.Argument(help="columns.text=body, language=fi; or those of the --source.")
+    ] = None,
+    out: Annotated[str, typer.Option(help="Folder to write, or a URI (s3://bucket/index).")] = "index",
+    source: Annotated[
+        str | None, typer.Option(help="Read passages as training does: table, squad, debian, beir ...")
+    ] = None,
+    query_prompt: QueryPrompt = None,
+    passage_prompt: PassagePrompt = None,
+    max_seq_length: MaxSeqLength = None,
+    cache: Cache = None,
+    vectors: Vectors = None,
+    trust_remote_code: TrustRemoteCode = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index of something else.")] = False,
+) -> None:
+    """Encode a corpus and make an index of it, for `clearir search` and `clearir serve`.
+
+    Passages have a text, and perhaps title, id and language; all other columns are kept as fields to filter by.
+    A stopped run goes on where it was.
+
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir train recipe.yaml
+    clearir index runs/sample/model rows.jsonl --source table --out index
+    ```
+    """
+    from clearir.cli.app import _plain, _quiet, _say
+    from clearir.cli.search_tables import describe
+    from clearir.data.passages import read_corpus
+    from clearir.models.encode_corpus import ReadyVectors
+    from clearir.runs.recipe import parse_assignments
+    from clearir.search.index import build_index
+
+    _quiet()
+    passages = read_corpus(corpus, source, **parse_assignments(options or []))
+    for reason, count in passages.left_out.items():
+        _say(f"left out: {count:,} ({reason})")
+    info, new = build_index(
+        passages,
+        model,
+        out,
+        cache=cache_folder(cache),
+        ready=ReadyVectors.open(vectors) if vectors else None,
+        query_prompt=query_prompt,
+        passage_prompt=passage_prompt,
+        max_seq_length=max_seq_length,
+        trust_remote_code=trust_remote_code,
+        overwrite=overwrite,
+    )
+    for line in describe(info):
+        console.print(_plain(line), soft_wrap=True)
+    console.print(_plain(f"{'written to' if new else 'already in'} {out}"), soft_wrap=True)
+    console.print(_plain(f"search it: clearir search {out}"), soft_wrap=True)
+
+
+def search(
+    folder: Folder,
+    query: Annotated[str | None, typer.Argument(help="In any language; without one, type them one by one.")] = None,
+    k: Annotated[int, typer.Option("--k", "-k", help="How many passages.")] = 10,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse with a search for the query's words.")] = False,
+    compare: Annotated[str | None, typer.Option(help="An index of the base model, to show beside.")] = None,
+    filters: Annotated[
+        list[str] | None, typer.Option("--filter", help="FIELD=VALUE, also < <= > >=; several may be given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a query, for programs.")] = False,
+    examples: Annotated[
+        Path | None,
+        typer.Option(help="A run's searches.json or rows: count how often the right passage stands first."),
+    ] = None,
+    model: ModelOption = None,
+    trust_remote_code: TrustRemoteCode = False,
+) -> None:
+    """Search an index in any language.
+
+    Without a query, asks for one after the other; with --json, reads them from standard input, one a line. With
+    --examples, answers those of a run (searches.json) and counts how often the right passage stands first.
+
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir train recipe.yaml
+    clearir index runs/sample/model rows.jsonl --source table
+    clearir search index "Ninahifadhije faili?" --hybrid
+    ```
+    """
+    import json
+
+    from clearir.cli.app import _plain, _quiet
+    from clearir.cli.search_tables import compared_table, describe, hits_table
+    from clearir.search.query import to_json
+
+    _quiet()
+    if examples is not None:
+        if query is not None or hybrid or filters or as_json:
+            raise InputError("--examples counts by meaning alone; leave the query, --hybrid, --filter and --json out")
+        _count(folder, compare, examples, model, trust_remote_code)
+        return
+    answer = _answerer(folder, compare, k, hybrid, filters or [], model, trust_remote_code)
+
+    def show(text: str) -> None:
+        result = answer(text)
+        if as_json:
+            typer.echo(json.dumps(to_json(text, result), ensure_ascii=False))
+        elif isinstance(result, list):
+            console.print(hits_table(text, result))
+        else:
+            console.print(compared_table(text, result))
+
+    if query is not None:
+        show(query)
+        return
+    if not as_json:
+        from clearir.search.index import load_info
+
+        for line in describe(load_info(folder)):
+            console.print(f"[dim]{_plain(line)}[/]", soft_wrap=True)
+    for text in _typed(quiet=as_json):
+        try:
+            show(text)
+        except InputError as error:
+            if as_json:
+                raise
+            errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
+
+
+def serve(
+    folder: Folder,
+    base: Annotated[str | None, typer.Option(help="An index of the base model, to show beside.")] = None,
+    examples: Annotated[
+        Path | None, typer.Option(help="Queries that the page offers: records with language and query.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at; others than loopback need a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8321,
+    rate: Annotated[float, typer.Option(min=0, help="Queries a second of one client; 0: no limit.")] = 10,
+    model: ModelOption = None,
+    trust_remote_code: TrustRemoteCode = False,
+) -> None:
+    """Serve a page to search with, and the same as JSON.
+
+    Only this machine can ask, unless --host says otherwise. A token is taken from CLEARIR_TOKEN.
+
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir train recipe.yaml
+    clearir index runs/sample/model rows.jsonl --source table
+    clearir serve index
+    ```
+    """
+    from clearir.cli.app import _quiet
+    from clearir.search.examples import read_examples
+    from clearir.search.limits import Limits
+    from clearir.search.serve import serve as serve_index
+
+    _quiet()
+    serve_index(
+        folder,
+        base=base,
+        examples=read_examples(examples) if examples else (),
+        host=host,
+        port=port,
+        limits=Limits(rate=rate),
+        model=model,
+        trust_remote_code=trust_remote_code,
+        ready=lambda address: console.print(f"{address} (end with Ctrl-C)", soft_wrap=True),
+    )
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="Hub name or folder.")],
+    options: Annotated[
+        list[str] | None, typer.Argument(help="Of the table: columns.query=question, language=sw, on_bad=skip ...")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("exported"),
+    data: Annotated[Path | None, typer.Option(help="A table of rows to measure the loss of quality on.")] = None,
+    trust_remote_code: TrustRemoteCode = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export of something else.")] = False,
+) -> None:
+    """Write a model as ONNX, in full precision and with 8-bit weights, and say what that costs.
+
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir train recipe.yaml
+    clearir export runs/sample/model --data runs/sample/rows --out onnx
+    ```
+    """
+    from clearir.cli.app import _plain, _quiet, table_options
+    from clearir.cli.search_tables import exports_table
+    from clearir.evaluate.export import SCORES, export_model
+    from clearir.evaluate.registry import suite_at
+
+    _quiet()
+    given, _ = table_options(options or [], only=True)
+    if given and data is None:
+        raise InputError(f"{', '.join(given)}: options of a table, and none is given; name it with --data")
+    suite = suite_at(data, **given) if data else None
+    exports = export_model(model, out, suite, trust_remote_code=trust_remote_code, overwrite=overwrite)
+    console.print(exports_table(exports))
+    console.print(_plain(str(out)), soft_wrap=True)
+    if suite is not None:
+        files = " ".join(str(out / file) for file in SCORES.values())
+        console.print(_plain(f"intervals: clearir compare {files}"), soft_wrap=True)
+
+
+def trim(
+    model: Annotated[str, typer.Argument(help="Hub name or folder.")],
+    corpus: Annotated[
+        list[Path] | None, typer.Option(help="Texts such as will be read: a table, a .txt file, a folder of tables.")
+    ] = None,
+    languages: Annotated[
+        str | None, typer.Option(help="Keep all words in the scripts of these languages, with commas.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("trimmed"),
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Of the tables, with commas; default: all texts but ids, languages and addresses."),
+    ] = None,
+    max_lost: Annotated[
+        float, typer.Option(min=0, max=1, help="Refuse where more of the words of held-out texts are lost.")
+    ] = MAX_LOST,
+    trust_remote_code: TrustRemoteCode = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model of other settings.")] = False,
+) -> None:
+    """Make a multilingual model smaller: it keeps the words of your texts or languages, and its vectors of them.
+
+    A table of words is most of a multilingual model. A tenth of the texts is held out to see how many words of new
+    texts would be lost.
+
+    Example, in a folder where `clearir init` was run:
+
+    ```sh
+    clearir train recipe.yaml
+    clearir trim runs/sample/model --corpus rows.jsonl --languages sw
+    ```
+    """
+    from clearir.cli.app import _names, _plain, _quiet
+    from clearir.cli.search_tables import trimmed_table
+    from clearir.models.trim import trim as trim_model
+
+    _quiet()
+    trimmed = trim_model(
+        model,
+        out,
+        corpus=corpus or [],
+        languages=_names(languages) or [],
+        columns=_names(columns),
+        max_lost=max_lost,
+        trust_remote_code=trust_remote_code,
+        overwrite=overwrite,
+    )
+    console.print(trimmed_table(trimmed))
+    console.print(_plain(str(out)), soft_wrap=True)
+
+
+def _answerer(
+    folder: str,
+    base: str | None,
+    k: int,
+    hybrid: bool,
+    filters: list[str],
+    model: str | None,
+    trust_remote_code: bool,
+) -> Callable[[str], list[Hit] | Compared]:
+    """A function that answers a query, all that takes time done."""
+    from clearir.search.query import compare as compare_hits
+
+    searcher, before = _open_both(folder, base, model, trust_remote_code)
+    searcher.warm_up()
+    if before is None:
+        return lambda query: searcher.search(query, k, hybrid=hybrid, filters=filters)
+    before.warm_up()
+    return lambda query: compare_hits(before, searcher, query, k, hybrid=hybrid, filters=filters)
+
+
+def _open_both(
+    folder: str, base: str | None, model: str | None, trust_remote_code: bool
+) -> tuple[Searcher, Searcher | None]:
+    """An index, and that of the base model over the same corpus if there is one."""
+    from clearir.search.query import Searcher, check_same_corpus
+
+    searcher = Searcher.open(folder, model=model, trust_remote_code=trust_remote_code)
+    if base is None:
+        return searcher, None
+    before = Searcher.open(base, trust_remote_code=trust_remote_code)
+    check_same_corpus(before.info, searcher.info)
+    return searcher, before
+
+
+def _count(folder: str, base: str | None, examples: Path, model: str | None, trust_remote_code: bool) -> None:
+    from clearir.cli.search_tables import first_table
+    from clearir.search.examples import count_first, read_examples
+
+    known = read_examples(examples)
+    searcher, before = _open_both(folder, base, model, trust_remote_code)
+    console.print(first_table(count_first(known, searcher, before), against_base=before is not None))
+
+
+def _typed(*, quiet: bool) -> Iterator[str]:
+    """What is typed, line after line, until the end of the input."""
+    import contextlib
+    import sys
+
+    with contextlib.suppress(AttributeError):  # a notebook's
+        sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # a wrong byte is said, see above
+    if sys.stdin.isatty() and not quiet:
+        with contextlib.suppress(ImportError):  # not everywhere; it gives the prompt a history
+            import readline  # noqa: F401
+        console.print("[dim]type a query in any language; an empty line ends[/]")
+    while True:
+        try:
+            line = input("" if quiet or not sys.stdin.isatty() else "query> ").strip()
+        except (EOFError, KeyboardInterrupt):
+            return
+        if line:
+            yield line
+        elif sys.stdin.isatty():
+            return

@@ -1,0 +1,273 @@
+"""What a finished run shows in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from clearir.cli.console import clock, console
+from clearir.evaluate.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison
+from clearir.evaluate.merge_weight import Choice
+from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores
+from clearir.evaluate.searches import Hit, Search, first_places_in_words, one_each
+from clearir.report.direction_table import Cell, DirectionTable
+from clearir.report.headline import unless_shown
+from clearir.report.load import Run
+from clearir.report.study import Line, cells, head, note, scales, suites
+from clearir.report.text import interval, p_value, percent, points, signed
+from clearir.runs.prepare_run import Prepared
+from clearir.support.languages import language_name
+
+#: what pools have beside the usual metrics; see `clearir.evaluate.matrix`
+POOL_METRICS = ("max@r", "complete@10", "bridge@10")
+#: searches that are shown
+SEARCHES = 3
+#: of a difference, by what is shown of it; None: it was not tested
+COLOURS = {BETTER: "green", WORSE: "red", NOT_SHOWN: "dim", None: "default"}
+
+
+def show_run(run: Run, folder: Path) -> None:
+    """The table of directions, the retention, what is shown by it, the searches and where everything lies."""
+    table = run.table
+    console.print()
+    console.print(_directions(table, run))
+    mean = table.mean.get(f"x->{table.bridge}")
+    if mean and mean.relative is not None:
+        console.print(
+            f"x->{table.bridge}, mean over {len(table.rows)} languages: {points(mean.before)} -> {points(mean.after)} "
+            f"({mean.relative:+.1%}{unless_shown(mean)})"
+        )
+    if table.english and table.english.ratio is not None:
+        console.print(
+            f"{table.bridge}->{table.bridge} over all its queries: {points(table.english.before)} -> "
+            f"{points(table.english.after)} ({signed(table.english.difference)} points{unless_shown(table.english)}, "
+            f"retention {table.english.ratio:.1%})"
+        )
+    if run.training:
+        console.print(f"training: {run.training.steps} steps in {clock(run.training.seconds)}")
+    for sentence in run.comparison.sentences.values():
+        console.print(escape(sentence))
+    for search in one_each(run.searches)[:SEARCHES]:
+        console.print(_search(search))
+    if (places := first_places_in_words(run.searches)) is not None:
+        console.print(f"of all test passages, {places}")
+    console.print()
+    console.print(f"model:  {escape(str(folder / 'model'))}", soft_wrap=True)
+    for path in sorted(folder.glob("report.*"), reverse=True):
+        console.print(f"report: {escape(str(path))}", soft_wrap=True)
+
+
+def show_prepared(prepared: Prepared) -> None:
+    """Rows of each part and language, and what was dropped for which reason."""
+    facts = prepared.facts
+    parts = facts["splits"]
+    shown = Table(title="rows", title_justify="left")
+    for name in ("language", *parts):
+        shown.add_column(name, justify="left" if name == "language" else "right")
+    for language in sorted({language for counts in parts.values() for language in counts}):
+        shown.add_row(escape(language), *(f"{counts.get(language, 0):,}" for counts in parts.values()))
+    console.print(shown)
+    dropped = Table("dropped because", "rows", "for example", title="filter", title_justify="left")
+    for one in facts["filtered"]:
+        examples = "; ".join(f"{e['query']} / {e['target_query']}" for e in one["examples"])
+        dropped.add_row(escape(one["reason"]), f"{one['rows']:,}", escape(_short(examples)))
+    if dropped.row_count:
+        console.print(dropped)
+    if facts["decontaminated"]:
+        for reason, rows in facts["decontaminated"]["dropped"].items():
+            console.print(escape(f"decontaminated: {rows:,} rows ({reason})"))
+    if facts["mined"]:
+        console.print("topped up at random: {:,} rows (passages), {:,} (queries)".format(*facts["mined"]["topped_up"]))
+    console.print(escape(str(prepared.folder)), soft_wrap=True)
+
+
+def show_matrix(scores: Scores, metric: str = MAIN_METRIC) -> None:
+    """Query languages down, passage languages across; pools below."""
+    title = escape(f"{scores.model} on {scores.suite}: {metric} x 100")
+    for passages in _side_by_side(scores.languages):
+        shown = _table(title, "query \\ passage", *passages)
+        for query in scores.languages:
+            names = [f"{query}->{passage}" for passage in passages]
+            means = [points(scores.mean(name, metric)) if name in scores.directions else "" for name in names]
+            shown.add_row(query, *means)
+        console.print(shown)
+        title = ""
+    for kind, mean in scores.summary(metric).items():
+        console.print(f"mean {kind}: {points(mean)}")
+    if scores.pools:
+        pooled = _table(f"pools: {metric} x 100", "pool", "passages", metric, *POOL_METRICS)
+        for name, pool in scores.pools.items():
+            extra = [_pool_value(pool, one) for one in POOL_METRICS]
+            pooled.add_row(name, f"{pool.corpus_size:,}", points(pool.mean(metric)), *extra)
+        console.print(pooled)
+
+
+def _pool_value(pool: Direction, metric: str) -> str:
+    if metric not in pool.values:
+        return ""
+    return f"{pool.mean(metric):.1f}" if metric == "max@r" else points(pool.mean(metric))
+
+
+def show_mteb(title: str, scores: dict[str, dict[str, dict[str, float]]]) -> None:
+    """What MTEB's own evaluator found: a subset a row."""
+    shown = Table(title=escape(title), title_justify="left")
+    for name in ("split", "subset", "main score", "ndcg_at_10", "recall_at_10"):
+        shown.add_column(name, justify="left" if name in ("split", "subset") else "right")
+    for split, subsets in scores.items():
+        for subset, values in subsets.items():
+            cells = [points(values.get(name)) for name in ("main_score", "ndcg_at_10", "recall_at_10")]
+            shown.add_row(escape(split), escape(subset), *cells)
+    console.print(shown)
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """Kinds of direction, directions and pools of each model against the baseline, and what that shows."""
+    for model, sentence in comparison.sentences.items():
+        title = f"{model} against {comparison.baseline} on {comparison.suite}: {comparison.metric} x 100"
+        shown = _table(
+            escape(title),
+            "direction",
+            "queries\npassages",
+            "scores\nretention",
+            "difference\n95 % interval",
+            "p (Holm)\nshown",
+        )
+        for part in (KINDS, DIRECTIONS, POOLED):
+            for row in comparison.part(model, part):
+                shown.add_row(
+                    escape(row.name),
+                    f"{row.queries:,}\n{row.clusters:,}",
+                    f"{points(row.baseline)} -> {points(row.mean)}\n{percent(row.retention)}",
+                    f"{signed(row.difference)}\n{interval(row.low, row.high)}",
+                    f"{p_value(row.p_holm)}\n[{COLOURS[row.verdict]}]{row.verdict}[/]",
+                )
+            shown.add_section()
+        console.print(shown)
+        console.print(escape(sentence))
+
+
+def show_choice(choice: Choice) -> None:
+    """The weights that were tried, and the one that was taken."""
+    shown = Table(title=escape(f"weight of the tuned model, on {choice.suite}: {MAIN_METRIC} x 100"))
+    across, within = f"x->{choice.language}", f"{choice.language}->{choice.language}"
+    for name in ("weight", across, within, "retention", ""):
+        shown.add_column(name, justify="right" if name else "left")
+    for one in choice.tried:
+        note = "[green]taken[/]" if one.weight == choice.weight else "" if one.kept else "[dim]below the bound[/]"
+        cells = (points(one.cross), points(one.bridge), percent(one.retention))
+        shown.add_row(f"{one.weight:g}", *cells, note)
+    console.print(shown)
+    if choice.weight == 0:
+        console.print(f"no mixture finds more while it keeps {choice.bound:.1%} of {within}: the base model is taken")
+
+
+def show_study(lines: list[Line], folder: Path) -> None:
+    """Each objective on each kind of direction, beside the base model and the first objective."""
+    columns = head(lines)
+    for suite in suites(lines):
+        shown = Table(title=escape(suite), title_justify="left", box=box.SIMPLE, padding=(0, 1))
+        for name in columns:
+            text = name in columns[:2]
+            shown.add_column(escape(name), justify="left" if text else "right", overflow="fold", no_wrap=not text)
+        before = None
+        for line in (line for line in lines if line.suite == suite):
+            if before not in (None, line.kind):
+                shown.add_section()
+            kind = line.kind if line.kind != before else ""
+            before = line.kind
+            shown.add_row(kind, *(escape(one) for one in cells(line, len(columns), stacked=True)[1:]))
+        console.print(shown)
+    console.print(note(lines))
+    if used := scales(lines):
+        console.print(escape(used))
+    for name in ("study.md", "study.png", "study.json"):
+        console.print(escape(str(folder / name)), soft_wrap=True)
+
+
+def show_suites(rows: list[dict[str, str]]) -> None:
+    """The suites that are built in."""
+    shown = Table(box=box.SIMPLE, show_header=False, padding=(0, 1))
+    for _ in range(3):
+        shown.add_column(overflow="fold")
+    for row in rows:
+        facts = [(fact, value) for fact, value in row.items() if fact != "name" and value]
+        for number, (fact, value) in enumerate(facts):
+            name = f"[bold]{escape(row['name'])}[/]" if number == 0 else ""
+            shown.add_row(name, f"[dim]{fact}[/]", escape(value), end_section=number == len(facts) - 1)
+    console.print(shown)
+
+
+def _table(title: str, first: str, *numbers: str) -> Table:
+    """A table that fits into 80 columns: a name that may be folded, then numbers that are never cut."""
+    shown = Table(title=title or None, title_justify="left", box=box.SIMPLE, padding=(0, 1))
+    shown.add_column(first, overflow="fold")
+    for name in numbers:
+        shown.add_column(name, justify="right", no_wrap=True)
+    return shown
+
+
+def _side_by_side(languages: list[str]) -> Iterator[list[str]]:
+    """The languages in groups whose columns have room beside each other, and beside the column of names."""
+    room = console.width - len("query \\ passage") - 4
+    group: list[str] = []
+    for language in languages:
+        if group and sum(max(len(one), 5) + 3 for one in [*group, language]) > room:
+            yield group
+            group = []
+        group.append(language)
+    yield group
+
+
+def _directions(table: DirectionTable, run: Run) -> Table:
+    """Fits into 80 columns: two lines a language, the difference below the scores."""
+    shown = Table(
+        title=f"{table.metric} x 100 over n queries, before -> after",
+        title_justify="left",
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    shown.add_column("language", overflow="fold")
+    shown.add_column("n", justify="right")
+    for kind in table.kinds:
+        shown.add_column(kind, justify="right", no_wrap=True)
+    rows = run.rows_by_language
+    for row in table.rows:
+        name = escape(language_name(row.language))
+        trained = f"\n[dim]{rows[row.language]:,} rows[/]" if row.language in rows else ""
+        shown.add_row(name + trained, f"{row.queries:,}", *(_cell(row.cells.get(kind)) for kind in table.kinds))
+    shown.add_section()
+    shown.add_row("mean", "", *(_cell(table.mean.get(kind)) for kind in table.kinds))
+    return shown
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
+        return ""
+    return f"{points(cell.before)} -> {points(cell.after)}\n[{COLOURS[cell.verdict]}]{signed(cell.difference)}[/]"
+
+
+def _search(search: Search) -> Table:
+    meaning = f" ({search.meaning})" if search.meaning else ""
+    title = f"{language_name(search.language)}: {search.query}{meaning}"
+    shown = Table(title=escape(title), title_justify="left", expand=True)
+    shown.add_column("before", ratio=1)
+    shown.add_column("after", ratio=1)
+    for old, new in zip(search.before, search.after, strict=True):
+        shown.add_row(_hit(old), _hit(new))
+    return shown
+
+
+def _hit(hit: Hit) -> str:
+    mark = "[green]✓[/] " if hit.right else ""
+    question = f"[bold]{escape(_short(hit.question))}[/] " if hit.question else ""
+    return f"{mark}{hit.score:.2f} {question}{escape(_short(hit.passage))}"
+
+
+def _short(text: str, limit: int = 90) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,432 @@
+"""A corpus in Parquet -> its vectors in Parquet, shard by shard, here or on the workers of a Ray cluster.
+
+```
+<out>/part-00000.parquet    id, key (of text, prompt and maximal length), vector (float32)
+<out>/manifest.json
+```
+
+```python
+encode_corpus("passages/", "BAAI/bge-m3", Path("vectors"), engine="ray")
+ready = ReadyVectors.open(Path("vectors"))
+encode(model, texts, ready=ready)      # computes only what is not there
+```
+
+A shard is written whole or not at all, and one that is there is not computed again, whichever engine made it. Workers
+share the file system: they read the corpus and write their shards themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from clearir.data.sources import files
+from clearir.data.sources.checks import BadRowError
+from clearir.support.artifacts import (
+    MANIFEST,
+    atomic_file,
+    fingerprint,
+    is_due,
+    path_fingerprint,
+    read_json,
+    replace_folder,
+    write_manifest,
+)
+from clearir.support.errors import InputError
+from clearir.support.extras import require
+from clearir.support.locks import alone
+from clearir.support.progress import task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from sentence_transformers import SentenceTransformer
+
+Engine = Literal["local", "ray"]
+#: of a corpus in one shard: what is lost when a worker is killed, and 80 MB of vectors with 1,024 dimensions
+SHARD_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Rows of a file that are encoded together.
+
+    Attributes:
+        number: among all shards of the corpus.
+        file: Parquet.
+        first: row of the file.
+        rows: how many.
+        of_several: whether the corpus has other files.
+    """
+
+    number: int
+    file: str
+    first: int
+    rows: int
+    of_several: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the file with its vectors."""
+        return f"part-{self.number:05}.parquet"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker has to know.
+
+    Attributes:
+        model: as `clearir.models.encode.load_model` takes it.
+        folder: for the vectors.
+        prompt: put before every passage.
+        max_seq_length: tokens of a text that are read.
+        columns: our name of a column (``text, title, id``) -> the table's.
+        trust_remote_code: run code that comes with the model.
+    """
+
+    model: str
+    folder: str
+    prompt: str
+    max_seq_length: int | None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What `encode_corpus` did.
+
+    Attributes:
+        folder: of the vectors.
+        passages: with a vector.
+        shards: all of them.
+        computed: shards that were not there before.
+    """
+
+    folder: Path
+    passages: int
+    shards: int
+    computed: int
+
+
+def encode_corpus(
+    corpus: str | Path,
+    model: str,
+    out: Path,
+    *,
+    engine: Engine = "local",
+    workers: int | None = None,
+    passage_prompt: str | None = None,
+    max_seq_length: int | None = None,
+    columns: Mapping[str, str] | None = None,
+    trust_remote_code: bool = False,
+    shard_rows: int = SHARD_ROWS,
+    overwrite: bool = False,
+) -> Encoded:
+    """Encode the passages of a corpus that need not fit into memory.
+
+    Args:
+        corpus: a Parquet file, or a folder of them; columns as in `clearir.data.passages.read_corpus`.
+        model: as `clearir.models.encode.load_model` takes it.
+        out: folder of the vectors; it appears when all are there.
+        engine: "local" encodes in this process; "ray" on a Ray cluster, or on this machine where there is none.
+        workers: of Ray; by default one a GPU, or else one a processor.
+        passage_prompt: before every passage; by default the model's own.
+        max_seq_length: tokens of a text that are read; by default the model's own limit.
+        columns: our name of a column (``text, title, id``) -> the table's.
+        trust_remote_code: run code that comes with the model.
+        shard_rows: rows encoded and written together.
+        overwrite: replace the vectors of something else.
+
+    Raises:
+        InputError: the corpus is not Parquet, cannot be read or has no texts, ``columns`` names none of ours, or
+            ``out`` holds something else.
+        MissingExtraError: Ray is not installed.
+    """
+    from clearir.data.passages import RecordReader
+    from clearir.models.encode import load_model, model_fingerprint, prompts_of
+
+    columns = {} if columns is None else columns
+    RecordReader(None, columns)  # what is no name of a column is said before a model is loaded
+    if engine == "ray":
+        require("ray", "ray")  # before a model is loaded for nothing
+    shards = list(shards_of(corpus, shard_rows))
+    network = load_model(
+        model, trust_remote_code=trust_remote_code, max_seq_length=max_seq_length, passage_prompt=passage_prompt
+    )
+    prompt = prompts_of(network).passage
+    settings = {
+        "stage": "encode",
+        "corpus": path_fingerprint(Path(corpus)),
+        "columns": dict(columns),
+        "model_hash": model_fingerprint(network),
+        "prompt": prompt,
+        "max_seq_length": network.max_seq_length,
+        "shard_rows": shard_rows,
+    }
+    with alone(out):
+        if not is_due(out, settings, overwrite=overwrite):
+            return Encoded(out, read_json(out / MANIFEST)["result"]["passages"], len(shards), 0)
+        work = out.parent / f".{out.name}.shards" / fingerprint(settings)
+        work.mkdir(parents=True, exist_ok=True)
+        job = Job(
+            model=str(Path(model).resolve()) if Path(model).is_dir() else model,
+            folder=str(work.resolve()),
+            prompt=prompt,
+            max_seq_length=max_seq_length,
+            columns=dict(columns),
+            trust_remote_code=trust_remote_code,
+        )
+        computed = _write_missing(job, network, shards, engine, workers)
+        passages = sum(_rows_of(work / shard.name) for shard in shards)
+        if passages == 0:
+            shutil.rmtree(work.parent)
+            raise InputError(
+                f"{corpus}: no passages; check that this is the right file and that its texts are not empty"
+            )
+        write_manifest(work, settings, {"passages": passages, "shards": len(shards)})
+        replace_folder(out, work)
+        shutil.rmtree(work.parent)
+        return Encoded(out, passages, len(shards), computed)
+
+
+def _write_missing(
+    job: Job, network: SentenceTransformer, shards: Sequence[Shard], engine: Engine, workers: int | None
+) -> int:
+    """Compute the shards that are not there yet, and return how many those are."""
+    missing = [shard for shard in shards if not (Path(job.folder) / shard.name).exists()]
+    written = _with_ray(job, missing, workers) if engine == "ray" else map(Worker(job, network).write, missing)
+    with task("Encoding rows", sum(shard.rows for shard in shards)) as advance:
+        advance(sum(shard.rows for shard in shards) - sum(shard.rows for shard in missing))
+        for rows in written:
+            advance(rows)
+    return len(missing)
+
+
+def shards_of(corpus: str | Path, rows: int = SHARD_ROWS) -> Iterator[Shard]:
+    """Cut a corpus into shards of at most ``rows`` rows of one file.
+
+    Raises:
+        InputError: no Parquet.
+    """
+    number = 0
+    several = len(found := files.find(corpus)) > 1
+    for file in found:
+        if file.suffix.lower() != ".parquet":
+            raise InputError(
+                f"{file}: only Parquet can be read in parts; write it anew with: python -c "
+                f"\"import pandas; pandas.read_json('{file.name}', lines=True).to_parquet('passages.parquet')\""
+            )
+        total = _rows_of(file)
+        for first in range(0, total, rows):
+            yield Shard(number, str(file.resolve()), first, min(rows, total - first), several)
+            number += 1
+
+
+class Worker:
+    """Encodes shards, one after the other.
+
+    Args:
+        job: what and how.
+        network: the model of the job, where it is loaded already.
+    """
+
+    def __init__(self, job: Job, network: SentenceTransformer | None = None) -> None:
+        from clearir.models.encode import load_model
+
+        self.job = job
+        self.network = network or load_model(
+            job.model, trust_remote_code=job.trust_remote_code, max_seq_length=job.max_seq_length
+        )
+
+    def write(self, shard: Shard) -> int:
+        """Write the vectors of a shard, and return its rows."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from clearir.models.encode import encode, vector_key
+
+        passages = list(_passages(shard, self.job.columns))
+        texts = [text for _, text in passages]
+        vectors = encode(self.network, texts, prompt=self.job.prompt, description=f"Encoding {shard.name}")
+        keys = [vector_key(text, self.job.prompt, self.network.max_seq_length) for text in texts]
+        table = pa.table(
+            {
+                "id": pa.array([identity for identity, _ in passages], pa.string()),
+                "key": pa.array(keys, pa.binary(16)),
+                "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1]),
+            }
+        )
+        with atomic_file(Path(self.job.folder) / shard.name) as temporary:
+            pq.write_table(table, temporary)
+        return shard.rows
+
+
+class _RayWorker(Worker):
+    """The same as an actor of Ray Data, which hands it batches of one shard."""
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        columns = [column.tolist() for column in batch.values()]
+        shards = [Shard(**dict(zip(batch, row, strict=True))) for row in zip(*columns, strict=True)]
+        return {"rows": [self.write(shard) for shard in shards]}
+
+
+def _with_ray(job: Job, shards: Sequence[Shard], workers: int | None) -> Iterator[int]:
+    """Shards go to a pool of actors. One that dies is started anew by Ray, and its shard is computed again."""
+    import ray
+    from ray.data import ActorPoolStrategy, DataContext
+
+    if not shards:
+        return
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, include_dashboard=False) if "RAY_ADDRESS" not in os.environ else ray.init()
+    DataContext.get_current().enable_progress_bars = False
+    there = ray.cluster_resources()  # type: ignore[no-untyped-call, unused-ignore]
+    gpus, cpus = int(there.get("GPU", 0)), int(there.get("CPU", 0))
+    if not gpus and not cpus:
+        raise InputError("--engine ray: the cluster has neither GPUs nor CPUs; start its workers (ray start)")
+    size = min(workers or gpus or cpus, len(shards))
+    done = ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards)).map_batches(
+        _RayWorker,
+        fn_constructor_args=(job,),
+        batch_size=1,
+        compute=ActorPoolStrategy(size=size),
+        num_gpus=1 if gpus else 0,
+    )
+    for row in done.iter_rows():
+        yield int(row["rows"])
+
+
+class ReadyVectors:
+    """Finished vectors of `encode_corpus`, found by their texts; ``len()`` is their number.
+
+    Keys are in memory (24 bytes a passage), vectors on disk.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        import numpy as np
+        import pyarrow.parquet as pq
+
+        self.folder = folder
+        self._settings = settings
+        self._parts = sorted(folder.glob("part-*.parquet"))
+        halves = [_matrix(pq.read_table(part, columns=["key"])["key"], "<u8", 2) for part in self._parts]
+        self._starts = np.cumsum([0, *map(len, halves)])
+        self._keys = np.concatenate(halves) if halves else np.empty((0, 2), "<u8")
+        self._order = np.argsort(self._keys[:, 0])
+        self._read = lru_cache(maxsize=2)(self._read_part)
+
+    @classmethod
+    def open(cls, folder: Path) -> ReadyVectors:
+        """Open what `encode_corpus` wrote.
+
+        Raises:
+            InputError: it is something else, or not finished.
+        """
+        manifest = folder / MANIFEST
+        settings = read_json(manifest).get("settings", {}) if manifest.is_file() else {}
+        if settings.get("stage") != "encode":
+            raise InputError(
+                f"{folder}: no finished vectors; make them with: clearir encode MODEL CORPUS --out {folder}"
+            )
+        return cls(folder, settings)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def check(self, model: SentenceTransformer, passage_prompt: str) -> None:
+        """Refuse a model that would give other vectors.
+
+        Raises:
+            InputError: another model, prompt or maximal length.
+        """
+        from clearir.models.encode import model_fingerprint
+
+        ours = {
+            "model_hash": model_fingerprint(model),
+            "prompt": passage_prompt,
+            "max_seq_length": model.max_seq_length,
+        }
+        for name, value in ours.items():
+            if (made := self._settings[name]) != value:
+                same = {
+                    "model_hash": "take the model that made them",
+                    "prompt": f"add --passage-prompt {shlex.quote(str(made))}",
+                    "max_seq_length": f"add --max-seq-length {made}",
+                }
+                raise InputError(
+                    f"{self.folder}: vectors of another {name} ({made!r}, and here it is {value!r}); {same[name]}, or "
+                    "encode the corpus anew"
+                )
+
+    def find(self, keys: Mapping[str, bytes]) -> dict[str, NDArray[np.float32]]:
+        """Vectors of texts.
+
+        Args:
+            keys: of each text; see `clearir.models.encode.vector_key`.
+
+        Returns:
+            those that are there.
+        """
+        import numpy as np
+
+        if not keys or not len(self):
+            return {}
+        texts = list(keys)
+        wanted = np.frombuffer(b"".join(keys.values()), "<u8").reshape(-1, 2)
+        ordered = self._keys[self._order, 0]
+        places = self._order[np.minimum(np.searchsorted(ordered, wanted[:, 0]), len(ordered) - 1)]
+        found = np.flatnonzero((self._keys[places] == wanted).all(axis=1))
+        parts = np.searchsorted(self._starts, places, side="right") - 1
+        vectors: dict[str, NDArray[np.float32]] = {}
+        for number in found[np.argsort(parts[found], kind="stable")]:
+            part = int(parts[number])
+            vectors[texts[number]] = self._read(part)[places[number] - self._starts[part]]
+        return vectors
+
+    def _read_part(self, part: int) -> NDArray[np.float32]:
+        import pyarrow.parquet as pq
+
+        column = pq.read_table(self._parts[part], columns=["vector"])["vector"]
+        return _matrix(column, "<f4", column.type.list_size)
+
+
+def _matrix(column: Any, dtype: str, width: int) -> NDArray[Any]:
+    """A Parquet column of fixed width as an array ``(rows, width)``."""
+    import numpy as np
+
+    array = column.combine_chunks()
+    values = array.values if hasattr(array, "values") else array
+    size = np.dtype(dtype).itemsize
+    return np.frombuffer(values.buffers()[1], dtype, len(array) * width, array.offset * width * size).reshape(-1, width)
+
+
+def _passages(shard: Shard, columns: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Id and content of the passages of a shard; rows without a text are left out."""
+    from clearir.data.passages import RecordReader
+
+    file = Path(shard.file)
+    make = RecordReader(None, columns)
+    located = files.parquet_rows(file, make.header(file), shard.first, shard.rows)
+    for number, (place, record) in enumerate(located, start=shard.first + 1):
+        assert not isinstance(record, BadRowError)  # Parquet has none
+        passage = make(place, record, f"{file.name}:{number}" if shard.of_several else str(number))
+        if passage is not None:
+            yield passage.id, passage.content
+
+
+def _rows_of(file: Path) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return int(pq.read_metadata(file).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"{file}: not a whole Parquet file ({reason}); fetch or make it again") from error

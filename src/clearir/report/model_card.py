@@ -1,0 +1,132 @@
+"""The model card: the README.md of a trained sentence-transformers folder, as model hubs and people read it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from clearir.report.headline import headline
+from clearir.report.load import Run
+from clearir.report.markdown import (
+    code,
+    data_section,
+    join,
+    proof_section,
+    provenance,
+    scale_note,
+    score_table,
+    settings_section,
+    table_note,
+)
+from clearir.report.text import markdown
+from clearir.support.languages import language_name
+from clearir.support.texts import printable
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+USAGE = """```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("path/to/this/folder")
+queries = model.encode_query(["your query, in any of the languages above"])
+passages = model.encode_document(["a passage"])
+print(model.similarity(queries, passages))
+```"""
+
+CITATION = """```bibtex
+@inproceedings{lee2026clear,
+    title = "{CLEAR}: Cross-Lingual Enhancement in Retrieval via Reverse-training",
+    author = "Lee and Kim and Hong and Jang and Oh and Lim",
+    booktitle = "Proceedings of the Annual Meeting of the Association for Computational Linguistics",
+    year = "2026",
+    pages = "347--362",
+    eprint = "2604.05821",
+    archivePrefix = "arXiv"
+}
+```"""
+
+
+def model_card(run: Run) -> str:
+    """README.md: front matter, what the model is, how to use it, its scores, data, recipe and citation."""
+    table = run.table
+    base = str(run.settings.get("model") or run.before.model)
+    bridge = language_name(run.before.bridge)
+    targets = ", ".join(map(language_name, trained_languages(run)))
+    parts = [
+        _front_matter(run, base),
+        f"# {markdown(run.name)}",
+        f"A sentence-transformers model for search across languages: {markdown(base)}, trained with"
+        f" {objective(run)} so that queries in {markdown(targets, 2000)} find passages in {markdown(bridge)}, while"
+        f" {markdown(bridge)} search stays what it was.",
+        "## Use",
+        USAGE,
+        *_reading(run),
+        "## Scores",
+        *(f"- {markdown(line, 2000)}" for line in headline(table)),
+        f"Before is {markdown(run.before.model)}, after is this model; on {markdown(run.before.suite)}.",
+        score_table(table),
+        table_note(table),
+        *proof_section(run),
+        *data_section(run),
+        *(scale_note(run.training) if run.training else []),
+        *settings_section(run),
+        provenance(run),
+        "## Limits",
+        f"Trained between {markdown(bridge)} and the languages above only; other pairs of languages gain what spills"
+        " over. The licences of the base model and of the training data apply.",
+        "## Citation",
+        CITATION,
+    ]
+    return join(parts)
+
+
+def _reading(run: Run) -> list[str]:
+    """What stands before a text and how much of it is read, for those who use the model without this library."""
+    prompts, length = (run.after.settings.get(key) for key in ("prompts", "max_seq_length"))
+    lines = []
+    if isinstance(prompts, dict) and any(prompts.values()):
+        query, passage = (
+            code(json.dumps(printable(str(prompts.get(kind) or "")), ensure_ascii=False))
+            for kind in ("query", "passage")
+        )
+        lines.append(f"`encode_query` puts {query} in front of a text, `encode_document` {passage}.")
+    if length is not None:
+        lines.append(f"Of each text the first {length} tokens are read.")
+    return [" ".join(lines)] if lines else []
+
+
+def objective(run: Run) -> str:
+    """What the model was trained with, in words; CLEAR where the run does not tell."""
+    loss = run.settings.get("loss")
+    loss = loss if isinstance(loss, dict) else {}
+    if loss.get("weights"):
+        return "a weighted sum of clearir's terms (see the recipe below)"
+    name = loss.get("objective", "clear")
+    return "CLEAR" if name == "clear" else f"clearir's objective {markdown(str(name))}"
+
+
+def trained_languages(run: Run) -> list[str]:
+    """Target languages that had training data; those of the scores where the run does not tell."""
+    trained = [language for language, rows in run.rows_by_language.items() if rows]
+    return trained or run.languages
+
+
+def hub_name(model: str) -> str | None:
+    """``model`` if it is a name on the Hub; None for a folder or a model inside a Python package."""
+    return model if _HUB_NAME.fullmatch(model) and not Path(model).exists() else None
+
+
+def _front_matter(run: Run, base: str) -> str:
+    import yaml
+
+    values: dict[str, Any] = {
+        "library_name": "sentence-transformers",
+        "pipeline_tag": "sentence-similarity",
+        "tags": ["sentence-transformers", "sentence-similarity", "feature-extraction", "cross-lingual", "clear"],
+        "language": [run.before.bridge, *trained_languages(run)],
+    }
+    if (name := hub_name(base)) is not None:
+        values["base_model"] = name
+    return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True).strip()}\n---"

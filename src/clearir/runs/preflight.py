@@ -1,0 +1,111 @@
+"""What a recipe asks for and cannot have, said before the first stage and not after hours of work.
+
+What settings say for themselves is checked when they are read (`clearir.settings`); here is what depends on others of
+them, on the machine and on the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clearir.runs.recipe import Recipe
+from clearir.settings import HeldOut, LossSettings, TrainSettings
+from clearir.support import processes
+from clearir.support.errors import InputError
+
+
+def check_run(recipe: Recipe) -> None:
+    """Raise if `clearir train` would have nothing to score or to choose on.
+
+    Raises:
+        InputError: no rows are to be held out.
+    """
+    if not holds_out(recipe.data.test):
+        raise InputError("nothing to score on; hold rows out, for example with data.test=0.1 or data.test=50")
+    check_dev(recipe)
+
+
+def holds_out(size: HeldOut) -> bool:
+    """Whether any rows are to be held out."""
+    return any(size.values()) if isinstance(size, Mapping) else size > 0
+
+
+def check_dev(recipe: Recipe) -> None:
+    """Raise if a setting needs dev rows and none are held out."""
+    from clearir.training.train import no_dev_rows
+
+    if (what := needs_dev(recipe)) is not None and not holds_out(recipe.data.dev):
+        raise no_dev_rows(what)
+
+
+def needs_dev(recipe: Recipe) -> str | None:
+    """A setting that is judged on dev rows, None without one."""
+    if recipe.train.retention is not None:
+        return "train.retention"
+    return "merge" if recipe.merge is not None and recipe.merge.weight is None else None
+
+
+def check_training(recipe: Recipe) -> None:
+    """Load the model as training will, and raise what would stop its training.
+
+    Raises:
+        InputError: a model that cannot be loaded or trained so, a precision that this machine lacks, or a tracker that
+            is not there.
+    """
+    from clearir.runs.train_run import load
+
+    _check_trackers(recipe.train)
+    if processes.shares_model():
+        _check_sharing(recipe)
+    network = load(recipe, recipe.model, attention=recipe.train.attention)
+    _check_precision(recipe.train, network.device.type)
+    _check_checkpointing(recipe.train, network)
+    _check_loss(recipe.loss, network)
+
+
+def _check_sharing(recipe: Recipe) -> None:
+    from clearir.training.train import no_whole_model
+
+    if recipe.train.retention is not None:
+        raise no_whole_model()
+    if recipe.loss.cached and recipe.loss.mini_batch_num_tokens is not None:
+        raise InputError("loss.mini_batch_num_tokens does not go with FSDP; leave it out, for loss.mini_batch_size")
+
+
+def _check_trackers(train: TrainSettings) -> None:
+    from transformers.integrations.integration_utils import get_available_reporting_integrations
+
+    there = {*get_available_reporting_integrations(), "none", "all"}  # type: ignore[no-untyped-call]
+    missing = next((name for name in train.report_to if name not in there), None)
+    if missing is not None:
+        raise InputError(
+            f"train.report_to: {missing!r} is no tracker that is installed here; there are {', '.join(sorted(there))}"
+        )
+
+
+def _check_precision(train: TrainSettings, device: str) -> None:
+    import torch
+
+    if train.precision == "fp16" and device == "cpu":
+        raise InputError("train.precision: fp16 needs an accelerator, and there is none; take fp32, bf16 or auto")
+    if train.precision == "bf16" and device == "cuda" and not torch.cuda.is_bf16_supported():
+        raise InputError("train.precision: this GPU has no bf16; take fp16, fp32 or auto")
+
+
+def _check_checkpointing(train: TrainSettings, network: Any) -> None:
+    from transformers import PreTrainedModel
+
+    whole = next((module for module in network.modules() if isinstance(module, PreTrainedModel)), None)
+    if train.gradient_checkpointing and not getattr(whole, "supports_gradient_checkpointing", False):
+        raise InputError("train.gradient_checkpointing: this model has none; set it to false")
+
+
+def _check_loss(loss: LossSettings, network: Any) -> None:
+    """Whether the loss can cut what the model reads; of the objectives this one keeps no second model."""
+    from clearir.training.train import make_loss
+
+    try:
+        make_loss(network, loss.model_copy(update={"objective": "infonce", "weights": None, "scale": 20.0}), 0)
+    except ValueError as error:
+        raise InputError(f"loss: {error}; in a recipe: loss.cached=false") from error

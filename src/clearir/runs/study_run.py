@@ -1,0 +1,245 @@
+"""Several objectives on the same rows, steps and seeds, beside the base model: which one serves this data?
+
+```
+<output>/seeds/0/            rows, mined negatives and sizes of a seed, shared by all objectives
+<output>/runs/clear-0/       model/, a folder of scores a suite, and result.json: settings and means
+<output>/runs/clear+merge-0/ the same model, mixed with the base
+<output>/runs/base-0/        the model before training
+<output>/study.json          means and intervals
+<output>/study.md, .png      the same to read and to look at
+```
+
+What is finished is skipped, so a study goes on where it was stopped. A run's ``model/`` can be deleted when its
+``result.json`` is there; another seed, objective or suite adds its own runs alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from clearir.models.encode import content_of
+from clearir.report.study import BASE, Line, Result, draw, summarise, to_markdown
+from clearir.runs import train_run
+from clearir.runs.preflight import check_dev, holds_out
+from clearir.runs.recipe import Recipe
+from clearir.settings import CLEAR, CLEAR_NO_KL, LossSettings, MergeSettings
+from clearir.support.artifacts import MANIFEST, atomic_file, fingerprint, is_finished, read_json, run_stage, write_json
+from clearir.support.errors import InputError
+
+if TYPE_CHECKING:
+    from clearir.evaluate.suites import Suite
+
+#: the recipe's own test rows, among the suites
+TEST = "in domain"
+#: after an objective: its model is mixed with the base, as the recipe's ``merge`` says
+MERGED = "+merge"
+#: after an objective, before `MERGED`: its scale, where it is not the recipe's (``clear@20``, ``clear@auto``)
+AT = "@"
+#: what of a recipe a run of a study depends on, besides the rows
+_SETTINGS = {"model", "train", "prompts", "mine", "merge"}
+
+
+def study(recipe: Recipe, *, overwrite: bool = False, say: train_run.Say = lambda line: None) -> list[Line]:
+    """Run what is not done yet of a recipe's study, and write its table and picture.
+
+    Args:
+        recipe: rows, training and ``study``: objectives, seeds and suites of other domains.
+        overwrite: replace outputs that a different recipe made.
+        say: gets a line at the beginning and end of each stage.
+
+    Raises:
+        InputError: an unknown objective or suite, no test rows, or an output folder that holds something else.
+    """
+    with train_run.writing(recipe):
+        return _study(recipe, overwrite, say)
+
+
+def _study(recipe: Recipe, overwrite: bool, say: train_run.Say) -> list[Line]:
+    scores_rows = holds_out(recipe.data.test)
+    if not scores_rows and not recipe.study.also:
+        raise InputError("nothing to score on; hold rows out (data.test=0.1) or name a suite (study.also)")
+    losses = {name: loss_of(recipe.loss, name.removesuffix(MERGED)) for name in _labels(recipe.study.objectives)}
+    also = {name: train_run.named_suite(name) for name in recipe.study.also}
+    merges = any(name.endswith(MERGED) for name in losses)
+    recipe = recipe.model_copy(update={"merge": (recipe.merge or MergeSettings()) if merges else None})
+    check_dev(recipe)
+    out = Path(recipe.output)
+    results = []
+    for seed in range(recipe.seed, recipe.seed + recipe.study.seeds):
+        shared = _of_seed(recipe, seed)
+        train_run.prepare_rows(shared, overwrite=overwrite, say=say)
+        train_run.mine_rows(shared, overwrite=overwrite, say=say)
+        suites = ({TEST: train_run.test_suite(shared)} if scores_rows else {}) | also
+        for name, loss in {BASE: None, **losses}.items():
+            run = _Run(out / "runs" / f"{_slug(name)}-{seed}", name, shared, loss, overwrite, say)
+            results.append(run.result(suites))
+    lines = summarise(results, list(losses))
+    write_json(out / "study.json", [asdict(line) for line in lines])
+    with atomic_file(out / "study.png") as temporary:
+        draw(lines, temporary)
+    with atomic_file(out / "study.md") as temporary:
+        temporary.write_text(to_markdown(recipe.name, lines, "study.png"), encoding="utf-8")
+    return lines
+
+
+def loss_of(settings: LossSettings, objective: str) -> LossSettings:
+    """The settings of a loss with another objective.
+
+    Args:
+        settings: scale, mini-batches and so on; ``alpha`` and ``beta`` stay where the objective has them.
+        objective: a name, or a sum of terms such as ``0.3*forward+0.3*direct``; behind it, if need be, a scale of its
+            own: ``clear@20``, ``clear@auto``.
+
+    Raises:
+        InputError: an unknown objective or term, a sum that is none, or a scale that is none.
+    """
+    kept = settings.model_dump(exclude={"objective", "weights"})
+    name, at, scale = objective.partition(AT)
+    if name not in (CLEAR, CLEAR_NO_KL):
+        del kept["alpha"], kept["beta"]
+    if at:
+        kept["scale"] = scale.strip()
+    try:
+        if "*" in name:
+            return LossSettings(**kept, weights=_sum_of_terms(name))
+        return LossSettings(**kept, objective=name)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise InputError(f"objectives: {objective}: {message}") from error
+
+
+def _sum_of_terms(text: str) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for part in text.split("+"):
+        weight, _, term = (one.strip() for one in part.partition("*"))
+        if term in weights:
+            raise InputError(f"objectives: {text}: {term!r} stands twice; add its weights up and write it once")
+        try:
+            weights[term] = float(weight)
+        except ValueError as error:
+            raise InputError(
+                f"objectives: {part.strip()!r} is no WEIGHT*TERM; write e.g. 0.3*forward+0.3*direct"
+            ) from error
+    return weights
+
+
+def _labels(objectives: tuple[str, ...]) -> list[str]:
+    return list(dict.fromkeys(name.replace(" ", "") for name in objectives))
+
+
+def _slug(objective: str) -> str:
+    return objective.replace("*", "")
+
+
+def _of_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe of what all objectives share."""
+    from clearir.data import sources
+
+    data = recipe.data
+    if data.path is None:  # fetched once, not once a seed
+        path = sources.fetch(data.source, recipe.output, data.languages)
+        data = data.model_copy(update={"path": path})
+    output = str(Path(recipe.output) / "seeds" / str(seed))
+    return recipe.model_copy(update={"data": data, "seed": seed, "output": output})
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One objective with one seed.
+
+    Attributes:
+        folder: of the run.
+        objective: its name, or `BASE`.
+        shared: recipe of the seed's rows and negatives.
+        loss: None for the base.
+        overwrite: replace outputs of other settings.
+        say: gets a line a stage.
+    """
+
+    folder: Path
+    objective: str
+    shared: Recipe
+    loss: LossSettings | None
+    overwrite: bool
+    say: train_run.Say
+
+    def result(self, suites: Mapping[str, Suite]) -> Result:
+        """Train and score what is not done yet; write and return ``result.json``."""
+        found = {name: self._scored(name, suite) for name, suite in suites.items()}
+        training = next(iter(found.values()))["training"] or {}
+        result = Result(
+            objective=self.objective,
+            seed=self.shared.seed,
+            kinds={name: one["kinds"] for name, one in found.items()},
+            directions={name: one["directions"] for name, one in found.items()},
+            settings=self._recipe.model_dump(mode="json", include=_SETTINGS)
+            | {"loss": None if self.loss is None else self.loss.model_dump(mode="json")}
+            | {"weights": None if self.loss is None else self.loss.term_weights()},
+            steps=training.get("steps"),
+            seconds=training.get("seconds"),
+            scale=training.get("scale"),
+        )
+        result.save(self.folder / "result.json")
+        return result
+
+    def _scored(self, name: str, suite: Suite) -> dict[str, Any]:
+        """Means of a suite, from its folder if they are there."""
+        folder = self.folder / ("scores" if name == TEST else f"scores-{fingerprint(name)[:8]}")
+        trained = None if self.loss is None else train_run.training_settings(self._recipe)
+        settings = {
+            "stage": "study",
+            "suite": name,
+            "texts": suite.hash,
+            "training": trained,
+            "model": content_of(self.shared.model),
+            "prompts": self.shared.prompts.model_dump(),
+            "max_seq_length": self.shared.train.max_seq_length,
+        }
+        if not is_finished(folder, settings):
+            run_stage(folder, settings, self._scoring(suite), overwrite=self.overwrite)
+            self.say(f"{self.objective}, seed {self.shared.seed}, {name}: written to {folder}")
+        found: dict[str, Any] = read_json(folder / MANIFEST)["result"]
+        return found
+
+    def _scoring(self, suite: Suite) -> Callable[[Path], Mapping[str, Any]]:
+        from clearir.evaluate.matrix import evaluate
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            # Of all models only the base is asked for the same texts again, once a seed.
+            cache = self.folder.parent / ".cache" if self.loss is None else None
+            scores = evaluate(self._network, suite, name=self.objective, cache=cache)
+            scores.save(folder / "scores.json")
+            return {
+                "kinds": scores.summary(),
+                "directions": {name: direction.mean() for name, direction in scores.directions.items()},
+                "training": None if self.loss is None else read_json(self._model / MANIFEST)["result"],
+            }
+
+        return make
+
+    @property
+    def _model(self) -> Path:
+        return self.folder / "model"
+
+    @property
+    def _recipe(self) -> Recipe:
+        merge = self.shared.merge if self.objective.endswith(MERGED) else None
+        return self.shared.model_copy(update={"loss": self.loss, "merge": merge})
+
+    @cached_property
+    def _network(self) -> Any:
+        """The model, trained now if it is not there."""
+        name = self.shared.model
+        if self.loss is not None:
+            unmerged = self.folder.with_name(self.folder.name.replace(MERGED, "")) / "model"
+            train_run.train_model(
+                self._recipe, folder=self._model, trained=unmerged, overwrite=self.overwrite, say=self.say
+            )
+            name = str(self._model.resolve())
+        return train_run.load(self.shared, name)

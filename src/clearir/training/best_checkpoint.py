@@ -1,0 +1,105 @@
+"""Watch a training on development data, and keep the best checkpoint that keeps English.
+
+At every checkpoint the dev rows are scored. Of the checkpoints whose bridge -> bridge score is at least a share of
+the base model's, the one with the best mean of target query -> bridge passage is the model that comes out. Where none
+is, or none finds more than the base, it is the base: `clearir.evaluate.merge_weight` may still find a mixture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors.torch import load_model, save_model
+from transformers import TrainerCallback
+
+from clearir.evaluate.merge_weight import Judged, best, bridge_passages, cross_and_bridge, judge
+from clearir.support.artifacts import atomic_file, read_json, write_json
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from clearir.evaluate.suites import Suite
+    from clearir.models.encode import Prompts
+
+CHECKS = "checks.json"
+
+
+@dataclass(frozen=True)
+class Check(Judged):
+    """What one checkpoint scores on the dev rows.
+
+    Attributes:
+        step: of the optimizer; 0 is the base.
+    """
+
+    step: int
+
+
+class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore]
+    """Scores every checkpoint and puts the weights of the best aside.
+
+    Args:
+        network: the base model, which the training changes.
+        suite: development data; the passages in the bridge language are ranked.
+        bound: the least share of the base model's bridge -> bridge score.
+        prompts: put before queries and passages.
+        folder: of the checkpoints.
+        resume: the checkpoint that the training goes on from.
+
+    Raises:
+        InputError: data without target queries or bridge queries.
+    """
+
+    def __init__(
+        self,
+        network: SentenceTransformer,
+        suite: Suite,
+        bound: float,
+        prompts: Prompts,
+        folder: Path,
+        resume: Path | None,
+    ) -> None:
+        self._network, self._suite, self._bound = network, bridge_passages(suite), bound
+        self._prompts, self._folder = prompts, folder
+        if resume is not None and (resume / CHECKS).is_file():
+            self.checks = [Check(**one) for one in read_json(resume / CHECKS)]
+        else:
+            cross, bridge = cross_and_bridge(network, self._suite, prompts)
+            self.checks = [Check(0, cross=cross, bridge=bridge)]
+            self._put_aside(0)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Score the checkpoint. Its mark of being whole comes after this."""
+        if not state.is_world_process_zero:
+            return
+        before = best(self.checks)
+        cross, bridge = cross_and_bridge(self._network, self._suite, self._prompts)
+        check = Check(state.global_step, cross=cross, bridge=bridge)
+        self.checks.append(judge(check, self.checks[0], self._bound))
+        chosen = best(self.checks)
+        if chosen.step == state.global_step:
+            self._put_aside(chosen.step)
+        # The one before may be asked for again, if the run is killed before this checkpoint is whole.
+        for file in self._folder.glob("best-*.safetensors"):
+            if file not in (self._file(before.step), self._file(chosen.step)):
+                file.unlink()
+        write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / CHECKS, [asdict(c) for c in self.checks])
+
+    def take_best(self) -> int:
+        """Give the network the weights of the best checkpoint.
+
+        Returns:
+            its step.
+        """
+        chosen = best(self.checks)
+        load_model(self._network, self._file(chosen.step))
+        return chosen.step
+
+    def _put_aside(self, step: int) -> None:
+        with atomic_file(self._file(step)) as temporary:
+            save_model(self._network, str(temporary))
+
+    def _file(self, step: int) -> Path:
+        return self._folder / f"best-{step}.safetensors"

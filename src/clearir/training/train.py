@@ -1,0 +1,505 @@
+"""Rows and settings -> SentenceTransformerTrainer -> a plain sentence-transformers folder.
+
+```python
+train(rows, "BAAI/bge-m3", Path("model"), TrainSettings(max_steps=50), LossSettings())
+```
+
+A run that was killed goes on from its last whole checkpoint; on the same machine it ends with the same weights.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import asdict
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clearir.data.rows import Row, Rows
+from clearir.models.temperature import Scale, scale_for
+from clearir.settings import LossSettings, PromptSettings, TrainSettings
+from clearir.support import processes
+from clearir.support.artifacts import atomic_folder, fingerprint, write_json
+from clearir.support.disk import told
+from clearir.support.errors import ClearirError, InputError
+from clearir.support.locks import alone
+from clearir.support.progress import task
+from clearir.support.texts import text_key
+from clearir.training.checkpoints import (
+    ASKED,
+    last_whole_checkpoint,
+    mark_whole,
+    of_other_settings,
+    seconds_before,
+    step_of,
+)
+from clearir.training.language_mix import mix
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
+    from transformers import TrainerCallback
+
+    from clearir.evaluate.suites import Suite
+    from clearir.models.encode import Prompts
+    from clearir.training.best_checkpoint import Watch
+    from clearir.training.trainer import Trainer
+
+TRAINING = "training.json"
+
+
+def steps_of(settings: TrainSettings, rows: float, processes: int = 1) -> int:
+    """Steps of the optimiser that see so many rows, or as many as the settings say."""
+    whole = round(rows / rows_per_step(settings, processes), 6)  # 100 rows x 1.1 epochs are 110.00000000000001
+    return settings.max_steps or max(1, math.ceil(whole))
+
+
+def rows_per_step(settings: TrainSettings, processes: int = 1) -> int:
+    """Rows that a step of the optimiser takes."""
+    return settings.batch_size * settings.accumulate * processes
+
+
+def number_drawn(settings: TrainSettings, rows: int, processes: int = 1) -> int:
+    """How many of so many rows training sees in all its epochs, each counted as often as it is seen."""
+    return steps_of(settings, rows * settings.epochs, processes) * rows_per_step(settings, processes)
+
+
+def draw_rows(rows: Sequence[Row], settings: TrainSettings, seed: int, processes: int = 1) -> list[Row]:
+    """The rows that training sees, in all its epochs: as many as its steps take, languages mixed."""
+    return mix(rows, number_drawn(settings, len(rows), processes), settings.language_temperature, seed)
+
+
+def train(
+    rows: Sequence[Row],
+    model: str,
+    out: Path,
+    settings: TrainSettings,
+    loss: LossSettings,
+    *,
+    prompts: PromptSettings | None = None,
+    seed: int = 0,
+    trust_remote_code: bool = False,
+    work: Path | None = None,
+    dev: Suite | None = None,
+    cache: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Train a model on rows and save it.
+
+    Args:
+        rows: what `draw_rows` gave, in which the epochs have been counted; every row has a target query. Several
+            processes take whole batches only: rows that are missing from the last are taken from the beginning.
+        model: Hub name, folder, or ``python:PACKAGE/folder``.
+        out: folder of the trained model; it appears when training is done, with `TRAINING` (log, seconds, rows of
+            each language, scale) in it, and takes the place of a model that was trained before.
+        settings: how long, how fast.
+        loss: the loss.
+        prompts: put before queries and passages, and saved with the model; None: what the model says.
+        seed: of dropout.
+        trust_remote_code: run code that comes with the model.
+        work: folder for checkpoints, each training's in a folder of its own, which is found again when the same
+            training is started anew, and removed when it is done. By default a hidden folder beside ``out``.
+        dev: what ``settings.retention`` is judged on.
+        cache: folder of finished embeddings (see `clearir.models.encode`), for finding the scale.
+        say: gets a line when the scale is found, when a training goes on, and when Ctrl-C stops it.
+
+    Returns:
+        what is in `TRAINING`.
+
+    Raises:
+        InputError: rows without target queries, a model that cannot be loaded, or ``out`` is no trained model, or is
+            being written by another process.
+        ClearirError: the loss or the gradients are not finite (`clearir.training.trainer`), or a batch does not fit in
+            memory.
+    """
+    from transformers import set_seed
+
+    from clearir.models.encode import content_of, prompts_of
+    from clearir.training.words_in_use import keep_words_in_use, put_back, words_of
+
+    table = Rows.collect(rows, "the rows to train on")
+    if any(row.target_query is None for row in table):
+        raise InputError("some rows have no target query; translate the queries first (clearir prepare)")
+    rows = _fill_up(rows, settings.batch_size * processes.count()) if processes.count() > 1 else rows
+    set_seed(seed)
+    load = partial(_load, model, settings, prompts or PromptSettings(), trust_remote_code)
+    network = load(attention=settings.attention)
+    if settings.dropout is not None:
+        set_dropout(network, settings.dropout)
+    before_each = prompts_of(network)
+    dataset = _dataset(rows)
+
+    def find_scale() -> Scale:
+        # An implementation of attention may want half precision, which only the Trainer gives it.
+        untrained = network if settings.attention is None else load()
+        pairs = zip(dataset["query"], dataset["passage"], strict=True)
+        return scale_for(loss.scale, pairs, untrained, before_each, seed=seed, cache=cache)
+
+    scale = processes.first_only(find_scale)
+    say(scale.sentence)
+    collator = _collator(network, dataset, before_each)
+    words = None
+    if not processes.shares_model():
+        words = keep_words_in_use(network, lambda: processes.first_only(lambda: words_of(dataset, collator)))
+    asked = {
+        "model": content_of(model),
+        "train": settings.deciding(),
+        "loss": loss.deciding(),
+        "prompts": [before_each.query, before_each.passage],
+        "rows": fingerprint([[*row] for row in zip(*dataset.to_dict().values(), strict=True)]),
+        "seed": seed,
+        "dev": None if dev is None else dev.hash,
+        "words": words,
+        **({"processes": processes.count()} if processes.count() > 1 else {}),
+    }
+    place = work or out.parent / f".{out.name}.checkpoints"
+    checkpoints = place / fingerprint(asked)
+    with_scale = loss.model_copy(update={"scale": scale.used})
+    trainer = _trainer(network, rows, dataset, checkpoints, settings, with_scale, collator, seed)
+    with ExitStack() as held:
+        processes.first_only(lambda: _claim(held, out, checkpoints, asked))
+        record = _run(trainer, dev, settings, before_each, checkpoints, say)
+        record["rows_by_language"] = dict(Counter(row.language for row in rows).most_common())
+        record["scale"] = scale.as_json()
+        put_back(network)
+        state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_fsdp_enabled else None
+        if processes.is_first():
+            if state is not None:  # of the network itself, each process has a part
+                network = load(device="cpu")
+                network.load_state_dict(state)
+            with atomic_folder(out, TRAINING) as temporary:
+                network.save_pretrained(str(temporary), create_model_card=False)
+                write_json(temporary / TRAINING, record)
+        processes.wait()  # for those who still write the last checkpoint
+        if processes.is_first():
+            shutil.rmtree(checkpoints if work else place, ignore_errors=True)
+    return record
+
+
+def _claim(held: ExitStack, out: Path, checkpoints: Path, asked: dict[str, Any]) -> None:
+    """Let no other training write the model or these checkpoints, and note what they are of."""
+    for path in (out, checkpoints):
+        held.enter_context(alone(path))
+    write_json(checkpoints / ASKED, asked)
+
+
+def _run(
+    trainer: Trainer,
+    dev: Suite | None,
+    settings: TrainSettings,
+    prompts: Prompts,
+    checkpoints: Path,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """All steps from the last whole checkpoint on; log, seconds, steps and what the checkpoints scored."""
+    from clearir.losses.memory import is_out_of_memory
+
+    network, steps = trainer.model, trainer.args.max_steps
+    resume = processes.first_only(lambda: last_whole_checkpoint(checkpoints))
+    if resume is not None:
+        say(f"training goes on after step {step_of(resume)} of {steps}")
+    elif processes.is_first() and (unused := of_other_settings(checkpoints)):
+        say(f"training begins at step 1: {unused}")
+    begun = time.monotonic() - seconds_before(resume)
+    watch = None
+    if settings.retention is not None:
+        watch = _watch(trainer, dev, settings.retention, prompts, checkpoints, resume)
+    trainer.add_callback(mark_whole(lambda: time.monotonic() - begun))
+    with task("Training", steps) as advance, _memory(network):
+        trainer.add_callback(_progress_callback(advance, trainer.loss))
+        try:
+            with told(checkpoints), processes.naming_the_lost():
+                trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+        except KeyboardInterrupt:
+            last = last_whole_checkpoint(checkpoints) if processes.is_first() else None
+            goes_on = f"goes on after step {step_of(last)}" if last else "begins again: there is no checkpoint yet"
+            say(f"stopped at step {trainer.state.global_step} of {steps}; the same command {goes_on}")
+            raise
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ClearirError(
+                f"step {trainer.state.global_step + 1}: gradients and the optimizer's state do not fit in memory "
+                f"beside the model ({error}); take a smaller model, or more memory"
+            ) from error
+    record: dict[str, Any] = {
+        "log": [entry for entry in trainer.state.log_history if "loss" in entry],
+        "seconds": round(time.monotonic() - begun, 1),
+        "steps": trainer.state.global_step,
+    }
+    if watch is not None:
+        record["checks"] = [asdict(check) for check in watch.checks]
+        record["step_kept"] = watch.take_best()
+    return record
+
+
+def _load(
+    model: str, settings: TrainSettings, prompts: PromptSettings, trust_remote_code: bool, **more: Any
+) -> SentenceTransformer:
+    """The model with everything that serving has to know of its training: it is saved with the weights."""
+    from clearir.models.encode import load_model
+    from clearir.models.one_way import refuse_routes
+
+    network = load_model(
+        model,
+        max_seq_length=settings.max_seq_length,
+        query_prompt=prompts.query,
+        passage_prompt=prompts.passage,
+        trust_remote_code=trust_remote_code,
+        **more,
+    )
+    refuse_routes(network, model)
+    network.similarity_fn_name = "cosine"  # that of the losses, whatever the base was made for
+    return network
+
+
+def _watch(
+    trainer: Trainer,
+    dev: Suite | None,
+    retention: float,
+    prompts: Prompts,
+    checkpoints: Path,
+    resume: Path | None,
+) -> Watch | None:
+    """What judges the checkpoints, in the first process; the others wait until it has scored the base model."""
+    from clearir.training.best_checkpoint import Watch
+
+    watches: list[Watch] = []
+
+    def start() -> None:
+        if dev is None:
+            raise no_dev_rows("train.retention")
+        if trainer.is_fsdp_enabled:
+            raise no_whole_model()
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        watches.append(Watch(trainer.model, dev, retention, prompts, checkpoints, resume))
+
+    processes.first_only(start)
+    if not watches:
+        return None
+    trainer.add_callback(watches[0])
+    return watches[0]
+
+
+def no_dev_rows(what: str) -> InputError:
+    """What to raise where a setting needs dev rows, and a recipe holds none out."""
+    return InputError(f"{what} is judged on dev rows, and none are held out; add data.dev=0.1, or leave {what} out")
+
+
+def no_whole_model() -> InputError:
+    """What to raise where a setting needs the whole model, and the processes share it."""
+    return InputError(
+        "train.retention is judged by one process, and under FSDP none has the whole model; leave train.retention out, "
+        "or start with recipes/accelerate/ddp.yaml"
+    )
+
+
+def set_dropout(network: SentenceTransformer, share: float) -> None:
+    """Let a model drop this share wherever it drops some; what is saved with the model stays as it was."""
+    from torch.nn import Dropout
+
+    for module in network.modules():
+        if isinstance(module, Dropout):
+            module.p = share
+
+
+def _memory(network: SentenceTransformer) -> AbstractContextManager[None]:
+    from clearir.losses.memory import freed_memory_kept
+
+    return freed_memory_kept() if network.device.type == "cpu" else nullcontext()
+
+
+def _fill_up(rows: Sequence[Row], whole: int) -> list[Row]:
+    """The rows, and of those at the beginning as many again as make whole batches for all processes.
+
+    A process with a smaller batch, or one batch less, would let the others wait for its negatives.
+    """
+    return [*rows, *islice(cycle(rows), -len(rows) % whole)]
+
+
+def _dataset(rows: Sequence[Row]) -> Dataset:
+    """The columns that the loss takes, in its order: rows that are drawn twice stand there twice.
+
+    Of texts that are the same (`text_key`) the first stands for all, because the loss compares token ids: a passage
+    with a space more than a row's own would be a wrong answer to it.
+    """
+    from datasets import Dataset
+
+    distinct = Rows.collect(rows)
+    n, m = distinct.num_negatives
+    columns = {
+        "query": [row.query for row in rows],
+        "passage": [row.passage for row in rows],
+        **{f"negative_{i + 1}": [row.negatives[i] for row in rows] for i in range(n)},
+        "target_query": [str(row.target_query) for row in rows],
+        **{f"target_negative_{i + 1}": [row.target_negatives[i] for row in rows] for i in range(m)},
+    }
+    first: dict[str, str] = {}
+    return Dataset.from_dict(
+        {name: [first.setdefault(text_key(text), text) for text in texts] for name, texts in columns.items()}
+    )
+
+
+def _collator(network: SentenceTransformer, dataset: Dataset, prompts: Any) -> SentenceTransformerDataCollator:
+    """Rows -> the features of each column, each text with its prompt and tokenised once."""
+    from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
+
+    from clearir.training.token_cache import TokeniseOnce
+
+    return SentenceTransformerDataCollator(
+        preprocess_fn=TokeniseOnce(network.preprocess, network.tokenizer),
+        prompts={column: _prompt_of(column, prompts) for column in dataset.column_names},
+    )
+
+
+def _trainer(
+    network: SentenceTransformer,
+    rows: Sequence[Row],
+    dataset: Dataset,
+    checkpoints: Path,
+    settings: TrainSettings,
+    loss: LossSettings,
+    collator: SentenceTransformerDataCollator,
+    seed: int,
+) -> Trainer:
+    from sentence_transformers import SentenceTransformerTrainingArguments
+    from transformers import PrinterCallback
+
+    from clearir.training.trainer import Trainer
+
+    n = sum(column.startswith("negative_") for column in dataset.column_names)
+    bf16, fp16 = _half_precision(settings.precision)
+    os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # of `accelerate launch`: the settings say it
+    rare: dict[str, Any] = {"gradient_checkpointing": True} if settings.gradient_checkpointing else {}
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=steps_of(settings, len(dataset), processes.count()),
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulate,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup_ratio,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        bf16=bf16,
+        fp16=fp16,
+        save_strategy="steps",
+        save_steps=settings.save_steps,
+        save_total_limit=2,
+        logging_steps=settings.log_steps,
+        report_to=list(settings.report_to),
+        disable_tqdm=True,
+        seed=seed,
+        data_seed=seed,
+        logging_nan_inf_filter=False,
+        eval_strategy="no",
+        dataloader_pin_memory=network.device.type != "cpu",
+        use_cpu=network.device.type == "cpu",
+        **rare,
+    )
+
+    trainer = Trainer(
+        model=network,
+        args=arguments,
+        train_dataset=dataset,
+        data_collator=collator,
+        loss=make_loss(network, loss, n),
+        rows=rows,
+        last_checkpoint=lambda: last_whole_checkpoint(checkpoints),
+    )
+    trainer.remove_callback(PrinterCallback)  # the library does not print
+    return trainer
+
+
+def make_loss(network: SentenceTransformer, settings: LossSettings, num_negatives: int) -> Any:
+    """The loss that the settings name.
+
+    Args:
+        network: the model.
+        settings: the loss's, with a number for the scale.
+        num_negatives: negative passages a row.
+    """
+    from sentence_transformers.base.losses.gradcache import has_static_embedding_input
+
+    from clearir.losses import CachedCLEARLoss, CachedObjectiveLoss, CLEARLoss, ObjectiveLoss
+
+    kind: tuple[type[Any], type[Any]] = (ObjectiveLoss, CachedObjectiveLoss)
+    what: dict[str, Any] = {"objective": settings.term_weights()}
+    if settings.is_clear:
+        kind, what = (CLEARLoss, CachedCLEARLoss), {"alpha": settings.alpha, "beta": settings.beta}
+    plain, cached = kind
+    common: dict[str, Any] = {
+        **what,
+        "scale": settings.scale,
+        "num_negatives": num_negatives,
+        "mask_false_negatives": settings.mask_false_negatives,
+        "gather_across_devices": settings.gather_across_devices,
+    }
+    if not settings.cached or has_static_embedding_input(network):  # that has no chunks to cut, and needs little memory
+        return plain(network, **common)
+    return cached(
+        network,
+        **common,
+        mini_batch_size=settings.mini_batch_size,
+        mini_batch_num_tokens=settings.mini_batch_num_tokens,
+        memory_budget=settings.memory_budget,
+    )
+
+
+def _prompt_of(column: str, prompts: Any) -> str:
+    is_passage = column == "passage" or column.startswith("negative_")
+    return str(prompts.passage if is_passage else prompts.query)
+
+
+def _half_precision(precision: str) -> tuple[bool, bool]:
+    import torch
+
+    if precision != "auto":
+        return precision == "bf16", precision == "fp16"
+    if not torch.cuda.is_available():
+        return False, False
+    bf16 = torch.cuda.is_bf16_supported()
+    return bf16, not bf16
+
+
+def _progress_callback(advance: Callable[..., None], loss: Any) -> TrainerCallback:
+    from transformers import TrainerCallback
+
+    class ShowProgress(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        """Moves the bar and keeps the loss's terms for the log."""
+
+        def __init__(self) -> None:
+            self.sums: defaultdict[str, float] = defaultdict(float)
+            self.batches = 0
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            advance(state.global_step)
+
+        def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            """A batch is done, and it was not the last one of its step."""
+            self.batches += 1
+            for name, value in loss.terms.items():
+                self.sums[name] += float(value)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.on_substep_end(args, state, control)
+            advance(1)
+
+        def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if self.batches and state.log_history and "loss" in state.log_history[-1]:
+                means = processes.mean([total / self.batches for total in self.sums.values()])
+                state.log_history[-1].update(
+                    {name: round(mean, 5) for name, mean in zip(self.sums, means, strict=True)}
+                )
+                self.sums.clear()
+                self.batches = 0
+
+    return ShowProgress()

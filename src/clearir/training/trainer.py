@@ -1,0 +1,186 @@
+"""The Trainer of `clearir.training.train`: what goes wrong in a step ends in one clear message, or not at all.
+
+A loss or gradient that is not finite stops the run before the optimizer writes it into the weights. A batch that does
+not fit in memory is done again in smaller mini-batches (cached losses).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from safetensors.torch import load_model, save_model
+from sentence_transformers import SentenceTransformerTrainer
+from torch import Tensor, nn
+from torch.utils.checkpoint import get_device_states, set_device_states
+
+from clearir.data.rows import Row
+from clearir.losses.memory import is_out_of_memory, release_memory
+from clearir.support.errors import ClearirError
+
+logger = logging.getLogger(__name__)
+
+#: column of a row's place in the table; the collator takes it for a label, and the losses want none
+ROW = "label"
+WEIGHTS = "model.safetensors"
+#: rows of a bad batch that are quoted, and characters of each
+QUOTED, EXCERPT = 3, 60
+
+
+class Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
+    """`SentenceTransformerTrainer` that knows the rows of each batch.
+
+    Args:
+        rows: the rows of ``train_dataset``, for messages.
+        train_dataset: the columns that the loss takes.
+        last_checkpoint: gives the newest whole checkpoint, for messages.
+        others: see `SentenceTransformerTrainer`.
+    """
+
+    def __init__(self, *, rows: Sequence[Row], train_dataset: Dataset, last_checkpoint: Any, **others: Any) -> None:
+        self._rows = rows
+        self._last_checkpoint = last_checkpoint
+        # The batches since the last step of the optimizer: inputs, random state before, loss.
+        self._batches: list[tuple[dict[str, Any], _RandomState]] = []
+        self._losses: list[Tensor] = []
+        super().__init__(train_dataset=train_dataset.add_column(ROW, list(range(len(rows)))), **others)
+        self._clip = self.accelerator.clip_grad_norm_
+        self.accelerator.clip_grad_norm_ = self._clip_if_finite
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """None: the card is ours, see `clearir.report.model_card`, and needs no statistics."""
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """The weights of a checkpoint, by the names that they have in training: not those of a model to be loaded."""
+        if self.is_fsdp_enabled:
+            super()._save(output_dir, state_dict)
+            return
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        save_model(self.model, str(folder / WEIGHTS))
+
+    def _load_from_checkpoint(self, checkpoint_path: str, *others: Any) -> None:
+        """The inverse of `_save`."""
+        if self.is_fsdp_enabled:
+            super()._load_from_checkpoint(checkpoint_path, *others)
+        else:
+            load_model(self.model, Path(checkpoint_path) / WEIGHTS)
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """Forward and backward pass of a batch; again in smaller mini-batches where memory ends.
+
+        The batches before it in the same step of the optimizer are done again too, as a backward pass that was broken
+        off leaves half its gradients.
+
+        Raises:
+            ClearirError: not even the smallest mini-batch fits, or the loss has none.
+        """
+        self._batches.append((inputs, _RandomState(self.args.device)))
+        todo, said = self._batches[-1:], ""
+        while True:
+            try:
+                for batch, random_state in todo:
+                    if said:
+                        random_state.restore()
+                    loss = super().training_step(model, batch, num_items_in_batch)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                cause = str(error)
+                said = self._less_memory(cause)
+            # Outside of the handler, whose error holds on to the memory of the failed pass.
+            todo = self._batches
+            model.zero_grad(set_to_none=True)
+            release_memory(self.args.device, cause)
+        if said:
+            logger.warning("%s", said)
+        self._losses.append(loss)
+        return loss
+
+    def _less_memory(self, cause: str) -> str:
+        """Make mini-batches smaller; what to say about it."""
+        step = self.state.global_step + 1
+        if self.args.world_size > 1:
+            # The others wait for this process's gradients; a second try would not meet them.
+            raise ClearirError(
+                f"step {step}: a batch does not fit in the memory of process {self.args.process_index}; with several "
+                f"processes it is not tried again by itself: {self._advice()} ({_first_line(cause)})"
+            )
+        shrink = getattr(self.loss, "shrink_mini_batch", None)
+        changed = None if shrink is None else shrink()
+        if changed is None:
+            why = "the loss is not cached" if shrink is None else "not even one text at a time"
+            raise ClearirError(
+                f"step {step}: a batch does not fit in memory ({why}); {self._advice()} ({_first_line(cause)})"
+            )
+        settings = " ".join(f"loss.{name}={value}" for name, value in changed.items())
+        return (
+            f"step {step}: a batch did not fit in memory and was done again in smaller mini-batches; so are all from "
+            f"here on ({settings}): same gradients, more time"
+        )
+
+    def _advice(self) -> str:
+        if not hasattr(self.loss, "shrink_mini_batch"):
+            return "set loss.cached=true, or lower train.batch_size or train.max_seq_length"
+        return "lower loss.mini_batch_size, loss.memory_budget or train.max_seq_length"
+
+    def _clip_if_finite(self, *args: Any, **kwargs: Any) -> Any:
+        """Clip the gradients before a step of the optimizer, which must not see numbers that are none."""
+        norm = self._clip(*args, **kwargs)
+        batches, losses = self._batches, torch.stack([loss.float() for loss in self._losses])
+        self._batches, self._losses = [], []
+        finite_losses = losses.isfinite().tolist()
+        if not all(finite_losses):
+            bad = [batch for (batch, _), finite in zip(batches, finite_losses, strict=True) if not finite]
+            raise self._not_finite("loss", bad)
+        if norm is not None and not torch.as_tensor(norm).isfinite() and not self._scale_can_fall():
+            raise self._not_finite("gradient", [batch for batch, _ in batches])
+        return norm
+
+    def _scale_can_fall(self) -> bool:
+        """Whether gradients in half precision overflow by their scale, which the scaler then lowers by itself."""
+        scaler = self.accelerator.scaler
+        return scaler is not None and scaler.is_enabled() and scaler.get_scale() > 1
+
+    def _not_finite(self, what: str, batches: list[dict[str, Any]]) -> ClearirError:
+        numbers = sorted({int(row) for batch in batches for row in batch[ROW]})
+        quoted = "; ".join(f"row {number + 1}: {_excerpt(self._rows[number])}" for number in numbers[:QUOTED])
+        checkpoint: Path | None = self._last_checkpoint()
+        kept = "There is no checkpoint yet" if checkpoint is None else f"The last checkpoint is kept: {checkpoint}"
+        return ClearirError(
+            f"step {self.state.global_step + 1}: the {what} is not finite; stopped before it reached the weights. "
+            f"Rows of the batch, numbered as in the table that training sees (mined/train.parquet of a recipe's "
+            f"output): {', '.join(str(number + 1) for number in numbers)}. {quoted}. "
+            f"Look at these rows, lower train.learning_rate, or set train.precision=fp32. {kept}"
+        )
+
+
+class _RandomState:
+    """What dropout draws from, to be put back."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._cpu = torch.get_rng_state()
+        on_gpu = [torch.empty(0, device=device)] if device.type == "cuda" else []
+        self._devices, self._states = get_device_states(*on_gpu)
+
+    def restore(self) -> None:
+        torch.set_rng_state(self._cpu)
+        set_device_states(self._devices, self._states)
+
+
+def _first_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no memory"])[0]
+
+
+def _excerpt(row: Row) -> str:
+    name = "" if row.query_id is None else f"[{row.query_id}] "
+    return f"{name}{_short(row.query)!r}, {_short(row.target_query or '')!r} -> {_short(row.passage)!r}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= EXCERPT else text[:EXCERPT] + " ..."

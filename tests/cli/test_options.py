@@ -1,0 +1,110 @@
+"""Options that a way of running a command would not heed are refused, and outputs never stand in each other's place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clearir.cli.app import _slugs
+from clearir.evaluate.registry import load_suite
+from clearir.evaluate.scores import Scores
+from clearir.support.errors import InputError
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    lines = [
+        {"query": f"query {i}", "passage": f"passage {i}", "target_query": f"kysymys {i}", "language": "fi"}
+        for i in range(4)
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("command", "beside"),
+    [
+        *(
+            (("evaluate", "m", "--mteb", "XQuADRetrieval", *option), "--mteb")
+            for option in (
+                ("--suite", "xquad"),
+                ("--data", "rows.jsonl"),
+                ("--languages", "en,de"),
+                ("--split", "dev"),
+                ("--pools", "pair"),
+                ("--out", "scores"),
+                ("--cache", "c"),
+                ("--overwrite",),
+            )
+        ),
+        *(
+            (("merge", "a", "b", "--out", "o", "--weight", "0.5", *option), "--weight")
+            for option in (
+                ("--split", "dev"),
+                ("--retention", "0.995"),
+                ("--query-prompt", "q: "),
+                ("--passage-prompt", "p: "),
+            )
+        ),
+        (("encode", "m", "corpus.parquet", "--workers", "2"), "--engine local"),
+    ],
+)
+def test_an_option_that_would_not_be_heeded_is_refused(clearir, tmp_path, monkeypatch, command, beside):
+    monkeypatch.chdir(tmp_path)
+    status, _, messages = clearir(*command)
+    option = [word for word in command if word.startswith("--")][-1]
+    assert status == 2
+    assert f"error: {option}: of no use beside {beside}" in messages
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_has_no_split(clearir, table, tmp_path):
+    status, _, messages = clearir("evaluate", "m", "--data", table, "--split", "dev", "--out", tmp_path / "s")
+    assert status == 2
+    assert "which has no parts; leave it out" in messages
+
+
+def test_suites_in_one_part_have_no_split(tmp_path):
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    (shop / "corpus.jsonl").write_text('{"_id": "d", "text": "a text"}\n')
+    (shop / "queries.jsonl").write_text('{"_id": "q", "text": "a query"}\n')
+    (shop / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
+    (tmp_path / "xquad").mkdir()
+    (tmp_path / "xquad" / "xquad.en.json").write_text("{}")
+    (tmp_path / "belebele").mkdir()
+    (tmp_path / "belebele" / "eng_Latn.jsonl").write_text("{}")
+    (tmp_path / "mkqa").mkdir()
+    (tmp_path / "mkqa" / "mkqa.jsonl").write_text("{}")
+    (tmp_path / "debian").mkdir()
+    assert load_suite(str(shop)).languages == ["en"]
+    with pytest.raises(InputError, match=r"no qrels/dev\.tsv"):
+        load_suite(str(shop), split="dev")
+    for name in ("xquad", "belebele", "mkqa", "debian"):
+        with pytest.raises(InputError, match="no split 'dev'; the published files are one part"):
+            load_suite(name, tmp_path / name, split="dev")
+
+
+def test_models_with_one_name_get_a_file_each(clearir, table, tiny_model_path, tmp_path):
+    models = []
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder / "run").mkdir(parents=True)
+        models.append(tmp_path / folder / "run" / "model")
+        models[-1].symlink_to(tiny_model_path)
+    out = tmp_path / "scores"
+    status, _, messages = clearir("evaluate", *models, "--data", table, "--out", out, "--cache", tmp_path / "cache")
+    assert status == 0, messages
+    files = {path.name: Scores.load(path).model for path in out.glob("run*.json")}
+    assert files == {
+        "run--model.json": str(models[0]),
+        "run--model-2.json": str(models[1]),
+        "run--model-3.json": str(models[2]),
+    }
+
+
+def test_file_names_are_never_taken_twice():
+    assert _slugs(["m", "m", "m-2", "./m", "M"]) == ["m", "m-2", "m-2-2", "m-3", "M-4"]
+    assert _slugs(["texts"]) == ["texts-2"]  # texts.json lies beside the scores

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clearir.support.errors import InputError, naming
+
+ONE, OTHER = Path("a/one.json"), Path("other.json")
+
+
+def test_what_is_wrong_with_files_names_them():
+    message = r"^a/one.json and other.json: no scores for de; evaluate again$"
+    with pytest.raises(InputError, match=message), naming(ONE, OTHER):
+        raise InputError("no scores for de; evaluate again")
+
+
+def test_files_that_are_named_already_are_not_named_again():
+    with pytest.raises(InputError, match=r"^other.json, line 3: no number$"), naming(ONE, OTHER):
+        raise InputError("other.json, line 3: no number")
+
+
+def test_other_errors_pass():
+    with pytest.raises(KeyError), naming(ONE):
+        raise KeyError("x")
