@@ -20,7 +20,7 @@ from clearir.data.sources import read
 from clearir.data.translate import load_translator
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.suites import Suite
-from clearir.models.encode import load_model
+from clearir.models.load import load_model
 from clearir.runs.prepare_run import PrepareSettings, prepare
 from clearir.settings import LossSettings, MineSettings, TrainSettings
 from clearir.training.train import draw_rows, train

@@ -51,7 +51,7 @@ def measure(data: Path, languages: list[str] | None, rounds: int | None, threads
     from clearir.evaluate.matrix import POOLS, evaluate
     from clearir.evaluate.mteb_task import run_mteb, task_of
     from clearir.evaluate.registry import load_suite
-    from clearir.models.encode import load_model
+    from clearir.models.load import load_model
 
     torch.set_num_threads(threads)
     suite = load_suite("mlqa", data, languages)

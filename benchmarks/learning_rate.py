@@ -17,7 +17,7 @@ from rich.table import Table
 
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.suites import Suite
-from clearir.models.encode import load_model
+from clearir.models.load import load_model
 from clearir.runs import train_run
 from clearir.runs.recipe import Recipe, load_recipe
 

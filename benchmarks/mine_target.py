@@ -28,7 +28,8 @@ from clearir.data.sources import read
 from clearir.data.split import split
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.suites import Suite
-from clearir.models.encode import encode, load_model
+from clearir.models.encode import encode
+from clearir.models.load import load_model
 from clearir.settings import LossSettings, TrainSettings
 from clearir.support.texts import text_key
 from clearir.training.mine import Mined, mine

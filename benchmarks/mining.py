@@ -57,7 +57,7 @@ def main() -> None:
 
     rows = read(options.folder, options.questions)
     if options.model:
-        from clearir.models.encode import load_model
+        from clearir.models.load import load_model
 
         model = load_model(options.model)
     else:

@@ -29,7 +29,7 @@ from clearir.data.split import decontaminate
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.registry import load_suite
 from clearir.evaluate.suites import Suite
-from clearir.models.encode import load_model
+from clearir.models.load import load_model
 from clearir.report.markdown import grid
 
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+")

@@ -192,7 +192,8 @@ def measure(data: Path) -> dict[str, Any]:
     import torch
 
     from clearir.losses import CachedCLEARLoss
-    from clearir.models.encode import encode, load_model
+    from clearir.models.encode import encode
+    from clearir.models.load import load_model
     from common import draw_columns, machine, minilm, triples
 
     torch.set_num_threads(1)

@@ -178,7 +178,7 @@ def alone(function: Any, setup: Setup) -> dict[str, Any]:
 
 def keep(place: Path, passages: int) -> None:
     """Write an index whose queries `MODEL` encodes."""
-    from clearir.models.encode import load_model, model_fingerprint
+    from clearir.models.load import load_model, model_fingerprint
 
     model = load_model(MODEL)
     dimensions = int(model.get_embedding_dimension() or 0)

@@ -23,7 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 from clearir.losses.scale import SAMPLE, ScaleFit, fit_scale, sample_pairs
-from clearir.models.encode import encode, load_model, prompts_of
+from clearir.models.encode import encode
+from clearir.models.load import load_model
+from clearir.models.prompts import prompts_of
 from common import triples
 
 #: base model -> scale that it was trained with

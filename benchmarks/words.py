@@ -30,7 +30,7 @@ from rich.table import Table
 from safetensors.torch import save_model
 
 from clearir.losses.memory import freed_memory_kept
-from clearir.models.encode import load_model
+from clearir.models.load import load_model
 from clearir.settings import LossSettings
 from clearir.support.artifacts import write_json
 from clearir.training.train import make_loss, set_dropout

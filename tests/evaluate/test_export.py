@@ -7,7 +7,8 @@ from clearir.evaluate.compare import compare
 from clearir.evaluate.export import FULL, INT8, SCORES, export_model, with_onnx
 from clearir.evaluate.scores import Scores
 from clearir.evaluate.suites import Suite
-from clearir.models.encode import encode, load_model
+from clearir.models.encode import encode
+from clearir.models.load import load_model
 from clearir.support.errors import InputError
 
 for module in ("onnx", "onnxscript", "onnxruntime"):

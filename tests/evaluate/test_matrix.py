@@ -9,7 +9,8 @@ import pytest
 
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.suites import Suite
-from clearir.models.encode import Prompts, load_model
+from clearir.models.load import load_model
+from clearir.models.prompts import Prompts
 from clearir.support.errors import InputError
 
 

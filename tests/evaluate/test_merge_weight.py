@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformer
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.merge_weight import MERGE, Judged, best, choose_weight, interpolate, judge
 from clearir.evaluate.suites import Suite
-from clearir.models.encode import load_model
+from clearir.models.load import load_model
 from clearir.support.errors import InputError
 
 ENGLISH = {"q1": "amber birch", "q2": "cobalt", "q3": "delta ember", "q4": "fjord grove"}

@@ -10,7 +10,8 @@ import pytest
 from clearir.evaluate.matrix import evaluate
 from clearir.evaluate.mteb_task import run_mteb, task_of
 from clearir.evaluate.registry import load_suite
-from clearir.models.encode import Prompts, load_model
+from clearir.models.load import load_model
+from clearir.models.prompts import Prompts
 from clearir.support.errors import InputError, MissingExtraError
 
 SAME = {

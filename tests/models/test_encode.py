@@ -14,16 +14,9 @@ import pytest
 from sentence_transformers.sentence_transformer.modules import CNN
 from tiny_models import model_of
 
-from clearir.models.encode import (
-    Prompts,
-    _batches,
-    _open_cache,
-    _read,
-    encode,
-    load_model,
-    model_fingerprint,
-    prompts_of,
-)
+from clearir.models.encode import _batches, _open_cache, _read, encode
+from clearir.models.load import load_model, model_fingerprint
+from clearir.models.prompts import Prompts, prompts_of
 from clearir.support import progress
 from clearir.support.errors import InputError, MissingExtraError
 

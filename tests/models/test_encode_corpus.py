@@ -15,8 +15,10 @@ import pytest
 
 from clearir.data.passages import read_corpus
 from clearir.data.rows import Row
-from clearir.models.encode import encode, load_model
-from clearir.models.encode_corpus import ReadyVectors, Worker, encode_corpus, shards_of
+from clearir.models.encode import encode
+from clearir.models.encode_corpus import Worker, encode_corpus, shards_of
+from clearir.models.load import load_model
+from clearir.models.ready_vectors import ReadyVectors
 from clearir.support.errors import InputError, MissingExtraError
 from clearir.training.mine import mine
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from clearir.models.encode import load_model
 from clearir.models.lengths import positions
+from clearir.models.load import load_model
 from clearir.support.errors import InputError
 
 

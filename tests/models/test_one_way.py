@@ -9,7 +9,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from tiny_models import transformer
 
 from clearir.data.rows import Row
-from clearir.models.encode import load_model
+from clearir.models.load import load_model
 from clearir.settings import LossSettings, TrainSettings
 from clearir.support.errors import InputError
 from clearir.training.train import train

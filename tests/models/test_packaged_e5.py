@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 from clearir.models import packaged_e5
 from clearir.models.e5_file import read_e5_file
-from clearir.models.encode import encode, load_model, model_fingerprint, prompts_of
+from clearir.models.encode import encode
+from clearir.models.load import load_model, model_fingerprint
 from clearir.models.packaged_e5 import unpacked
+from clearir.models.prompts import prompts_of
 from clearir.support.artifacts import cache_home
 from clearir.support.errors import InputError, MissingExtraError
 

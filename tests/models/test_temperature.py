@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clearir.losses.scale import SHOWN
-from clearir.models.encode import Prompts
+from clearir.models.prompts import Prompts
 from clearir.models.temperature import Scale, scale_for
 
 PAIRS = [(f"q{i}", f"p{i}") for i in range(64)]

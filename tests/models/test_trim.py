@@ -9,7 +9,8 @@ import xxhash
 from word_models import KINDS, unigram, write_model
 
 from clearir.models import trim as trimming
-from clearir.models.encode import encode, load_model
+from clearir.models.encode import encode
+from clearir.models.load import load_model
 from clearir.models.trim import NO_TEXTS, count_words, texts_of, trim
 from clearir.support.artifacts import MANIFEST
 from clearir.support.errors import ClearirError, InputError

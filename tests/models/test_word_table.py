@@ -7,7 +7,8 @@ import pytest
 from tokenizers import Tokenizer, models
 from word_models import KINDS, unigram, write_model, write_static
 
-from clearir.models.encode import encode, load_model
+from clearir.models.encode import encode
+from clearir.models.load import load_model
 from clearir.models.word_table import WordTable, script_of
 from clearir.support.errors import InputError
 

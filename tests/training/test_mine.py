@@ -324,7 +324,7 @@ def test_agrees_with_the_slow_way_in_any_block_size(links, wanted, block):
 
 
 def test_encodes_each_text_once_with_its_prompt_and_finds_hard_negatives(minilm_path, tmp_path):
-    from clearir.models.encode import load_model
+    from clearir.models.load import load_model
 
     model = load_model(minilm_path, device="cpu")
     pairs = [

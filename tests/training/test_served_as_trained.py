@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from clearir.evaluate.scores import Scores
-from clearir.models.encode import Prompts, load_model, prompts_of
+from clearir.models.load import load_model
+from clearir.models.prompts import Prompts, prompts_of
 from clearir.runs import train_run
 from clearir.runs.recipe import Recipe, load_recipe
 from clearir.settings import LossSettings, PromptSettings, TrainSettings

@@ -23,7 +23,7 @@ from clearir.data.rows import Row
 from clearir.evaluate.merge_weight import cross_and_bridge
 from clearir.evaluate.suites import Suite
 from clearir.losses import ObjectiveLoss
-from clearir.models.encode import load_model
+from clearir.models.load import load_model
 from clearir.models.temperature import Scale
 from clearir.settings import LossSettings, PromptSettings, TrainSettings
 from clearir.support.errors import ClearirError, InputError

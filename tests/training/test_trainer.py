@@ -21,7 +21,8 @@ from transformers import AutoTokenizer
 
 from clearir.cli.app import main
 from clearir.data.rows import Row, Rows
-from clearir.models.encode import Prompts, load_model
+from clearir.models.load import load_model
+from clearir.models.prompts import Prompts
 from clearir.settings import LossSettings, TrainSettings
 from clearir.support.errors import ClearirError, InputError
 from clearir.training.checkpoints import last_whole_checkpoint

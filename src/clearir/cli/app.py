@@ -269,7 +269,7 @@ def evaluate(
     from clearir.evaluate import matrix
     from clearir.evaluate.mteb_task import run_mteb
     from clearir.evaluate.scores import texts_behind
-    from clearir.models.encode import load_model
+    from clearir.models.load import load_model
 
     _quiet()
     load = partial(
@@ -423,8 +423,8 @@ def mine(
     """
     from clearir.data.rows import Rows
     from clearir.data.sources import tables
-    from clearir.models.encode import load_model
-    from clearir.models.encode_corpus import ReadyVectors
+    from clearir.models.load import load_model
+    from clearir.models.ready_vectors import ReadyVectors
     from clearir.training.mine import mine as mine_rows
 
     _claim(context, out, overwrite)
@@ -495,7 +495,7 @@ def merge(
 
     from clearir.cli.tables import show_choice
     from clearir.evaluate.merge_weight import choose_weight, interpolate, save
-    from clearir.models.encode import load_model
+    from clearir.models.load import load_model
 
     if (weight is None) == (suite is None and data is None):
         raise InputError("give --weight, or --suite or --data with development data to choose one on")

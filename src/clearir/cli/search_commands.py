@@ -114,7 +114,7 @@ def index(
     from clearir.cli.app import _plain, _quiet, _say
     from clearir.cli.search_tables import describe
     from clearir.data.passages import read_corpus
-    from clearir.models.encode_corpus import ReadyVectors
+    from clearir.models.ready_vectors import ReadyVectors
     from clearir.runs.recipe import parse_assignments
     from clearir.search.index import build_index
 

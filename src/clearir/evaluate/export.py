@@ -72,7 +72,7 @@ def export_model(
     """Write a model's folder with ONNX files in it.
 
     Args:
-        model: as `clearir.models.encode.load_model` takes it.
+        model: as `clearir.models.load.load_model` takes it.
         out: folder to write.
         suite: what the loss of quality is measured on; without one, cosines on a few sentences are all there is.
         trust_remote_code: run code that comes with the model.
@@ -85,7 +85,7 @@ def export_model(
         InputError: the model is no transformer over tokens, or ``out`` holds something else.
         MissingExtraError: the extra ``onnx`` is not installed.
     """
-    from clearir.models.encode import load_model, model_fingerprint
+    from clearir.models.load import load_model, model_fingerprint
     from clearir.support.artifacts import MANIFEST, read_json
 
     for module in ("onnx", "onnxscript", "onnxruntime"):
@@ -171,7 +171,8 @@ def _quantise(full: Path, int8: Path) -> None:
 
 
 def _measure(network: SentenceTransformer, folder: Path, suite: Suite | None) -> list[Export]:
-    from clearir.models.encode import encode, prompts_of
+    from clearir.models.encode import encode
+    from clearir.models.prompts import prompts_of
 
     prompt = prompts_of(network).query
     texts: Sequence[str] = _SAMPLE

@@ -21,7 +21,9 @@ from clearir.evaluate import metrics as measure
 from clearir.evaluate.ranking import rank
 from clearir.evaluate.scores import ALL, Direction, Scores
 from clearir.evaluate.suites import Qrels, Suite
-from clearir.models.encode import Prompts, encode, model_fingerprint, prompts_of
+from clearir.models.encode import encode
+from clearir.models.load import model_fingerprint
+from clearir.models.prompts import Prompts, prompts_of
 from clearir.support.errors import InputError
 from clearir.support.progress import track
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from clearir.evaluate.suites import Suite
-    from clearir.models.encode import Prompts
+    from clearir.models.prompts import Prompts
 
 MERGE = "merge.json"
 #: of the tuned model, those that are tried

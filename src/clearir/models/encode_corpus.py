@@ -18,11 +18,9 @@ share the file system: they read the corpus and write their shards themselves.
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,8 +42,6 @@ from clearir.support.locks import alone
 from clearir.support.progress import task
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
 
 Engine = Literal["local", "ray"]
@@ -82,7 +78,7 @@ class Job:
     """What a worker has to know.
 
     Attributes:
-        model: as `clearir.models.encode.load_model` takes it.
+        model: as `clearir.models.load.load_model` takes it.
         folder: for the vectors.
         prompt: put before every passage.
         max_seq_length: tokens of a text that are read.
@@ -133,7 +129,7 @@ def encode_corpus(
 
     Args:
         corpus: a Parquet file, or a folder of them; columns as in `clearir.data.passages.read_corpus`.
-        model: as `clearir.models.encode.load_model` takes it.
+        model: as `clearir.models.load.load_model` takes it.
         out: folder of the vectors; it appears when all are there.
         engine: "local" encodes in this process; "ray" on a Ray cluster, or on this machine where there is none.
         workers: of Ray; by default one a GPU, or else one a processor.
@@ -150,7 +146,8 @@ def encode_corpus(
         MissingExtraError: Ray is not installed.
     """
     from clearir.data.passages import RecordReader
-    from clearir.models.encode import load_model, model_fingerprint, prompts_of
+    from clearir.models.load import load_model, model_fingerprint
+    from clearir.models.prompts import prompts_of
 
     columns = {} if columns is None else columns
     RecordReader(None, columns)  # what is no name of a column is said before a model is loaded
@@ -238,7 +235,7 @@ class Worker:
     """
 
     def __init__(self, job: Job, network: SentenceTransformer | None = None) -> None:
-        from clearir.models.encode import load_model
+        from clearir.models.load import load_model
 
         self.job = job
         self.network = network or load_model(
@@ -250,7 +247,8 @@ class Worker:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        from clearir.models.encode import encode, vector_key
+        from clearir.models.encode import encode
+        from clearir.models.vector_cache import vector_key
 
         passages = list(_passages(shard, self.job.columns))
         texts = [text for _, text in passages]
@@ -301,110 +299,6 @@ def _with_ray(job: Job, shards: Sequence[Shard], workers: int | None) -> Iterato
     )
     for row in done.iter_rows():
         yield int(row["rows"])
-
-
-class ReadyVectors:
-    """Finished vectors of `encode_corpus`, found by their texts; ``len()`` is their number.
-
-    Keys are in memory (24 bytes a passage), vectors on disk.
-    """
-
-    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        import numpy as np
-        import pyarrow.parquet as pq
-
-        self.folder = folder
-        self._settings = settings
-        self._parts = sorted(folder.glob("part-*.parquet"))
-        halves = [_matrix(pq.read_table(part, columns=["key"])["key"], "<u8", 2) for part in self._parts]
-        self._starts = np.cumsum([0, *map(len, halves)])
-        self._keys = np.concatenate(halves) if halves else np.empty((0, 2), "<u8")
-        self._order = np.argsort(self._keys[:, 0])
-        self._read = lru_cache(maxsize=2)(self._read_part)
-
-    @classmethod
-    def open(cls, folder: Path) -> ReadyVectors:
-        """Open what `encode_corpus` wrote.
-
-        Raises:
-            InputError: it is something else, or not finished.
-        """
-        manifest = folder / MANIFEST
-        settings = read_json(manifest).get("settings", {}) if manifest.is_file() else {}
-        if settings.get("stage") != "encode":
-            raise InputError(
-                f"{folder}: no finished vectors; make them with: clearir encode MODEL CORPUS --out {folder}"
-            )
-        return cls(folder, settings)
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def check(self, model: SentenceTransformer, passage_prompt: str) -> None:
-        """Refuse a model that would give other vectors.
-
-        Raises:
-            InputError: another model, prompt or maximal length.
-        """
-        from clearir.models.encode import model_fingerprint
-
-        ours = {
-            "model_hash": model_fingerprint(model),
-            "prompt": passage_prompt,
-            "max_seq_length": model.max_seq_length,
-        }
-        for name, value in ours.items():
-            if (made := self._settings[name]) != value:
-                same = {
-                    "model_hash": "take the model that made them",
-                    "prompt": f"add --passage-prompt {shlex.quote(str(made))}",
-                    "max_seq_length": f"add --max-seq-length {made}",
-                }
-                raise InputError(
-                    f"{self.folder}: vectors of another {name} ({made!r}, and here it is {value!r}); {same[name]}, or "
-                    "encode the corpus anew"
-                )
-
-    def find(self, keys: Mapping[str, bytes]) -> dict[str, NDArray[np.float32]]:
-        """Vectors of texts.
-
-        Args:
-            keys: of each text; see `clearir.models.encode.vector_key`.
-
-        Returns:
-            those that are there.
-        """
-        import numpy as np
-
-        if not keys or not len(self):
-            return {}
-        texts = list(keys)
-        wanted = np.frombuffer(b"".join(keys.values()), "<u8").reshape(-1, 2)
-        ordered = self._keys[self._order, 0]
-        places = self._order[np.minimum(np.searchsorted(ordered, wanted[:, 0]), len(ordered) - 1)]
-        found = np.flatnonzero((self._keys[places] == wanted).all(axis=1))
-        parts = np.searchsorted(self._starts, places, side="right") - 1
-        vectors: dict[str, NDArray[np.float32]] = {}
-        for number in found[np.argsort(parts[found], kind="stable")]:
-            part = int(parts[number])
-            vectors[texts[number]] = self._read(part)[places[number] - self._starts[part]]
-        return vectors
-
-    def _read_part(self, part: int) -> NDArray[np.float32]:
-        import pyarrow.parquet as pq
-
-        column = pq.read_table(self._parts[part], columns=["vector"])["vector"]
-        return _matrix(column, "<f4", column.type.list_size)
-
-
-def _matrix(column: Any, dtype: str, width: int) -> NDArray[Any]:
-    """A Parquet column of fixed width as an array ``(rows, width)``."""
-    import numpy as np
-
-    array = column.combine_chunks()
-    values = array.values if hasattr(array, "values") else array
-    size = np.dtype(dtype).itemsize
-    return np.frombuffer(values.buffers()[1], dtype, len(array) * width, array.offset * width * size).reshape(-1, width)
 
 
 def _passages(shard: Shard, columns: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -57,7 +57,7 @@ def _longest_prompt(model: SentenceTransformer) -> tuple[str, int]:
     """The prompt with most tokens, and how many these are with those that the tokenizer adds to every text."""
     from transformers import PreTrainedTokenizerBase
 
-    from clearir.models.encode import prompts_of
+    from clearir.models.prompts import prompts_of
 
     tokenizer = getattr(model, "tokenizer", None)
     if not isinstance(tokenizer, PreTrainedTokenizerBase):

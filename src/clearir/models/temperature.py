@@ -19,7 +19,7 @@ from clearir.settings import AUTO
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from clearir.models.encode import Prompts
+    from clearir.models.prompts import Prompts
 
 #: a scale that is set may be off by this factor before it is warned of
 FACTOR = 2.0

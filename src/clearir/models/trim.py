@@ -112,7 +112,7 @@ def trim(
     What any text may need stays too: special words, bytes, and single characters of the scripts in use.
 
     Args:
-        model: as `clearir.models.encode.load_model` takes it.
+        model: as `clearir.models.load.load_model` takes it.
         out: folder to write; it appears when it is whole.
         corpus: tables (every text in them counts, queries too), ``.txt`` files with a text per line, or folders of
             tables.
@@ -127,7 +127,7 @@ def trim(
         InputError: nothing says what to keep, the model has no table of words of its own, its tokenizer is none of
             Unigram, BPE and WordPiece, or too many words would be lost.
     """
-    from clearir.models.encode import load_model, model_fingerprint
+    from clearir.models.load import load_model, model_fingerprint
 
     if not corpus and not languages:
         raise InputError(
@@ -337,7 +337,8 @@ def _scripts(languages: Sequence[str]) -> frozenset[str]:
 
 
 def _vectors(network: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.float32]:
-    from clearir.models.encode import encode, prompts_of
+    from clearir.models.encode import encode
+    from clearir.models.prompts import prompts_of
 
     return encode(network, texts, prompt=prompts_of(network).passage)
 

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from clearir.data.filters import Filtered, FilterSettings, filter_rows
 from clearir.data.rows import Row, Rows
 from clearir.data.translate import Translator, translate_rows
-from clearir.models.encode import content_of
+from clearir.models.load import content_of
 from clearir.settings import HeldOut, MineSettings, PromptSettings, Settings
 from clearir.support.artifacts import MANIFEST, fingerprint, is_due, read_json, run_stage
 from clearir.support.errors import InputError
@@ -276,7 +276,7 @@ class _Line:
         self._stage("mined", asked, make)
 
     def _mine(self, rows: _Rows) -> Mined:
-        from clearir.models.encode import load_model
+        from clearir.models.load import load_model
         from clearir.training.mine import mine
 
         settings = self._settings

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from clearir.models.encode import content_of
+from clearir.models.load import content_of
 from clearir.report.study import BASE, Line, Result, draw, summarise, to_markdown
 from clearir.runs import train_run
 from clearir.runs.preflight import check_dev, holds_out

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from clearir.data.prepared import read_part
 from clearir.data.rows import Rows
-from clearir.models.encode import content_of
+from clearir.models.load import content_of
 from clearir.runs.preflight import check_run, check_training, holds_out, needs_dev
 from clearir.runs.recipe import Recipe, dump_recipe
 from clearir.settings import MergeSettings, SearchExample, TrainSettings
@@ -483,7 +483,8 @@ def _top_passages(
     import numpy as np
 
     from clearir.evaluate.searches import HITS, Hit
-    from clearir.models.encode import encode, prompts_of
+    from clearir.models.encode import encode
+    from clearir.models.prompts import prompts_of
 
     network = load(recipe, model)
     prompts = prompts_of(network)
@@ -526,7 +527,7 @@ def _models(recipe: Recipe) -> tuple[str, str]:
 
 def load(recipe: Recipe, model: str, **more: Any) -> Any:
     """A model that reads texts as the recipe says, length and prompts; ``more``: of `load_model`."""
-    from clearir.models.encode import load_model
+    from clearir.models.load import load_model
 
     return load_model(
         model,

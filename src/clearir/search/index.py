@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from clearir.models.encode_corpus import ReadyVectors
+    from clearir.models.ready_vectors import ReadyVectors
 
 FORMAT = 2
 
@@ -43,7 +43,7 @@ class IndexInfo:
         languages: passages of each language; those without one are not counted.
         fields: that can be filtered by, beside id, title and language.
         model: what encoded the passages: a folder, a name on the Hub, ``python:PACKAGE/folder``.
-        model_hash: see `clearir.models.encode.model_fingerprint`.
+        model_hash: see `clearir.models.load.model_fingerprint`.
         dimensions: of a vector. The metric is the cosine.
         query_prompt: put before a query.
         passage_prompt: was put before a passage.
@@ -95,7 +95,7 @@ def build_index(
 
     Args:
         corpus: what to search.
-        model: as `clearir.models.encode.load_model` takes it.
+        model: as `clearir.models.load.load_model` takes it.
         out: a folder, or a URI of object storage that LanceDB knows (``s3://bucket/index``).
         cache: folder of finished embeddings; a run that goes on finds there what it had encoded.
         ready: vectors that ``clearir encode`` made of the corpus.
@@ -114,7 +114,9 @@ def build_index(
         InputError: ``out`` holds something else, or the model cannot be used.
         MissingExtraError: LanceDB is not installed.
     """
-    from clearir.models.encode import encode, load_model, model_fingerprint, prompts_of
+    from clearir.models.encode import encode
+    from clearir.models.load import load_model, model_fingerprint
+    from clearir.models.prompts import prompts_of
 
     require("lancedb", "search")  # before a model is loaded for nothing
     network = load_model(

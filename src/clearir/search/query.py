@@ -130,7 +130,7 @@ class Searcher:
             InputError: no finished index, or another model than the one that made it.
             MissingExtraError: LanceDB is not installed.
         """
-        from clearir.models.encode import load_model, model_fingerprint
+        from clearir.models.load import load_model, model_fingerprint
 
         info = load_info(location)
         name = model or info.model

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from clearir.evaluate.suites import Suite
-    from clearir.models.encode import Prompts
+    from clearir.models.prompts import Prompts
 
 CHECKS = "checks.json"
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from clearir.models.encode_corpus import ReadyVectors
+    from clearir.models.ready_vectors import ReadyVectors
 
     Vectors = NDArray[np.float32]
     Ids = NDArray[np.int64]
@@ -159,7 +159,8 @@ def mine(
 def _embedder(
     model: Any, cache: str | Path | None, ready: ReadyVectors | None, prompts: Mapping[str, str]
 ) -> Callable[[list[str], str], Vectors]:
-    from clearir.models.encode import encode, prompts_of
+    from clearir.models.encode import encode
+    from clearir.models.prompts import prompts_of
 
     chosen = prompts_of(model, prompts.get("query"), prompts.get("passage"))
     if ready is not None:

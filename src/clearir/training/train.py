@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback
 
     from clearir.evaluate.suites import Suite
-    from clearir.models.encode import Prompts
+    from clearir.models.prompts import Prompts
     from clearir.training.best_checkpoint import Watch
     from clearir.training.trainer import Trainer
 
@@ -122,7 +122,8 @@ def train(
     """
     from transformers import set_seed
 
-    from clearir.models.encode import content_of, prompts_of
+    from clearir.models.load import content_of
+    from clearir.models.prompts import prompts_of
     from clearir.training.words_in_use import keep_words_in_use, put_back, words_of
 
     table = Rows.collect(rows, "the rows to train on")
@@ -245,7 +246,7 @@ def _load(
     model: str, settings: TrainSettings, prompts: PromptSettings, trust_remote_code: bool, **more: Any
 ) -> SentenceTransformer:
     """The model with everything that serving has to know of its training: it is saved with the weights."""
-    from clearir.models.encode import load_model
+    from clearir.models.load import load_model
     from clearir.models.one_way import refuse_routes
 
     network = load_model(
