@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from clearir.losses.memory import freed_memory_kept
+from clearir.support.memory import freed_memory_kept
 from common import matrix_product_rate, work
 from ways import load
 

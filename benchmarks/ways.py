@@ -17,7 +17,7 @@ from sentence_transformers.base.losses.gradcache import RandContext
 from sentence_transformers.sentence_transformer.losses import CachedMultipleNegativesRankingLoss
 
 from clearir import CachedCLEARLoss, CLEARLoss
-from clearir.losses.memory import freed_memory_kept
+from clearir.support.memory import freed_memory_kept
 from clearir.training.train import set_dropout
 from common import matrix_product_rate, minilm, work
 

@@ -29,10 +29,10 @@ from rich.console import Console
 from rich.table import Table
 from safetensors.torch import save_model
 
-from clearir.losses.memory import freed_memory_kept
 from clearir.models.load import load_model
 from clearir.settings import LossSettings
 from clearir.support.artifacts import write_json
+from clearir.support.memory import freed_memory_kept
 from clearir.training.train import make_loss, set_dropout
 from clearir.training.words_in_use import keep_words_in_use
 from common import draw_columns, machine, triples

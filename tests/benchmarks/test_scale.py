@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from clearir.losses.memory import GraphBudget
+from clearir.losses.graph_budget import GraphBudget
 
 ROOT = Path(__file__).parents[2]
 

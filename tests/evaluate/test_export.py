@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from clearir.evaluate.compare import compare
-from clearir.evaluate.export import FULL, INT8, SCORES, export_model, with_onnx
+from clearir.evaluate.export import SCORES, export_model
 from clearir.evaluate.scores import Scores
 from clearir.evaluate.suites import Suite
 from clearir.models.encode import encode
 from clearir.models.load import load_model
+from clearir.models.onnx import FULL, INT8, with_onnx
 from clearir.support.errors import InputError
 
 for module in ("onnx", "onnxscript", "onnxruntime"):

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from clearir.losses.memory import GraphBudget, _container_free, _glibc, default_budget, free_memory
+from clearir.losses.graph_budget import GraphBudget, default_budget
+from clearir.support.memory import _container_free, _glibc, free_memory
 
 
 def test_counts_what_autograd_saves_without_parameters():
@@ -121,7 +122,7 @@ def test_a_containers_limit_is_respected(tmp_path, files, free):
 
 FAULTS = """
 import resource, torch
-from clearir.losses.memory import _freed_and_kept, freed_memory_kept
+from clearir.support.memory import _freed_and_kept, freed_memory_kept
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -151,7 +152,7 @@ import psutil
 import torch
 from torch.nn.functional import gelu
 
-from clearir.losses.memory import is_out_of_memory, release_memory
+from clearir.support.memory import is_out_of_memory, release_memory
 
 ones = torch.ones(7, 17)
 before = resource.getrlimit(resource.RLIMIT_AS)

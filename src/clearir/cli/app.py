@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -13,11 +11,32 @@ from typing import Annotated, Any
 import typer
 
 from clearir.cli import search_commands as search_commands
+from clearir.cli.common import (
+    Cache,
+    MaxSeqLength,
+    Overwrite,
+    PassagePrompt,
+    QueryPrompt,
+    TableOptions,
+    TrustRemoteCode,
+    Vectors,
+    cache_folder,
+    claim,
+    names_in,
+    pair_of,
+    plain,
+    refuse_ignored,
+    refuse_options,
+    say,
+    silence_libraries,
+    slugs,
+    suite_of,
+    table_options,
+)
 from clearir.cli.console import console, errors, show_progress
-from clearir.cli.options import Cache, MaxSeqLength, PassagePrompt, QueryPrompt, TrustRemoteCode, Vectors, cache_folder
 from clearir.support import processes
 from clearir.support.errors import ClearirError, InputError, naming
-from clearir.support.locks import alone, alone_in
+from clearir.support.locks import alone_in
 from clearir.support.progress import listening
 
 app = typer.Typer(
@@ -33,15 +52,8 @@ RecipePath = Annotated[Path, typer.Argument(help="YAML file; clearir init writes
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Recipe keys to change, e.g. train.max_steps=20 loss.objective=hybrid")
 ]
-TableOptions = Annotated[
-    list[str] | None,
-    typer.Argument(help="Of the table: columns.query=question, language=sw, on_bad=skip ..."),
-]
 #: status of a command that was stopped by Ctrl-C
 STOPPED = 130
-#: where click has a value from that is not the option's default
-TYPED = ("COMMANDLINE", "ENVIRONMENT")
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that other settings made.")]
 
 
 def main() -> None:
@@ -52,7 +64,7 @@ def main() -> None:
     except processes.FirstProcessError:
         sys.exit(2)
     except ClearirError as error:
-        errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
+        errors.print(f"[bold red]error:[/] {plain(str(error))}", soft_wrap=True)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         status = STOPPED
@@ -61,7 +73,7 @@ def main() -> None:
             problem = _machine_problem(error)
             if problem is None:
                 raise
-            errors.print(f"[bold red]error:[/] {_plain(problem)}", soft_wrap=True)
+            errors.print(f"[bold red]error:[/] {plain(problem)}", soft_wrap=True)
         sys.exit(2)
     if status == STOPPED and processes.is_first():
         errors.print("stopped; run the same command again to go on where it was")
@@ -105,8 +117,8 @@ def init(
     from clearir.cli.sample import write_sample
 
     for path in write_sample(folder, overwrite=overwrite):
-        console.print(_plain(str(path)), soft_wrap=True)
-    there = "" if folder == Path() else f"cd {_plain(str(folder))} && "
+        console.print(plain(str(path)), soft_wrap=True)
+    there = "" if folder == Path() else f"cd {plain(str(folder))} && "
     console.print(f"next: {there}clearir train recipe.yaml", soft_wrap=True)
 
 
@@ -129,11 +141,11 @@ def train(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite 
     from clearir.runs.recipe import load_recipe
 
     settings = processes.first_only(lambda: load_recipe(recipe, overrides or []))
-    _quiet()
+    silence_libraries()
     with train_run.writing(settings):
-        train_run.build(settings, overwrite=overwrite, say=_say)
+        train_run.build(settings, overwrite=overwrite, say=say)
         if processes.is_first():
-            show_run(train_run.finish(settings, overwrite=overwrite, say=_say), Path(settings.output))
+            show_run(train_run.finish(settings, overwrite=overwrite, say=say), Path(settings.output))
 
 
 @app.command()
@@ -163,11 +175,11 @@ def study(
     from clearir.runs.study_run import study as run_study
 
     settings = load_recipe(recipe, overrides or [])
-    given = {"objectives": tuple(_names(objectives) or ()) or None, "seeds": seeds}
+    given = {"objectives": tuple(names_in(objectives) or ()) or None, "seeds": seeds}
     update = {key: value for key, value in given.items() if value is not None}
     settings = settings.model_copy(update={"study": settings.study.model_copy(update=update)})
-    _quiet()
-    show_study(run_study(settings, overwrite=overwrite, say=_say), Path(settings.output))
+    silence_libraries()
+    show_study(run_study(settings, overwrite=overwrite, say=say), Path(settings.output))
 
 
 @app.command()
@@ -187,8 +199,8 @@ def prepare(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrit
     from clearir.runs.recipe import load_recipe
 
     settings = load_recipe(recipe, overrides or [])
-    _quiet()
-    show_prepared(train_run.prepare_data(settings, overwrite=overwrite, say=_say))
+    silence_libraries()
+    show_prepared(train_run.prepare_data(settings, overwrite=overwrite, say=say))
 
 
 @app.command()
@@ -217,17 +229,17 @@ def translate(
     from clearir.data.translate import load_translator, translate_rows
     from clearir.runs.recipe import parse_assignments
 
-    _claim(context, out, overwrite)
-    _quiet()
+    claim(context, out, overwrite)
+    silence_libraries()
     of_table, of_backend = table_options(options or [])
     translator = load_translator(backend, **parse_assignments(of_backend))
     rows = Rows.collect(tables.read(table, **of_table), str(table))
     work = out.with_name(f".{out.name}.translations.sqlite3")
-    done = translate_rows(rows.rows, translator, _names(to) or [], cache=work)
+    done = translate_rows(rows.rows, translator, names_in(to) or [], cache=work)
     Rows(done.rows).to_parquet(out)
     work.unlink(missing_ok=True)
     console.print(f"{done.translated:,} queries translated, {len(done.rows):,} rows")
-    console.print(_plain(str(out)), soft_wrap=True)
+    console.print(plain(str(out)), soft_wrap=True)
 
 
 @app.command()
@@ -271,7 +283,7 @@ def evaluate(
     from clearir.evaluate.scores import texts_behind
     from clearir.models.load import load_model
 
-    _quiet()
+    silence_libraries()
     load = partial(
         load_model,
         max_seq_length=max_seq_length,
@@ -283,31 +295,31 @@ def evaluate(
     if not models:
         raise InputError("no model to score; name one: a Hub name or a folder")
     if mteb is not None:
-        _refuse_options(options, "--mteb")
+        refuse_options(options, "--mteb")
         ours = ("suite", "data", "languages", "split", "pools", "out", "cache", "overwrite")
         refuse_ignored(context, "--mteb, whose own code knows none of that and writes nothing", *ours)
         for model in models:
             show_mteb(f"{model} on {mteb}", run_mteb(load(model), mteb))
         return
-    scored = _suite(suite, data, _names(languages), split, "test", options)
-    paths = [out / f"{name}.json" for name in _slugs(models)]
+    scored = suite_of(suite, data, names_in(languages), split, "test", options)
+    paths = [out / f"{name}.json" for name in slugs(models)]
     for path in paths:
-        _claim(context, path, overwrite)
+        claim(context, path, overwrite)
     done = []
     for model, path in zip(models, paths, strict=True):
         try:
             scores = matrix.evaluate(
-                load(model), scored, name=model, cache=cache_folder(cache), pools=_names(pools) or ()
+                load(model), scored, name=model, cache=cache_folder(cache), pools=names_in(pools) or ()
             )
         except ClearirError as error:
-            errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
+            errors.print(f"[bold red]error:[/] {plain(str(error))}", soft_wrap=True)
             continue
         done.append(scores)
         # Before the scores: where these are, their texts are.
         texts_behind(done, scored.queries, scored.passages).save(out / "texts.json")
         scores.save(path)
         show_matrix(scores)
-        console.print(_plain(str(path)), soft_wrap=True)
+        console.print(plain(str(path)), soft_wrap=True)
     if len(done) < len(models):
         raise typer.Exit(2)
 
@@ -384,7 +396,7 @@ def report(
         run = load_run(runs[0]) if len(runs) == 1 else load_scores(*runs)
         written = write_report(run, folder, [one.strip() for one in formats.split(",")])
     for path in written:
-        console.print(_plain(str(path)), soft_wrap=True)
+        console.print(plain(str(path)), soft_wrap=True)
 
 
 @app.command()
@@ -427,8 +439,8 @@ def mine(
     from clearir.models.ready_vectors import ReadyVectors
     from clearir.training.mine import mine as mine_rows
 
-    _claim(context, out, overwrite)
-    ranks = _pair(window)
+    claim(context, out, overwrite)
+    ranks = pair_of(window)
     given, _ = table_options(options or [], only=True)
     rows = Rows.collect(tables.read(table, **{"language": language, **given}), str(table))
     network = load_model(
@@ -456,7 +468,7 @@ def mine(
         f"{len(rows):,} rows, {negatives} negative passages and {target_negatives} negative target queries each; "
         f"topped up at random: {mined.topped_up_passages:,} and {mined.topped_up_queries:,} rows"
     )
-    console.print(_plain(str(out)), soft_wrap=True)
+    console.print(plain(str(out)), soft_wrap=True)
 
 
 @app.command()
@@ -494,18 +506,19 @@ def merge(
     from dataclasses import asdict
 
     from clearir.cli.tables import show_choice
-    from clearir.evaluate.merge_weight import choose_weight, interpolate, save
+    from clearir.evaluate.merge_weight import choose_weight, save
+    from clearir.models.interpolate import interpolate
     from clearir.models.load import load_model
 
     if (weight is None) == (suite is None and data is None):
         raise InputError("give --weight, or --suite or --data with development data to choose one on")
     given, _ = table_options(options or [], only=True)
     if weight is not None:
-        _refuse_options(given, "--weight, with which nothing is scored")
+        refuse_options(given, "--weight, with which nothing is scored")
         choice_only = ("split", "retention", "query_prompt", "passage_prompt", "max_seq_length")
         refuse_ignored(context, "--weight, with which nothing is scored", *choice_only)
-    _claim(context, out, overwrite)
-    _quiet()
+    claim(context, out, overwrite)
+    silence_libraries()
     load = partial(
         load_model,
         max_seq_length=max_seq_length,
@@ -516,140 +529,16 @@ def merge(
     before, after = load(base), load(tuned)
     facts: dict[str, Any] = {"base": base, "tuned": tuned}
     if weight is None:
-        scored = _suite(suite, data, None, split, "dev", given)
+        scored = suite_of(suite, data, None, split, "dev", given)
         choice = choose_weight(before, after, scored, retention=retention)
         show_choice(choice)
         weight = choice.weight
         facts["choice"] = asdict(choice)
     save(interpolate(before, after, weight), out, {**facts, "weight": weight})
-    console.print(_plain(str(out)), soft_wrap=True)
+    console.print(plain(str(out)), soft_wrap=True)
 
 
 search_commands.register(app)
-
-
-def _say(line: str) -> None:
-    console.print(f"[dim]{_plain(line)}[/]", soft_wrap=True)
-
-
-def _quiet() -> None:
-    """Bars and notes of the libraries would stand between our own; their warnings stay."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _pair(text: str) -> tuple[int, int]:
-    first, comma, last = text.partition(",")
-    if not comma or not first.strip().isdigit() or not last.strip().isdigit():
-        raise InputError(f"--window {text!r}: write first and last rank, e.g. --window 10,100")
-    return int(first), int(last)
-
-
-def _claim(context: typer.Context, path: Path, overwrite: bool) -> None:
-    """Let no other process write an output until the command ends, and refuse one that is there already."""
-    context.with_resource(alone(path))
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} is there already; choose another --out or add --overwrite")
-
-
-def refuse_ignored(context: typer.Context, beside: str, *options: str) -> None:
-    """Refuse those of some options that were typed, beside one with which they would not be heeded.
-
-    Raises:
-        InputError: one was.
-    """
-    sources = {name: context.get_parameter_source(name) for name in options}
-    typed = [f"--{name.replace('_', '-')}" for name, source in sources.items() if source and source.name in TYPED]
-    if typed:
-        raise InputError(f"{', '.join(typed)}: of no use beside {beside}; leave it out")
-
-
-def table_options(typed: list[str], *, only: bool = False) -> tuple[dict[str, Any], list[str]]:
-    """What was typed of a table's options (``columns.query=question on_bad=skip``), and the rest.
-
-    Args:
-        typed: behind the command.
-        only: refuse anything else.
-
-    Raises:
-        InputError: one that is not KEY=VALUE or, with ``only``, is none of a table.
-    """
-    from clearir.data.sources import tables
-    from clearir.runs.recipe import parse_assignments
-
-    own = [one for one in typed if "=" in one and re.split("[.=]", one, maxsplit=1)[0] in tables.OPTIONS]
-    rest = [one for one in typed if one not in own]
-    if only and rest:
-        raise InputError(f"{rest[0]!r} is no option of a table; it has {', '.join(tables.OPTIONS)} (KEY=VALUE)")
-    return parse_assignments([_as_text(one) for one in own]), rest
-
-
-def _as_text(assignment: str) -> str:
-    """The same with its value in quotation marks where YAML would make no text of it: ``language=no`` is Norwegian."""
-    import json
-
-    import yaml
-
-    key, _, value = assignment.partition("=")
-    try:
-        read = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        read = None
-    return assignment if key == "max_negatives" or isinstance(read, str) else f"{key}={json.dumps(value)}"
-
-
-def _refuse_options(options: Mapping[str, Any], beside: str) -> None:
-    if options:
-        raise InputError(f"{', '.join(options)}: of no use beside {beside}; leave it out")
-
-
-def _suite(
-    name: str | None,
-    data: Path | None,
-    languages: list[str] | None,
-    split: str | None,
-    part: str,
-    options: Mapping[str, Any],
-) -> Any:
-    from clearir.evaluate.registry import load_suite, suite_at
-
-    if name is None and data is None:
-        raise InputError("nothing to score on; give --suite NAME (see clearir suites), or --data with a table of rows")
-    if name is not None:
-        _refuse_options({key: value for key, value in options.items() if key != "on_bad"}, "--suite")
-        return load_suite(name, data, languages, split=split, on_bad=options.get("on_bad", "error"))
-    assert data is not None
-    return suite_at(data, languages, split=split, part=part, **options)
-
-
-def _names(text: str | None) -> list[str] | None:
-    return [one.strip() for one in text.split(",") if one.strip()] if text else None
-
-
-def _slugs(models: list[str]) -> list[str]:
-    """A file name for each model: the last two parts of its name, numbered where that is taken.
-
-    Capitals make no other name: some disks do not tell them apart.
-    """
-    names: list[str] = []
-    taken = {"texts"}  # lies beside the scores
-    for model in models:
-        parts = [part for part in model.replace(":", "/").split("/") if part not in ("", ".", "..")]
-        slug = name = "--".join(parts[-2:])
-        number = 2
-        while name.casefold() in taken:
-            name, number = f"{slug}-{number}", number + 1
-        names.append(name)
-        taken.add(name.casefold())
-    return names
-
-
-def _plain(text: str) -> str:
-    """Text as it is, for rich, which would read [brackets] as markup."""
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def _machine_problem(error: Exception) -> str | None:
@@ -657,7 +546,7 @@ def _machine_problem(error: Exception) -> str | None:
     from clearir.support.disk import disk_problem
 
     if isinstance(error, MemoryError | RuntimeError):
-        from clearir.losses.memory import is_out_of_memory
+        from clearir.support.memory import is_out_of_memory
 
         if is_out_of_memory(error):
             return f"out of memory ({error}); take shorter texts (max_seq_length), a smaller model, or more memory"

@@ -8,8 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clearir.cli.common import (
+    Cache,
+    MaxSeqLength,
+    PassagePrompt,
+    QueryPrompt,
+    TrustRemoteCode,
+    Vectors,
+    cache_folder,
+    names_in,
+    plain,
+    refuse_ignored,
+    say,
+    silence_libraries,
+    table_options,
+)
 from clearir.cli.console import console, errors
-from clearir.cli.options import Cache, MaxSeqLength, PassagePrompt, QueryPrompt, TrustRemoteCode, Vectors, cache_folder
 from clearir.settings import MAX_LOST
 from clearir.support.errors import InputError
 
@@ -50,7 +64,6 @@ def encode(
     clearir encode runs/sample/model runs/sample/rows columns.text=passage
     ```
     """
-    from clearir.cli.app import _plain, _quiet, refuse_ignored
     from clearir.models.encode_corpus import encode_corpus
     from clearir.runs.recipe import parse_assignments
 
@@ -62,7 +75,7 @@ def encode(
     unknown = next((name for name in given if name != "columns"), None)
     if unknown is not None:
         raise InputError(f"{unknown}: no option of clearir encode; write for example columns.text=body")
-    _quiet()
+    silence_libraries()
     done = encode_corpus(
         corpus,
         model,
@@ -76,7 +89,7 @@ def encode(
         overwrite=overwrite,
     )
     console.print(f"{done.passages:,} passages in {done.shards:,} shards; computed now: {done.computed:,}")
-    console.print(_plain(str(out)), soft_wrap=True)
+    console.print(plain(str(out)), soft_wrap=True)
 
 
 def index(
@@ -111,17 +124,16 @@ def index(
     clearir index runs/sample/model rows.jsonl --source table --out index
     ```
     """
-    from clearir.cli.app import _plain, _quiet, _say
     from clearir.cli.search_tables import describe
     from clearir.data.passages import read_corpus
     from clearir.models.ready_vectors import ReadyVectors
     from clearir.runs.recipe import parse_assignments
     from clearir.search.index import build_index
 
-    _quiet()
+    silence_libraries()
     passages = read_corpus(corpus, source, **parse_assignments(options or []))
     for reason, count in passages.left_out.items():
-        _say(f"left out: {count:,} ({reason})")
+        say(f"left out: {count:,} ({reason})")
     info, new = build_index(
         passages,
         model,
@@ -135,9 +147,9 @@ def index(
         overwrite=overwrite,
     )
     for line in describe(info):
-        console.print(_plain(line), soft_wrap=True)
-    console.print(_plain(f"{'written to' if new else 'already in'} {out}"), soft_wrap=True)
-    console.print(_plain(f"search it: clearir search {out}"), soft_wrap=True)
+        console.print(plain(line), soft_wrap=True)
+    console.print(plain(f"{'written to' if new else 'already in'} {out}"), soft_wrap=True)
+    console.print(plain(f"search it: clearir search {out}"), soft_wrap=True)
 
 
 def search(
@@ -172,11 +184,10 @@ def search(
     """
     import json
 
-    from clearir.cli.app import _plain, _quiet
     from clearir.cli.search_tables import compared_table, describe, hits_table
     from clearir.search.query import to_json
 
-    _quiet()
+    silence_libraries()
     if examples is not None:
         if query is not None or hybrid or filters or as_json:
             raise InputError("--examples counts by meaning alone; leave the query, --hybrid, --filter and --json out")
@@ -200,14 +211,14 @@ def search(
         from clearir.search.index import load_info
 
         for line in describe(load_info(folder)):
-            console.print(f"[dim]{_plain(line)}[/]", soft_wrap=True)
+            console.print(f"[dim]{plain(line)}[/]", soft_wrap=True)
     for text in _typed(quiet=as_json):
         try:
             show(text)
         except InputError as error:
             if as_json:
                 raise
-            errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
+            errors.print(f"[bold red]error:[/] {plain(str(error))}", soft_wrap=True)
 
 
 def serve(
@@ -234,12 +245,11 @@ def serve(
     clearir serve index
     ```
     """
-    from clearir.cli.app import _quiet
     from clearir.search.examples import read_examples
     from clearir.search.limits import Limits
     from clearir.search.serve import serve as serve_index
 
-    _quiet()
+    silence_libraries()
     serve_index(
         folder,
         base=base,
@@ -272,22 +282,21 @@ def export(
     clearir export runs/sample/model --data runs/sample/rows --out onnx
     ```
     """
-    from clearir.cli.app import _plain, _quiet, table_options
     from clearir.cli.search_tables import exports_table
     from clearir.evaluate.export import SCORES, export_model
     from clearir.evaluate.registry import suite_at
 
-    _quiet()
+    silence_libraries()
     given, _ = table_options(options or [], only=True)
     if given and data is None:
         raise InputError(f"{', '.join(given)}: options of a table, and none is given; name it with --data")
     suite = suite_at(data, **given) if data else None
     exports = export_model(model, out, suite, trust_remote_code=trust_remote_code, overwrite=overwrite)
     console.print(exports_table(exports))
-    console.print(_plain(str(out)), soft_wrap=True)
+    console.print(plain(str(out)), soft_wrap=True)
     if suite is not None:
         files = " ".join(str(out / file) for file in SCORES.values())
-        console.print(_plain(f"intervals: clearir compare {files}"), soft_wrap=True)
+        console.print(plain(f"intervals: clearir compare {files}"), soft_wrap=True)
 
 
 def trim(
@@ -321,23 +330,22 @@ def trim(
     clearir trim runs/sample/model --corpus rows.jsonl --languages sw
     ```
     """
-    from clearir.cli.app import _names, _plain, _quiet
     from clearir.cli.search_tables import trimmed_table
     from clearir.models.trim import trim as trim_model
 
-    _quiet()
+    silence_libraries()
     trimmed = trim_model(
         model,
         out,
         corpus=corpus or [],
-        languages=_names(languages) or [],
-        columns=_names(columns),
+        languages=names_in(languages) or [],
+        columns=names_in(columns),
         max_lost=max_lost,
         trust_remote_code=trust_remote_code,
         overwrite=overwrite,
     )
     console.print(trimmed_table(trimmed))
-    console.print(_plain(str(out)), soft_wrap=True)
+    console.print(plain(str(out)), soft_wrap=True)
 
 
 def _answerer(

@@ -1,12 +1,12 @@
-"""Interpolation of the weights of a model and of what was trained from it (WiSE-FT, arXiv 2109.01903).
+"""The mixture of a model and of what was trained from it that keeps the bridge language, chosen on development data.
 
 ```python
 choice = choose_weight(base, tuned, suite, retention=0.995)
-merged = interpolate(base, tuned, choice.weight)
+merged = interpolate(base, tuned, choice.weight)      # clearir.models.interpolate
 ```
 
 Training lifts the target languages and may cost a little English; between the two sets of weights there often is a
-model that keeps most of the one and all of the other. `choose_weight` looks for it on development data.
+model that keeps most of the one and all of the other.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clearir.evaluate.scores import MAIN_METRIC
+from clearir.models.interpolate import check_mixture, set_weights
 from clearir.support.artifacts import atomic_folder, write_json
 from clearir.support.errors import InputError
 from clearir.support.progress import track
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-    from torch import Tensor
 
     from clearir.evaluate.suites import Suite
     from clearir.models.prompts import Prompts
@@ -96,18 +96,6 @@ class Choice:
     tried: tuple[Tried, ...]
 
 
-def interpolate(base: SentenceTransformer, tuned: SentenceTransformer, weight: float) -> SentenceTransformer:
-    """A new model with the weights ``(1 - weight) * base + weight * tuned``, and everything else of ``tuned``.
-
-    Raises:
-        InputError: a weight outside 0 to 1, or models of different shape or vocabulary.
-    """
-    _check(base, tuned, [weight])
-    merged = deepcopy(tuned)
-    _set_weights(merged, base.state_dict(), tuned.state_dict(), weight)
-    return merged
-
-
 def choose_weight(
     base: SentenceTransformer,
     tuned: SentenceTransformer,
@@ -131,7 +119,7 @@ def choose_weight(
         InputError: data without target queries or bridge queries, models that do not fit together, or a weight
             outside 0 to 1.
     """
-    _check(base, tuned, weights)
+    check_mixture(base, tuned, weights)
     if not retention > 0:
         raise InputError(f"a retention of {retention} keeps nothing; give a share such as {RETENTION}")
     suite = bridge_passages(suite)
@@ -139,7 +127,7 @@ def choose_weight(
     states = base.state_dict(), tuned.state_dict()
     found: list[Tried] = []
     for weight in track(sorted({0.0, *weights}), "Trying weights"):
-        _set_weights(mixture, *states, weight)
+        set_weights(mixture, *states, weight)
         cross, within = cross_and_bridge(mixture, suite, prompts)
         one = Tried(weight, cross=cross, bridge=within)
         found.append(judge(one, found[0], retention) if found else one)
@@ -151,42 +139,6 @@ def save(merged: SentenceTransformer, out: Path, facts: Mapping[str, Any]) -> No
     with atomic_folder(out, MERGE) as temporary:
         merged.save_pretrained(str(temporary), create_model_card=False)
         write_json(temporary / MERGE, dict(facts))
-
-
-def _set_weights(
-    model: SentenceTransformer, base: Mapping[str, Tensor], tuned: Mapping[str, Tensor], weight: float
-) -> None:
-    """In place. Numbers that are no weights (positions) stay as they are."""
-    import torch
-
-    with torch.no_grad():
-        for name, place in model.state_dict().items():
-            if place.is_floating_point():
-                one, two = (state[name].to(place.device) for state in (base, tuned))
-                if place.dtype != torch.float64:
-                    one, two = one.float(), two.float()
-                place.copy_((1 - weight) * one + weight * two)
-
-
-def _check(base: SentenceTransformer, tuned: SentenceTransformer, weights: Sequence[float]) -> None:
-    for weight in weights:
-        if not 0 <= weight <= 1:
-            raise InputError(f"a weight of {weight} is no mixture; give one from 0 (the base) to 1 (the tuned model)")
-    shapes = [{name: tuple(one.shape) for name, one in model.state_dict().items()} for model in (base, tuned)]
-    for name in {**shapes[0], **shapes[1]}:
-        before, after = shapes[0].get(name), shapes[1].get(name)
-        if before != after:
-            raise InputError(
-                f"the two models cannot be mixed: {name} is {before or 'missing'} in the base and "
-                f"{after or 'missing'} in the tuned one; give a model and what was trained from it"
-            )
-    if _vocabulary(base) != _vocabulary(tuned):
-        raise InputError("the two models cannot be mixed: they have different vocabularies")
-
-
-def _vocabulary(model: SentenceTransformer) -> Any:
-    read = getattr(model.tokenizer, "get_vocab", None)
-    return read() if read else None
 
 
 def cross_and_bridge(model: SentenceTransformer, suite: Suite, prompts: Prompts | None) -> tuple[float, float]:

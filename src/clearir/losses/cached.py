@@ -23,7 +23,7 @@ from sentence_transformers.base.losses.gradcache import RandContext, _backward_h
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from clearir.losses.memory import GraphBudget, default_budget
+from clearir.losses.graph_budget import GraphBudget, default_budget
 from clearir.losses.packing import Features, Pack, Range
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clearir.runs.recipe import Recipe
+from clearir.runs.recipe import Recipe, load_model_of
 from clearir.settings import HeldOut, LossSettings, TrainSettings
 from clearir.support import processes
 from clearir.support.errors import InputError
@@ -53,12 +53,10 @@ def check_training(recipe: Recipe) -> None:
         InputError: a model that cannot be loaded or trained so, a precision that this machine lacks, or a tracker that
             is not there.
     """
-    from clearir.runs.train_run import load
-
     _check_trackers(recipe.train)
     if processes.shares_model():
         _check_sharing(recipe)
-    network = load(recipe, recipe.model, attention=recipe.train.attention)
+    network = load_model_of(recipe, recipe.model, attention=recipe.train.attention)
     _check_precision(recipe.train, network.device.type)
     _check_checkpointing(recipe.train, network)
     _check_loss(recipe.loss, network)

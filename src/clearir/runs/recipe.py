@@ -214,3 +214,17 @@ def _keys_at(location: Sequence[str]) -> list[str]:
         candidates = [inner, *get_args(inner)]
         model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model)
     return list(model.model_fields)
+
+
+def load_model_of(recipe: Recipe, model: str, **more: Any) -> Any:
+    """A model that reads texts as the recipe says, length and prompts; ``more``: of `load_model`."""
+    from clearir.models.load import load_model
+
+    return load_model(
+        model,
+        max_seq_length=recipe.train.max_seq_length,
+        query_prompt=recipe.prompts.query,
+        passage_prompt=recipe.prompts.passage,
+        trust_remote_code=recipe.trust_remote_code,
+        **more,
+    )

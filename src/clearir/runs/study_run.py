@@ -27,7 +27,7 @@ from clearir.models.load import content_of
 from clearir.report.study import BASE, Line, Result, draw, summarise, to_markdown
 from clearir.runs import train_run
 from clearir.runs.preflight import check_dev, holds_out
-from clearir.runs.recipe import Recipe
+from clearir.runs.recipe import Recipe, load_model_of
 from clearir.settings import CLEAR, CLEAR_NO_KL, LossSettings, MergeSettings
 from clearir.support.artifacts import MANIFEST, atomic_file, fingerprint, is_finished, read_json, run_stage, write_json
 from clearir.support.errors import InputError
@@ -242,4 +242,4 @@ class _Run:
                 self._recipe, folder=self._model, trained=unmerged, overwrite=self.overwrite, say=self.say
             )
             name = str(self._model.resolve())
-        return train_run.load(self.shared, name)
+        return load_model_of(self.shared, name)

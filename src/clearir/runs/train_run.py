@@ -33,7 +33,7 @@ from clearir.data.prepared import read_part
 from clearir.data.rows import Rows
 from clearir.models.load import content_of
 from clearir.runs.preflight import check_run, check_training, holds_out, needs_dev
-from clearir.runs.recipe import Recipe, dump_recipe
+from clearir.runs.recipe import Recipe, dump_recipe, load_model_of
 from clearir.settings import MergeSettings, SearchExample, TrainSettings
 from clearir.support import processes
 from clearir.support.artifacts import MANIFEST, atomic_file, is_due, model_content, read_json, run_stage, write_json
@@ -135,7 +135,7 @@ def prepare_data(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda l
 
     def check() -> None:
         if recipe.mine.mines and not folder.exists():
-            load(recipe, recipe.model)
+            load_model_of(recipe, recipe.model)
 
     with writing(recipe):
         return _prepare(recipe, folder, recipe.model, overwrite, say, check)
@@ -232,13 +232,14 @@ def merge_model(
     recipe: Recipe, trained: Path, folder: Path, *, overwrite: bool = False, say: Say = lambda line: None
 ) -> None:
     """Mix the model in ``trained`` with the base model, with a weight that is given or chosen on the dev rows."""
-    from clearir.evaluate.merge_weight import choose_weight, interpolate, save
+    from clearir.evaluate.merge_weight import choose_weight, save
+    from clearir.models.interpolate import interpolate
     from clearir.training.train import TRAINING
 
     wanted = recipe.merge or MergeSettings()
 
     def make(folder: Path) -> Mapping[str, Any]:
-        base, tuned = load(recipe, recipe.model), load(recipe, str(trained.resolve()))
+        base, tuned = load_model_of(recipe, recipe.model), load_model_of(recipe, str(trained.resolve()))
         facts: dict[str, Any] = {"base": recipe.model, "weight": wanted.weight}
         if wanted.weight is None:
             choice = choose_weight(base, tuned, _dev_suite(recipe, "merge"), retention=wanted.retention)
@@ -424,7 +425,7 @@ def _write_mined(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
     else:
         found = mine(
             distinct,
-            load(recipe, recipe.model),
+            load_model_of(recipe, recipe.model),
             **wanted.model_dump(),
             seed=recipe.seed,
             cache=Path(recipe.output) / "cache",
@@ -466,7 +467,7 @@ def _write_scores(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
 
     def scores_of(model: str, name: str) -> Scores:
         cache = Path(recipe.output) / "cache"
-        return evaluate(load(recipe, model), suite, name=name, cache=cache, pools=recipe.evaluate.pools)
+        return evaluate(load_model_of(recipe, model), suite, name=name, cache=cache, pools=recipe.evaluate.pools)
 
     base, tuned = _models(recipe)
     before, after = scores_of(base, recipe.model), scores_of(tuned, recipe.name)
@@ -486,7 +487,7 @@ def _top_passages(
     from clearir.models.encode import encode
     from clearir.models.prompts import prompts_of
 
-    network = load(recipe, model)
+    network = load_model_of(recipe, model)
     prompts = prompts_of(network)
     cache = Path(recipe.output) / "cache"
     passages = list(questions)
@@ -523,20 +524,6 @@ def _of_stage(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _models(recipe: Recipe) -> tuple[str, str]:
     return recipe.model, str(Path(recipe.output).resolve() / "model")
-
-
-def load(recipe: Recipe, model: str, **more: Any) -> Any:
-    """A model that reads texts as the recipe says, length and prompts; ``more``: of `load_model`."""
-    from clearir.models.load import load_model
-
-    return load_model(
-        model,
-        max_seq_length=recipe.train.max_seq_length,
-        query_prompt=recipe.prompts.query,
-        passage_prompt=recipe.prompts.passage,
-        trust_remote_code=recipe.trust_remote_code,
-        **more,
-    )
 
 
 def stage_fingerprint(folder: Path) -> str:

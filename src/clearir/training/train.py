@@ -201,7 +201,7 @@ def _run(
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """All steps from the last whole checkpoint on; log, seconds, steps and what the checkpoints scored."""
-    from clearir.losses.memory import is_out_of_memory
+    from clearir.support.memory import is_out_of_memory
 
     network, steps = trainer.model, trainer.args.max_steps
     resume = processes.first_only(lambda: last_whole_checkpoint(checkpoints))
@@ -313,7 +313,7 @@ def set_dropout(network: SentenceTransformer, share: float) -> None:
 
 
 def _memory(network: SentenceTransformer) -> AbstractContextManager[None]:
-    from clearir.losses.memory import freed_memory_kept
+    from clearir.support.memory import freed_memory_kept
 
     return freed_memory_kept() if network.device.type == "cpu" else nullcontext()
 

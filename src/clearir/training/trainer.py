@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import get_device_states, set_device_states
 
 from clearir.data.rows import Row
-from clearir.losses.memory import is_out_of_memory, release_memory
 from clearir.support.errors import ClearirError
+from clearir.support.memory import is_out_of_memory, release_memory
 
 logger = logging.getLogger(__name__)
 

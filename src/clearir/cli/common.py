@@ -1,0 +1,175 @@
+"""What several commands of the command line share: options, how they are read, and lines that are shown."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clearir.cli.console import console
+from clearir.support.errors import InputError
+from clearir.support.locks import alone
+
+QueryPrompt = Annotated[str | None, typer.Option(help="Before every query; default: the model's own.")]
+PassagePrompt = Annotated[str | None, typer.Option(help="Before every passage; default: the model's own.")]
+MaxSeqLength = Annotated[int | None, typer.Option(help="Tokens of a text that are read; default: the model's own.")]
+TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with a model.")]
+Cache = Annotated[Path | None, typer.Option(help="Folder of finished embeddings.")]
+Vectors = Annotated[Path | None, typer.Option(help="Vectors of the passages (clearir encode).")]
+#: where click has a value from that is not the option's default
+TYPED = ("COMMANDLINE", "ENVIRONMENT")
+TableOptions = Annotated[
+    list[str] | None,
+    typer.Argument(help="Of the table: columns.query=question, language=sw, on_bad=skip ..."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that other settings made.")]
+
+
+def cache_folder(given: Path | None) -> Path:
+    """Where embeddings are kept: the folder that was given, else one in the user's cache."""
+    return given or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "clearir" / "embeddings"
+
+
+def say(line: str) -> None:
+    """Show a line beside the results."""
+    console.print(f"[dim]{plain(line)}[/]", soft_wrap=True)
+
+
+def silence_libraries() -> None:
+    """Bars and notes of the libraries would stand between our own; their warnings stay."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def pair_of(text: str) -> tuple[int, int]:
+    """Two ranks, ``10,100``.
+
+    Raises:
+        InputError: it is something else.
+    """
+    first, comma, last = text.partition(",")
+    if not comma or not first.strip().isdigit() or not last.strip().isdigit():
+        raise InputError(f"--window {text!r}: write first and last rank, e.g. --window 10,100")
+    return int(first), int(last)
+
+
+def claim(context: typer.Context, path: Path, overwrite: bool) -> None:
+    """Let no other process write an output until the command ends, and refuse one that is there already."""
+    context.with_resource(alone(path))
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} is there already; choose another --out or add --overwrite")
+
+
+def refuse_ignored(context: typer.Context, beside: str, *options: str) -> None:
+    """Refuse those of some options that were typed, beside one with which they would not be heeded.
+
+    Raises:
+        InputError: one was.
+    """
+    sources = {name: context.get_parameter_source(name) for name in options}
+    typed = [f"--{name.replace('_', '-')}" for name, source in sources.items() if source and source.name in TYPED]
+    if typed:
+        raise InputError(f"{', '.join(typed)}: of no use beside {beside}; leave it out")
+
+
+def table_options(typed: list[str], *, only: bool = False) -> tuple[dict[str, Any], list[str]]:
+    """What was typed of a table's options (``columns.query=question on_bad=skip``), and the rest.
+
+    Args:
+        typed: behind the command.
+        only: refuse anything else.
+
+    Raises:
+        InputError: one that is not KEY=VALUE or, with ``only``, is none of a table.
+    """
+    from clearir.data.sources import tables
+    from clearir.runs.recipe import parse_assignments
+
+    own = [one for one in typed if "=" in one and re.split("[.=]", one, maxsplit=1)[0] in tables.OPTIONS]
+    rest = [one for one in typed if one not in own]
+    if only and rest:
+        raise InputError(f"{rest[0]!r} is no option of a table; it has {', '.join(tables.OPTIONS)} (KEY=VALUE)")
+    return parse_assignments([_as_text(one) for one in own]), rest
+
+
+def _as_text(assignment: str) -> str:
+    """The same with its value in quotation marks where YAML would make no text of it: ``language=no`` is Norwegian."""
+    import json
+
+    import yaml
+
+    key, _, value = assignment.partition("=")
+    try:
+        read = yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        read = None
+    return assignment if key == "max_negatives" or isinstance(read, str) else f"{key}={json.dumps(value)}"
+
+
+def refuse_options(options: Mapping[str, Any], beside: str) -> None:
+    """Refuse options of a table where no table is read.
+
+    Raises:
+        InputError: there are some.
+    """
+    if options:
+        raise InputError(f"{', '.join(options)}: of no use beside {beside}; leave it out")
+
+
+def suite_of(
+    name: str | None,
+    data: Path | None,
+    languages: list[str] | None,
+    split: str | None,
+    part: str,
+    options: Mapping[str, Any],
+) -> Any:
+    """The suite of that name, or that of a table.
+
+    Raises:
+        InputError: neither is given, or it cannot be read.
+    """
+    from clearir.evaluate.registry import load_suite, suite_at
+
+    if name is None and data is None:
+        raise InputError("nothing to score on; give --suite NAME (see clearir suites), or --data with a table of rows")
+    if name is not None:
+        refuse_options({key: value for key, value in options.items() if key != "on_bad"}, "--suite")
+        return load_suite(name, data, languages, split=split, on_bad=options.get("on_bad", "error"))
+    assert data is not None
+    return suite_at(data, languages, split=split, part=part, **options)
+
+
+def names_in(text: str | None) -> list[str] | None:
+    """What stands between commas."""
+    return [one.strip() for one in text.split(",") if one.strip()] if text else None
+
+
+def slugs(models: list[str]) -> list[str]:
+    """A file name for each model: the last two parts of its name, numbered where that is taken.
+
+    Capitals make no other name: some disks do not tell them apart.
+    """
+    names: list[str] = []
+    taken = {"texts"}  # lies beside the scores
+    for model in models:
+        parts = [part for part in model.replace(":", "/").split("/") if part not in ("", ".", "..")]
+        slug = name = "--".join(parts[-2:])
+        number = 2
+        while name.casefold() in taken:
+            name, number = f"{slug}-{number}", number + 1
+        names.append(name)
+        taken.add(name.casefold())
+    return names
+
+
+def plain(text: str) -> str:
+    """Text as it is, for rich, which would read [brackets] as markup."""
+    from rich.markup import escape
+
+    return escape(text)
