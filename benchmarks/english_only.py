@@ -18,8 +18,8 @@ from pathlib import Path
 from clearir.data.rows import Row, Rows
 from clearir.data.sources import read
 from clearir.data.translate import load_translator
-from clearir.evaluate.matrix import evaluate
-from clearir.evaluate.suites import Suite
+from clearir.evaluation.matrix import evaluate
+from clearir.evaluation.suites import Suite
 from clearir.models.load import load_model
 from clearir.runs.prepare_run import PrepareSettings, prepare
 from clearir.settings import LossSettings, MineSettings, TrainSettings

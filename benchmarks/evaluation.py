@@ -48,9 +48,9 @@ def measure(data: Path, languages: list[str] | None, rounds: int | None, threads
     """Both ways, and how far they are apart."""
     import torch
 
-    from clearir.evaluate.matrix import POOLS, evaluate
-    from clearir.evaluate.mteb_task import run_mteb, task_of
-    from clearir.evaluate.registry import load_suite
+    from clearir.evaluation.matrix import POOLS, evaluate
+    from clearir.evaluation.mteb_task import run_mteb, task_of
+    from clearir.evaluation.registry import load_suite
     from clearir.models.load import load_model
 
     torch.set_num_threads(threads)

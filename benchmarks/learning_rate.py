@@ -15,8 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from clearir.evaluate.matrix import evaluate
-from clearir.evaluate.suites import Suite
+from clearir.evaluation.matrix import evaluate
+from clearir.evaluation.suites import Suite
 from clearir.models.load import load_model
 from clearir.runs import train_run
 from clearir.runs.recipe import Recipe, load_recipe

@@ -26,8 +26,8 @@ import numpy as np
 from clearir.data.rows import Row, Rows
 from clearir.data.sources import read
 from clearir.data.split import split
-from clearir.evaluate.matrix import evaluate
-from clearir.evaluate.suites import Suite
+from clearir.evaluation.matrix import evaluate
+from clearir.evaluation.suites import Suite
 from clearir.models.encode import encode
 from clearir.models.load import load_model
 from clearir.settings import LossSettings, TrainSettings

@@ -26,9 +26,9 @@ from pathlib import Path
 from clearir.data.rows import Row
 from clearir.data.sources import read
 from clearir.data.split import decontaminate
-from clearir.evaluate.matrix import evaluate
-from clearir.evaluate.registry import load_suite
-from clearir.evaluate.suites import Suite
+from clearir.evaluation.matrix import evaluate
+from clearir.evaluation.registry import load_suite
+from clearir.evaluation.suites import Suite
 from clearir.models.load import load_model
 from clearir.report.markdown import grid
 

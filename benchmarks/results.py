@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clearir.evaluate.scores import kind_of_languages
+from clearir.evaluation.scores import kind_of_languages
 from clearir.report.markdown import grid
 from clearir.report.study import BASE, Result, compared, draw, estimate, note, suite_table, suites, summarise
 from clearir.report.text import markdown, points

@@ -8,14 +8,45 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from clearir.support import version
+
 if TYPE_CHECKING:
+    from clearir.evaluation.compare import compare
+    from clearir.evaluation.matrix import evaluate
     from clearir.losses import CachedCLEARLoss, CachedObjectiveLoss, CLEARLoss, ObjectiveLoss, best_scale
+    from clearir.runs.prepare_run import prepare
+    from clearir.runs.recipe import load_recipe
+    from clearir.training.mine import mine
+    from clearir.training.train import train
 
-__version__ = "0.1.0"
-
-_LOSSES = ("CLEARLoss", "CachedCLEARLoss", "ObjectiveLoss", "CachedObjectiveLoss", "best_scale")
-_PUBLIC = dict.fromkeys(_LOSSES, "clearir.losses")
-__all__ = ["CLEARLoss", "CachedCLEARLoss", "CachedObjectiveLoss", "ObjectiveLoss", "best_scale", "__version__"]
+__version__ = version.VERSION
+_PUBLIC = {
+    "CLEARLoss": "clearir.losses",
+    "CachedCLEARLoss": "clearir.losses",
+    "CachedObjectiveLoss": "clearir.losses",
+    "ObjectiveLoss": "clearir.losses",
+    "best_scale": "clearir.losses",
+    "compare": "clearir.evaluation.compare",
+    "evaluate": "clearir.evaluation.matrix",
+    "load_recipe": "clearir.runs.recipe",
+    "mine": "clearir.training.mine",
+    "prepare": "clearir.runs.prepare_run",
+    "train": "clearir.training.train",
+}
+__all__ = [
+    "CLEARLoss",
+    "CachedCLEARLoss",
+    "CachedObjectiveLoss",
+    "ObjectiveLoss",
+    "__version__",
+    "best_scale",
+    "compare",
+    "evaluate",
+    "load_recipe",
+    "mine",
+    "prepare",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -305,10 +305,10 @@ class TrainSettings(Settings):
 
 
 class MergeSettings(Settings):
-    """Mix the trained weights with those of the base model; see `clearir.evaluate.merge_weight`.
+    """Mix the trained weights with those of the base model; see `clearir.evaluation.merge_weight`.
 
     Attributes:
-        weight: of the trained model. None: the one of `clearir.evaluate.merge_weight.WEIGHTS` that finds most across
+        weight: of the trained model. None: the one of `clearir.evaluation.merge_weight.WEIGHTS` that finds most across
             languages in the dev rows and keeps the bridge language.
         retention: share of the base model's bridge -> bridge score that has to be left, where a weight is chosen.
     """

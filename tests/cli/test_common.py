@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from clearir.cli.app import _slugs
-from clearir.evaluate.registry import load_suite
-from clearir.evaluate.scores import Scores
+from clearir.evaluation.registry import load_suite
+from clearir.evaluation.scores import Scores
 from clearir.support.errors import InputError
 
 

@@ -13,13 +13,13 @@ from rich.console import Console
 
 from clearir.cli import tables
 from clearir.cli.search_tables import compared_table, exports_table, first_table, hits_table
-from clearir.evaluate.compare import Comparison, Difference
-from clearir.evaluate.export import Export
-from clearir.evaluate.merge_weight import Choice, Tried
-from clearir.evaluate.registry import list_suites
-from clearir.evaluate.scores import Direction, Scores
-from clearir.evaluate.searches import Hit as Passage
-from clearir.evaluate.searches import Search
+from clearir.evaluation.compare import Comparison, Difference
+from clearir.evaluation.export import Export
+from clearir.evaluation.merge_weight import Choice, Tried
+from clearir.evaluation.registry import list_suites
+from clearir.evaluation.scores import Direction, Scores
+from clearir.evaluation.searches import Hit as Passage
+from clearir.evaluation.searches import Search
 from clearir.report.load import Run
 from clearir.report.study import BASE, Estimate, Line
 from clearir.runs.prepare_run import Prepared

@@ -26,7 +26,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from clearir.cli.app import main
-from clearir.evaluate.scores import Direction, Scores
+from clearir.evaluation.scores import Direction, Scores
 from clearir.runs.recipe import Recipe
 
 PROPERTIES = 8

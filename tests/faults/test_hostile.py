@@ -13,7 +13,7 @@ import torch
 from clearir.data.passages import read_corpus
 from clearir.data.rows import Row, Rows
 from clearir.data.sources import tables
-from clearir.evaluate.suites import Suite
+from clearir.evaluation.suites import Suite
 from clearir.models.load import load_model
 from clearir.runs.recipe import load_recipe
 from clearir.support.errors import InputError

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from clearir.evaluate.scores import Direction, Scores, Texts
+from clearir.evaluation.scores import Direction, Scores, Texts
 from clearir.report import Run, load_run
 
 ROWS = {"de": 1536, "es": 900, "vi": 610, "zh": 420, "ar": 300, "hi": 120}

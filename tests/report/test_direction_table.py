@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from clearir.evaluate.compare import compare
-from clearir.evaluate.scores import Direction, Scores
+from clearir.evaluation.compare import compare
+from clearir.evaluation.scores import Direction, Scores
 from clearir.report.direction_table import Cell, DirectionTable, cell, direction_table
 from clearir.support.errors import InputError
 

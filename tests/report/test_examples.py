@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from clearir.evaluate.scores import Direction, Scores, Texts
+from clearir.evaluation.scores import Direction, Scores, Texts
 from clearir.report.examples import extremes, most_changed
 from clearir.report.load import Run
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clearir.evaluate.scores import Direction, Scores
+from clearir.evaluation.scores import Direction, Scores
 from clearir.report import load_run
 from clearir.report.html import in_words, to_html
 from clearir.report.load import Run

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from clearir.evaluate.scores import Direction, Scores
+from clearir.evaluation.scores import Direction, Scores
 from clearir.report import load_run
 from clearir.report.direction_table import Cell
 from clearir.report.load import Run

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from clearir.cli import console, tables
-from clearir.evaluate.scores import Direction, Scores
+from clearir.evaluation.scores import Direction, Scores
 from clearir.report import Run, model_card
 from clearir.report.headline import headline
 from clearir.report.html import to_html

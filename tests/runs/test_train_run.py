@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from clearir.cli.console import console
 from clearir.cli.tables import show_run
 from clearir.data.prepared import read_part
-from clearir.evaluate.compare import compare
+from clearir.evaluation.compare import compare
 from clearir.report.load import load_run
 from clearir.runs import train_run
 from clearir.runs.recipe import Recipe, load_recipe

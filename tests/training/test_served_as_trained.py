@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from clearir.evaluate.scores import Scores
+from clearir.evaluation.scores import Scores
 from clearir.models.load import load_model
 from clearir.models.prompts import Prompts, prompts_of
 from clearir.runs import train_run

@@ -20,8 +20,8 @@ from tiny_models import static_model
 import clearir.support.processes
 import clearir.training.words_in_use
 from clearir.data.rows import Row
-from clearir.evaluate.merge_weight import cross_and_bridge
-from clearir.evaluate.suites import Suite
+from clearir.evaluation.merge_weight import cross_and_bridge
+from clearir.evaluation.suites import Suite
 from clearir.losses import ObjectiveLoss
 from clearir.models.load import load_model
 from clearir.models.temperature import Scale

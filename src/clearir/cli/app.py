@@ -278,9 +278,9 @@ def evaluate(
     ```
     """
     from clearir.cli.tables import show_matrix, show_mteb
-    from clearir.evaluate import matrix
-    from clearir.evaluate.mteb_task import run_mteb
-    from clearir.evaluate.scores import texts_behind
+    from clearir.evaluation import matrix
+    from clearir.evaluation.mteb_task import run_mteb
+    from clearir.evaluation.scores import texts_behind
     from clearir.models.load import load_model
 
     silence_libraries()
@@ -344,8 +344,8 @@ def compare(
     ```
     """
     from clearir.cli.tables import show_comparison
-    from clearir.evaluate.compare import compare as compare_scores
-    from clearir.evaluate.scores import read_scores
+    from clearir.evaluation.compare import compare as compare_scores
+    from clearir.evaluation.scores import read_scores
 
     found = read_scores(scores)
     with naming(*found):
@@ -366,7 +366,7 @@ def suites(
     ```
     """
     from clearir.cli.tables import show_suites
-    from clearir.evaluate.registry import list_suites
+    from clearir.evaluation.registry import list_suites
 
     show_suites(list_suites(data))
 
@@ -506,7 +506,7 @@ def merge(
     from dataclasses import asdict
 
     from clearir.cli.tables import show_choice
-    from clearir.evaluate.merge_weight import choose_weight, save
+    from clearir.evaluation.merge_weight import choose_weight, save
     from clearir.models.interpolate import interpolate
     from clearir.models.load import load_model
 

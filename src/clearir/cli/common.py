@@ -134,7 +134,7 @@ def suite_of(
     Raises:
         InputError: neither is given, or it cannot be read.
     """
-    from clearir.evaluate.registry import load_suite, suite_at
+    from clearir.evaluation.registry import load_suite, suite_at
 
     if name is None and data is None:
         raise InputError("nothing to score on; give --suite NAME (see clearir suites), or --data with a table of rows")

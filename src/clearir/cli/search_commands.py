@@ -283,8 +283,8 @@ def export(
     ```
     """
     from clearir.cli.search_tables import exports_table
-    from clearir.evaluate.export import SCORES, export_model
-    from clearir.evaluate.registry import suite_at
+    from clearir.evaluation.export import SCORES, export_model
+    from clearir.evaluation.registry import suite_at
 
     silence_libraries()
     given, _ = table_options(options or [], only=True)

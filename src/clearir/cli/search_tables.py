@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from clearir.data.passages import QUESTION
-from clearir.evaluate.export import Export
+from clearir.evaluation.export import Export
 from clearir.models.trim import Trimmed
 from clearir.search.examples import First
 from clearir.search.index import IndexInfo

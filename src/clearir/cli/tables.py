@@ -10,10 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from clearir.cli.console import clock, console
-from clearir.evaluate.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison
-from clearir.evaluate.merge_weight import Choice
-from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores
-from clearir.evaluate.searches import Hit, Search, first_places_in_words, one_each
+from clearir.evaluation.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison
+from clearir.evaluation.merge_weight import Choice
+from clearir.evaluation.scores import MAIN_METRIC, Direction, Scores
+from clearir.evaluation.searches import Hit, Search, first_places_in_words, one_each
 from clearir.report.direction_table import Cell, DirectionTable
 from clearir.report.headline import unless_shown
 from clearir.report.load import Run
@@ -22,7 +22,7 @@ from clearir.report.text import interval, p_value, percent, points, signed
 from clearir.runs.prepare_run import Prepared
 from clearir.support.languages import language_name
 
-#: what pools have beside the usual metrics; see `clearir.evaluate.matrix`
+#: what pools have beside the usual metrics; see `clearir.evaluation.matrix`
 POOL_METRICS = ("max@r", "complete@10", "bridge@10")
 #: searches that are shown
 SEARCHES = 3

@@ -6,8 +6,8 @@ import csv
 from collections.abc import Iterator
 from io import StringIO
 
-from clearir.evaluate.compare import DIRECTIONS, POOLED
-from clearir.evaluate.scores import MAIN_METRIC
+from clearir.evaluation.compare import DIRECTIONS, POOLED
+from clearir.evaluation.scores import MAIN_METRIC
 from clearir.report.direction_table import cell, directions_of
 from clearir.report.load import Run
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from clearir.evaluate.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, WORSE, Comparison, check_same
-from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores
+from clearir.evaluation.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, WORSE, Comparison, check_same
+from clearir.evaluation.scores import MAIN_METRIC, Direction, Scores
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clearir.evaluate.scores import MAIN_METRIC, Direction, Texts
+from clearir.evaluation.scores import MAIN_METRIC, Direction, Texts
 from clearir.report.direction_table import directions_of
 from clearir.report.load import Run
 

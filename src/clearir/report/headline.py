@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clearir.evaluate.compare import NOT_SHOWN
+from clearir.evaluation.compare import NOT_SHOWN
 from clearir.report.direction_table import Cell, DirectionTable
 from clearir.report.text import percent, points, signed, signed_percent
 from clearir.support.languages import language_name

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from clearir.evaluate.compare import NOT_SHOWN
-from clearir.evaluate.scores import MAIN_METRIC
-from clearir.evaluate.searches import first_places_in_words, one_each
+from clearir.evaluation.compare import NOT_SHOWN
+from clearir.evaluation.scores import MAIN_METRIC
+from clearir.evaluation.searches import first_places_in_words, one_each
 from clearir.report import charts, proof
 from clearir.report.direction_table import DirectionTable, cell
 from clearir.report.examples import Change, extremes

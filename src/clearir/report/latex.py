@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearir.evaluate.compare import BETTER, WORSE
+from clearir.evaluation.compare import BETTER, WORSE
 from clearir.report.direction_table import Cell, DirectionTable, LanguageRow
 from clearir.report.load import Run
 from clearir.report.text import latex, percent, points

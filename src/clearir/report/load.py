@@ -14,9 +14,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from clearir.evaluate.compare import DIRECTIONS, Comparison, Difference, check_same, compare
-from clearir.evaluate.scores import Scores, Texts, read_scores
-from clearir.evaluate.searches import Search
+from clearir.evaluation.compare import DIRECTIONS, Comparison, Difference, check_same, compare
+from clearir.evaluation.scores import Scores, Texts, read_scores
+from clearir.evaluation.searches import Search
 from clearir.models.temperature import Scale
 from clearir.report.direction_table import DirectionTable, direction_table
 from clearir.support.artifacts import MANIFEST, model_content, read_json
@@ -203,7 +203,7 @@ def load_scores(*paths: Path) -> Run:
     """A run that is known by its scores alone; ``texts.json`` beside the second file is read if it is there.
 
     Args:
-        paths: two files, before and after, or a folder with two; see `clearir.evaluate.scores.read_scores`.
+        paths: two files, before and after, or a folder with two; see `clearir.evaluation.scores.read_scores`.
 
     Raises:
         InputError: a file that cannot be read or is not one of scores, not two, or two that do not belong together.

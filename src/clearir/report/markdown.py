@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from clearir.evaluate.searches import Hit, first_places_in_words, one_each
+from clearir.evaluation.searches import Hit, first_places_in_words, one_each
 from clearir.report import proof
 from clearir.report.direction_table import Cell, DirectionTable
 from clearir.report.examples import Change, Found, most_changed

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clearir.evaluate.metrics import BRIDGE_SHARE, COMPLETE, MAX_RANK
-from clearir.evaluate.scores import ALL, MAIN_METRIC
+from clearir.evaluation.metrics import BRIDGE_SHARE, COMPLETE, MAX_RANK
+from clearir.evaluation.scores import ALL, MAIN_METRIC
 from clearir.report.direction_table import Cell, cell
 from clearir.report.load import Run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearir.evaluate.compare import DIRECTIONS, KINDS, POOLED, Difference
+from clearir.evaluation.compare import DIRECTIONS, KINDS, POOLED, Difference
 from clearir.report.load import Run
 
 MOST_ROWS = 150

@@ -33,7 +33,7 @@ from clearir.support.artifacts import MANIFEST, atomic_file, fingerprint, is_fin
 from clearir.support.errors import InputError
 
 if TYPE_CHECKING:
-    from clearir.evaluate.suites import Suite
+    from clearir.evaluation.suites import Suite
 
 #: the recipe's own test rows, among the suites
 TEST = "in domain"
@@ -208,7 +208,7 @@ class _Run:
         return found
 
     def _scoring(self, suite: Suite) -> Callable[[Path], Mapping[str, Any]]:
-        from clearir.evaluate.matrix import evaluate
+        from clearir.evaluation.matrix import evaluate
 
         def make(folder: Path) -> Mapping[str, Any]:
             # Of all models only the base is asked for the same texts again, once a seed.

@@ -41,9 +41,9 @@ from clearir.support.errors import InputError
 from clearir.support.locks import alone_in
 
 if TYPE_CHECKING:
-    from clearir.evaluate.scores import Scores
-    from clearir.evaluate.searches import Hit
-    from clearir.evaluate.suites import Suite
+    from clearir.evaluation.scores import Scores
+    from clearir.evaluation.searches import Hit
+    from clearir.evaluation.suites import Suite
     from clearir.report.load import Run
     from clearir.runs.prepare_run import Prepared
 
@@ -232,7 +232,7 @@ def merge_model(
     recipe: Recipe, trained: Path, folder: Path, *, overwrite: bool = False, say: Say = lambda line: None
 ) -> None:
     """Mix the model in ``trained`` with the base model, with a weight that is given or chosen on the dev rows."""
-    from clearir.evaluate.merge_weight import choose_weight, save
+    from clearir.evaluation.merge_weight import choose_weight, save
     from clearir.models.interpolate import interpolate
     from clearir.training.train import TRAINING
 
@@ -283,7 +283,7 @@ def score(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: No
 
 def answer_searches(recipe: Recipe, *, say: Say = lambda line: None) -> None:
     """Answer the recipe's example queries over the test passages, with both models: ``searches.json``."""
-    from clearir.evaluate import searches
+    from clearir.evaluation import searches
 
     out = Path(recipe.output)
     path = out / "searches.json"
@@ -318,7 +318,7 @@ def write_outcome(out: Path) -> Run:
 
 def test_suite(recipe: Recipe) -> Suite:
     """The held-out rows of a recipe as a suite."""
-    from clearir.evaluate.suites import Suite
+    from clearir.evaluation.suites import Suite
 
     rows = read_part(Path(recipe.output) / "rows", "test")
     if not rows:
@@ -329,7 +329,7 @@ def test_suite(recipe: Recipe) -> Suite:
 
 
 def _dev_suite(recipe: Recipe, what: str) -> Suite:
-    from clearir.evaluate.suites import Suite
+    from clearir.evaluation.suites import Suite
     from clearir.training.train import no_dev_rows
 
     rows = read_part(Path(recipe.output) / "rows", "dev")
@@ -340,7 +340,7 @@ def _dev_suite(recipe: Recipe, what: str) -> Suite:
 
 def named_suite(name: str) -> Suite:
     """An evaluation set that a recipe names: a table, a folder, a suite, or ``NAME:FOLDER``."""
-    from clearir.evaluate.registry import SUITES, load_suite, suite_at
+    from clearir.evaluation.registry import SUITES, load_suite, suite_at
 
     known, _, folder = name.partition(":")
     try:
@@ -460,8 +460,8 @@ def _write_sizes(recipe: Recipe, more: Mapping[str, Any]) -> None:
 
 
 def _write_scores(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
-    from clearir.evaluate.matrix import evaluate
-    from clearir.evaluate.scores import texts_behind
+    from clearir.evaluation.matrix import evaluate
+    from clearir.evaluation.scores import texts_behind
 
     suite = test_suite(recipe)
 
@@ -483,7 +483,7 @@ def _top_passages(
     """The best of the passages (the keys of ``questions``) for each example."""
     import numpy as np
 
-    from clearir.evaluate.searches import HITS, Hit
+    from clearir.evaluation.searches import HITS, Hit
     from clearir.models.encode import encode
     from clearir.models.prompts import prompts_of
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from clearir.data.prepared import read_part
 from clearir.data.sources import files
 from clearir.data.sources.checks import BadRowError
-from clearir.evaluate.searches import held_out
+from clearir.evaluation.searches import held_out
 from clearir.search.query import Searcher, is_right
 from clearir.settings import SearchExample
 from clearir.support import languages

@@ -26,6 +26,7 @@ import psutil
 from clearir.support.disk import told
 from clearir.support.errors import InputError
 from clearir.support.locks import alone
+from clearir.support.version import VERSION
 
 MANIFEST = "manifest.json"
 
@@ -302,13 +303,11 @@ def run_stage(
 
 def write_manifest(folder: Path, settings: Mapping[str, Any], result: Mapping[str, Any] | None) -> None:
     """Say that ``folder`` is the finished output of a stage with these settings."""
-    from clearir import __version__
-
     write_json(
         folder / MANIFEST,
         {
             "fingerprint": fingerprint(settings),
-            "clearir": __version__,
+            "clearir": VERSION,
             "settings": dict(settings),
             "result": None if result is None else dict(result),
         },

@@ -2,7 +2,7 @@
 
 At every checkpoint the dev rows are scored. Of the checkpoints whose bridge -> bridge score is at least a share of
 the base model's, the one with the best mean of target query -> bridge passage is the model that comes out. Where none
-is, or none finds more than the base, it is the base: `clearir.evaluate.merge_weight` may still find a mixture.
+is, or none finds more than the base, it is the base: `clearir.evaluation.merge_weight` may still find a mixture.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import load_model, save_model
 from transformers import TrainerCallback
 
-from clearir.evaluate.merge_weight import Judged, best, bridge_passages, cross_and_bridge, judge
+from clearir.evaluation.merge_weight import Judged, best, bridge_passages, cross_and_bridge, judge
 from clearir.support.artifacts import atomic_file, read_json, write_json
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from clearir.evaluate.suites import Suite
+    from clearir.evaluation.suites import Suite
     from clearir.models.prompts import Prompts
 
 CHECKS = "checks.json"

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
     from transformers import TrainerCallback
 
-    from clearir.evaluate.suites import Suite
+    from clearir.evaluation.suites import Suite
     from clearir.models.prompts import Prompts
     from clearir.training.best_checkpoint import Watch
     from clearir.training.trainer import Trainer

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clearir.evaluate.compare import compare
-from clearir.evaluate.export import SCORES, export_model
-from clearir.evaluate.scores import Scores
-from clearir.evaluate.suites import Suite
+from clearir.evaluation.compare import compare
+from clearir.evaluation.export import SCORES, export_model
+from clearir.evaluation.scores import Scores
+from clearir.evaluation.suites import Suite
 from clearir.models.encode import encode
 from clearir.models.load import load_model
 from clearir.models.onnx import FULL, INT8, with_onnx

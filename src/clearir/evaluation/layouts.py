@@ -17,7 +17,7 @@ from typing import Any
 from clearir.data.rows import Row
 from clearir.data.sources import afriqa, beir, debian, files, squad
 from clearir.data.sources.checks import BadRowError
-from clearir.evaluate.folders import whole
+from clearir.evaluation.folders import whole
 from clearir.support import languages as codes
 from clearir.support.artifacts import fingerprint
 from clearir.support.errors import InputError

@@ -17,9 +17,9 @@ from typing import Any
 
 from clearir.data.rows import Row
 from clearir.data.sources.checks import OnBad
-from clearir.evaluate import layouts
-from clearir.evaluate.folders import read_folder
-from clearir.evaluate.suites import Qrels, Suite, Texts
+from clearir.evaluation import layouts
+from clearir.evaluation.folders import read_folder
+from clearir.evaluation.suites import Qrels, Suite, Texts
 from clearir.support.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -62,11 +62,11 @@ def load_suite(
 
     Args:
         name: one of `SUITES`, or a folder: in BEIR's format, or with a folder a language (see
-            `clearir.evaluate.folders.read_folder`).
+            `clearir.evaluation.folders.read_folder`).
         path: local folder in the published layout; without it the Hub is asked.
         languages: those to load; all by default.
         split: which part of the data, where it has several; by default the one that is scored in the literature.
-        on_bad: of a folder of one's own; see `clearir.evaluate.folders.read_folder`.
+        on_bad: of a folder of one's own; see `clearir.evaluation.folders.read_folder`.
 
     Raises:
         InputError: no such suite, folder, split or language, or the data cannot be used.

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from clearir.evaluate.matrix import evaluate
-from clearir.evaluate.mteb_task import run_mteb, task_of
-from clearir.evaluate.registry import load_suite
+from clearir.evaluation.matrix import evaluate
+from clearir.evaluation.mteb_task import run_mteb, task_of
+from clearir.evaluation.registry import load_suite
 from clearir.models.load import load_model
 from clearir.models.prompts import Prompts
 from clearir.support.errors import InputError, MissingExtraError

@@ -1,7 +1,7 @@
 """Queries that are answered before and after: which are drawn, and how they are counted."""
 
 from clearir.data.rows import Row
-from clearir.evaluate.searches import Hit, Search, first_places, first_places_in_words, held_out, one_each
+from clearir.evaluation.searches import Hit, Search, first_places, first_places_in_words, held_out, one_each
 from clearir.settings import SearchExample
 
 ROWS = [Row(f"q{i}", f"p{i}", f"t{i} {language}", language) for i in range(9) for language in ("hi", "om")]

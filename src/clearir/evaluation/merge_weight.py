@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from clearir.evaluate.scores import MAIN_METRIC
+from clearir.evaluation.scores import MAIN_METRIC
 from clearir.models.interpolate import check_mixture, set_weights
 from clearir.support.artifacts import atomic_folder, write_json
 from clearir.support.errors import InputError
@@ -26,7 +26,7 @@ from clearir.support.progress import track
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from clearir.evaluate.suites import Suite
+    from clearir.evaluation.suites import Suite
     from clearir.models.prompts import Prompts
 
 MERGE = "merge.json"
@@ -147,7 +147,7 @@ def cross_and_bridge(model: SentenceTransformer, suite: Suite, prompts: Prompts 
     Raises:
         InputError: the suite lacks queries in the bridge language, in a target language, or passages.
     """
-    from clearir.evaluate.matrix import evaluate
+    from clearir.evaluation.matrix import evaluate
 
     within, across = f"{suite.bridge}->{suite.bridge}", f"x->{suite.bridge}"
     kinds = evaluate(model, suite, prompts=prompts, metrics=(MAIN_METRIC,)).summary()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from clearir.data.rows import Row
-from clearir.evaluate.registry import load_suite
-from clearir.evaluate.suites import Suite
+from clearir.evaluation.registry import load_suite
+from clearir.evaluation.suites import Suite
 from clearir.support.artifacts import fingerprint
 from clearir.support.errors import InputError
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clearir.data.rows import Row
-from clearir.evaluate.registry import SUITES, list_suites, load_suite, suite_at
+from clearir.evaluation.registry import SUITES, list_suites, load_suite, suite_at
 from clearir.runs.prepare_run import PrepareSettings, prepare
 from clearir.support.errors import InputError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clearir.evaluate.scores import Scores, Texts, read_scores, texts_behind
+from clearir.evaluation.scores import Scores, Texts, read_scores, texts_behind
 from clearir.support.errors import InputError
 
 Make = Callable[..., Scores]

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from clearir.evaluate.metrics import LOWER_IS_BETTER
-from clearir.evaluate.scores import MAIN_METRIC, Direction, Scores, kind_of_direction, kinds_of_direction
+from clearir.evaluation.metrics import LOWER_IS_BETTER
+from clearir.evaluation.scores import MAIN_METRIC, Direction, Scores, kind_of_direction, kinds_of_direction
 from clearir.support.errors import InputError
 from clearir.support.progress import track
 

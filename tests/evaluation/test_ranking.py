@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearir.evaluate.ranking import rank
+from clearir.evaluation.ranking import rank
 
 
 def by_hand(scores: np.ndarray, relevant: list[list[int]], depth: int) -> tuple[list[list[int]], list[list[int]]]:

@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from clearir.evaluate.compare import _with_holm, compare
-from clearir.evaluate.scores import Scores
+from clearir.evaluation.compare import _with_holm, compare
+from clearir.evaluation.scores import Scores
 from clearir.support.errors import InputError
 
 Make = Callable[..., Scores]

@@ -4,7 +4,7 @@ from math import log2
 
 import pytest
 
-from clearir.evaluate.metrics import DEFAULT_METRICS, complete, depth, language_share, max_rank, per_query
+from clearir.evaluation.metrics import DEFAULT_METRICS, complete, depth, language_share, max_rank, per_query
 from clearir.support.errors import InputError
 
 RANKINGS = {

@@ -17,10 +17,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearir.evaluate import metrics as measure
-from clearir.evaluate.ranking import rank
-from clearir.evaluate.scores import ALL, Direction, Scores
-from clearir.evaluate.suites import Qrels, Suite
+from clearir.evaluation import metrics as measure
+from clearir.evaluation.ranking import rank
+from clearir.evaluation.scores import ALL, Direction, Scores
+from clearir.evaluation.suites import Qrels, Suite
 from clearir.models.encode import encode
 from clearir.models.load import model_fingerprint
 from clearir.models.prompts import Prompts, prompts_of
@@ -66,7 +66,7 @@ def evaluate(
             that have a relevant passage in both; ``"all"`` those of all languages.
         prompts: put before queries and passages; by default those the model was saved with.
         cache: folder of vectors, see `clearir.models.encode.encode`.
-        metrics: see `clearir.evaluate.metrics.per_query`. On pools also ``max@r``, ``complete@10`` and, for queries
+        metrics: see `clearir.evaluation.metrics.per_query`. On pools also ``max@r``, ``complete@10`` and, for queries
             that are not in the bridge language, ``bridge@10``.
 
     Raises:

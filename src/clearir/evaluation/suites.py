@@ -5,7 +5,7 @@ suite = Suite.from_rows(rows, "held-out")      # rows that a reader or a split g
 suite = suite.restrict(["en", "de"])
 ```
 
-Published suites and folders of one's own are loaded by `clearir.evaluate.registry.load_suite`.
+Published suites and folders of one's own are loaded by `clearir.evaluation.registry.load_suite`.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 
-from clearir.evaluate.matrix import evaluate
-from clearir.evaluate.merge_weight import MERGE, Judged, best, choose_weight, judge
-from clearir.evaluate.suites import Suite
+from clearir.evaluation.matrix import evaluate
+from clearir.evaluation.merge_weight import MERGE, Judged, best, choose_weight, judge
+from clearir.evaluation.suites import Suite
 from clearir.models.interpolate import interpolate
 from clearir.models.load import load_model
 from clearir.support.errors import InputError

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Folder:
-    """What a folder holds; see `clearir.evaluate.suites.Suite` for the fields."""
+    """What a folder holds; see `clearir.evaluation.suites.Suite` for the fields."""
 
     queries: Texts
     passages: Texts

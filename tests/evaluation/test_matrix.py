@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from clearir.evaluate.matrix import evaluate
-from clearir.evaluate.suites import Suite
+from clearir.evaluation.matrix import evaluate
+from clearir.evaluation.suites import Suite
 from clearir.models.load import load_model
 from clearir.models.prompts import Prompts
 from clearir.support.errors import InputError

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from clearir.evaluate.scores import Direction, Scores
-from clearir.evaluate.suites import Suite
+from clearir.evaluation.scores import Direction, Scores
+from clearir.evaluation.suites import Suite
 
 
 @pytest.fixture(scope="session")

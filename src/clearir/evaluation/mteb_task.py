@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from clearir.evaluate.suites import Suite
+from clearir.evaluation.suites import Suite
 from clearir.models.prompts import Prompts, prompts_of
 from clearir.support.errors import InputError
 from clearir.support.extras import require

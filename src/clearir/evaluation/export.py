@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sentence_transformers import SentenceTransformer
 
-    from clearir.evaluate.suites import Suite
+    from clearir.evaluation.suites import Suite
 
 #: file of the scores of the original, then of each export
 SCORES = {"": "scores/original.json", FULL: "scores/onnx.json", INT8: "scores/int8.json"}
@@ -130,7 +130,7 @@ def _measure(network: SentenceTransformer, folder: Path, suite: Suite | None) ->
 def _scores(network: SentenceTransformer, suite: Suite | None, file: Path) -> dict[str, float]:
     if suite is None:
         return {}
-    from clearir.evaluate.matrix import evaluate
+    from clearir.evaluation.matrix import evaluate
 
     scores = evaluate(network, suite, name=file.stem)
     scores.save(file)
