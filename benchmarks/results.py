@@ -25,7 +25,7 @@ from pathlib import Path
 
 from clearir.evaluation.scores import kind_of_languages
 from clearir.report.markdown import grid
-from clearir.report.study import BASE, Result, compared, draw, estimate, note, suite_table, suites, summarise
+from clearir.report.study_table import BASE, Result, compared, draw, estimate, note, suite_table, suites, summarise
 from clearir.report.text import markdown, points
 from clearir.settings import LossSettings
 from clearir.support.artifacts import atomic_file

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clearir.report.study import BASE, Result
+from clearir.report.study_table import BASE, Result
 
 ROOT = Path(__file__).parents[2]
 T_1 = 12.706204736432095  # 97.5 % quantile of Student's t with 1 degree of freedom

@@ -18,10 +18,10 @@ from clearir.evaluation.export import Export
 from clearir.evaluation.merge_weight import Choice, Tried
 from clearir.evaluation.registry import list_suites
 from clearir.evaluation.scores import Direction, Scores
-from clearir.evaluation.searches import Hit as Passage
+from clearir.evaluation.searches import FoundPassage as Passage
 from clearir.evaluation.searches import Search
 from clearir.report.load import Run
-from clearir.report.study import BASE, Estimate, Line
+from clearir.report.study_table import BASE, Estimate, Line
 from clearir.runs.prepare_run import Prepared
 from clearir.search.examples import First
 from clearir.search.query import Compared, Hit, Moved

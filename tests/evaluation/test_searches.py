@@ -1,14 +1,14 @@
 """Queries that are answered before and after: which are drawn, and how they are counted."""
 
 from clearir.data.rows import Row
-from clearir.evaluation.searches import Hit, Search, first_places, first_places_in_words, held_out, one_each
+from clearir.evaluation.searches import FoundPassage, Search, first_places, first_places_in_words, held_out, one_each
 from clearir.settings import SearchExample
 
 ROWS = [Row(f"q{i}", f"p{i}", f"t{i} {language}", language) for i in range(9) for language in ("hi", "om")]
 
 
 def found(language: str, before: bool, after: bool, right: str | None = "p") -> Search:
-    hits = [[Hit("p", 0.5, "q", side), Hit("other", 0.4)] for side in (before, after)]
+    hits = [[FoundPassage("p", 0.5, "q", side), FoundPassage("other", 0.4)] for side in (before, after)]
     return Search(language, "t", *hits, meaning="q", right=right)
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from clearir.cli.console import console
 from clearir.cli.tables import show_study
 from clearir.evaluation.scores import Scores
-from clearir.report.study import BASE, Result
+from clearir.report.study_table import BASE, Result
 from clearir.runs.recipe import load_recipe
 from clearir.runs.study_run import TEST, loss_of, study
 from clearir.settings import LossSettings

@@ -35,7 +35,7 @@ from clearir.cli.common import (
 )
 from clearir.cli.console import console, errors, show_progress
 from clearir.support import processes
-from clearir.support.errors import ClearirError, InputError, naming
+from clearir.support.errors import ClearirError, InputError, prefix_errors_with
 from clearir.support.locks import alone_in
 from clearir.support.progress import listening
 
@@ -348,7 +348,7 @@ def compare(
     from clearir.evaluation.scores import read_scores
 
     found = read_scores(scores)
-    with naming(*found):
+    with prefix_errors_with(*found):
         comparison = compare_scores(*found.values(), metric=metric, seed=seed)
     show_comparison(comparison)
 

@@ -13,11 +13,11 @@ from clearir.cli.console import clock, console
 from clearir.evaluation.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison
 from clearir.evaluation.merge_weight import Choice
 from clearir.evaluation.scores import MAIN_METRIC, Direction, Scores
-from clearir.evaluation.searches import Hit, Search, first_places_in_words, one_each
+from clearir.evaluation.searches import FoundPassage, Search, first_places_in_words, one_each
 from clearir.report.direction_table import Cell, DirectionTable
 from clearir.report.headline import unless_shown
 from clearir.report.load import Run
-from clearir.report.study import Line, cells, head, note, scales, suites
+from clearir.report.study_table import Line, cells, head, note, scales, suites
 from clearir.report.text import interval, p_value, percent, points, signed
 from clearir.runs.prepare_run import Prepared
 from clearir.support.languages import language_name
@@ -262,7 +262,7 @@ def _search(search: Search) -> Table:
     return shown
 
 
-def _hit(hit: Hit) -> str:
+def _hit(hit: FoundPassage) -> str:
     mark = "[green]✓[/] " if hit.right else ""
     question = f"[bold]{escape(_short(hit.question))}[/] " if hit.question else ""
     return f"{mark}{hit.score:.2f} {question}{escape(_short(hit.passage))}"

@@ -72,7 +72,7 @@ def read_folder(path: Path, languages: Collection[str] | None, split: str | None
     if split is not None and all(file.stem != split for file in relevance):
         raise InputError(f"{path}: no qrels/{split}.tsv; leave --split out, or name a file in qrels/")
     judged = reader.judged(relevance, _ids(queries), _ids(passages))
-    qrels, times = whole(judged, relevance[0] if len(relevance) == 1 else path)
+    qrels, times = whole_numbers(judged, relevance[0] if len(relevance) == 1 else path)
     lost = frozenset(judgement.passage for judgement in judged) - _ids(passages)
     reader.say(path, len(lost), times)
     return Folder(queries, passages, qrels, lost)
@@ -142,7 +142,7 @@ class _Reader:
         self._left_out[what + bad.reason] += 1
 
 
-def whole(judged: Collection[beir.Judgement], place: object) -> tuple[Qrels, int]:
+def whole_numbers(judged: Collection[beir.Judgement], place: object) -> tuple[Qrels, int]:
     """The relevance table; scores are whole numbers, as trec_eval needs them, or times one number they are.
 
     nDCG, the only metric that heeds how relevant a passage is, takes the scores as they are: of all scores times the

@@ -17,7 +17,7 @@ from typing import Any
 from clearir.data.rows import Row
 from clearir.data.sources import afriqa, beir, debian, files, squad
 from clearir.data.sources.checks import BadRowError
-from clearir.evaluation.folders import whole
+from clearir.evaluation.folders import whole_numbers
 from clearir.support import languages as codes
 from clearir.support.artifacts import fingerprint
 from clearir.support.errors import InputError
@@ -263,7 +263,7 @@ def _mteb(
 
     place = f"{source} ({subset}-qrels)"
     judged = [beir.judgement(place, row) for row in _hub(source, f"{subset}-qrels", split, revision)]
-    return texts("queries"), texts("corpus"), whole(judged, place)[0]
+    return texts("queries"), texts("corpus"), whole_numbers(judged, place)[0]
 
 
 def _hub_configs(source: str, revision: str | None) -> list[str]:

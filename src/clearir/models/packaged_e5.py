@@ -16,7 +16,7 @@ from typing import Any
 
 from clearir.models.e5_file import SPECIAL, E5File, Shape, Tokenizer, read_e5_file
 from clearir.support.artifacts import atomic_folder, cache_home, path_fingerprint
-from clearir.support.disk import told
+from clearir.support.disk import disk_errors
 from clearir.support.errors import InputError
 from clearir.support.progress import task
 
@@ -43,7 +43,7 @@ def unpacked(file: Path) -> Path:
     if folder.is_dir():
         return folder
     try:
-        with told(folder):
+        with disk_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{folder}.lock"):
                 if not folder.is_dir():

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearir.support.disk import disk_problem, told
+from clearir.support.disk import disk_errors, disk_problem
 from clearir.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def vector_key(text: str, prompt: str, max_seq_length: int | None) -> bytes:
 @contextmanager
 def open_cache(folder: Path, name: str) -> Iterator[sqlite3.Connection]:
     """SQLite keeps the file whole when a run is killed and when two runs write at once."""
-    with told(folder):
+    with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}.sqlite"
         database = sqlite3.connect(path, timeout=60)

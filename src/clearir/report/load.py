@@ -20,7 +20,7 @@ from clearir.evaluation.searches import Search
 from clearir.models.temperature import Scale
 from clearir.report.direction_table import DirectionTable, direction_table
 from clearir.support.artifacts import MANIFEST, model_content, read_json
-from clearir.support.errors import InputError, naming
+from clearir.support.errors import InputError, prefix_errors_with
 
 TEXTS = "texts.json"
 #: what a training log tells of a step besides its number: the loss, and the terms that it is the sum of
@@ -213,7 +213,7 @@ def load_scores(*paths: Path) -> Run:
         names = ", ".join(map(str, found)) or "none"
         raise InputError(f"a report is of two files of scores, before and after, and here are {len(found)}: {names}")
     (before, first), (after, second) = found.items()
-    with naming(before, after):
+    with prefix_errors_with(before, after):
         check_same(first, second)
     texts = after.with_name(TEXTS)
     return Run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from clearir.evaluation.searches import Hit, first_places_in_words, one_each
+from clearir.evaluation.searches import FoundPassage, first_places_in_words, one_each
 from clearir.report import proof
 from clearir.report.direction_table import Cell, DirectionTable
 from clearir.report.examples import Change, Found, most_changed
@@ -191,7 +191,7 @@ def _searches(run: Run) -> list[str]:
     return parts
 
 
-def _hit(hit: Hit) -> str:
+def _hit(hit: FoundPassage) -> str:
     question = f"*{markdown(hit.question, 80)}*: " if hit.question else ""
     passage = markdown(hit.passage, 120)
     return f"{question}{f'**{passage}** ✓' if hit.right else passage} ({hit.score:.2f})"

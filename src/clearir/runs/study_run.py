@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from clearir.models.load import content_of
-from clearir.report.study import BASE, Line, Result, draw, summarise, to_markdown
+from clearir.report.study_table import BASE, Line, Result, draw, summarise, to_markdown
 from clearir.runs import train_run
 from clearir.runs.preflight import check_dev, holds_out
 from clearir.runs.recipe import Recipe, load_model_of

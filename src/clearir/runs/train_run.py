@@ -42,7 +42,7 @@ from clearir.support.locks import alone_in
 
 if TYPE_CHECKING:
     from clearir.evaluation.scores import Scores
-    from clearir.evaluation.searches import Hit
+    from clearir.evaluation.searches import FoundPassage
     from clearir.evaluation.suites import Suite
     from clearir.report.load import Run
     from clearir.runs.prepare_run import Prepared
@@ -479,11 +479,11 @@ def _write_scores(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
 
 def _top_passages(
     recipe: Recipe, model: str, examples: Sequence[SearchExample], questions: Mapping[str, str]
-) -> list[list[Hit]]:
+) -> list[list[FoundPassage]]:
     """The best of the passages (the keys of ``questions``) for each example."""
     import numpy as np
 
-    from clearir.evaluation.searches import HITS, Hit
+    from clearir.evaluation.searches import HITS, FoundPassage
     from clearir.models.encode import encode
     from clearir.models.prompts import prompts_of
 
@@ -496,9 +496,9 @@ def _top_passages(
     scores = encode(network, queries, prompt=prompts.query, cache=cache) @ found.T
     best = np.argsort(-scores, axis=1, kind="stable")[:, :HITS]
 
-    def hit(example: SearchExample, place: int, score: float) -> Hit:
+    def hit(example: SearchExample, place: int, score: float) -> FoundPassage:
         passage = passages[place]
-        return Hit(passage, round(score, 4), questions[passage], passage == example.right)
+        return FoundPassage(passage, round(score, 4), questions[passage], passage == example.right)
 
     return [
         [hit(example, i, float(row[i])) for i in order]

@@ -30,7 +30,7 @@ class Facet:
 
 
 @dataclass(frozen=True)
-class Row:
+class ShownHit:
     """A hit as it is shown."""
 
     hit: Hit
@@ -165,11 +165,11 @@ def title_of(hit: Hit) -> str:
     return clean(hit.title, 200) or (clean(question, 200) if isinstance(question, str) else "") or clean(hit.id, 200)
 
 
-def _row(hit: Hit, query: str, right: str | None) -> Row:
+def _row(hit: Hit, query: str, right: str | None) -> ShownHit:
     text = printable(hit.text)
     shown = snippet(text, query, 260)
     fields = [(name, value) for name, value in hit.fields.items() if name != QUESTION]
-    return Row(
+    return ShownHit(
         hit=hit,
         title=title_of(hit),
         snippet=shown,
@@ -179,7 +179,7 @@ def _row(hit: Hit, query: str, right: str | None) -> Row:
     )
 
 
-def _moved_row(moved: Moved, query: str, right: str | None, *, tuned: bool) -> Row:
+def _moved_row(moved: Moved, query: str, right: str | None, *, tuned: bool) -> ShownHit:
     row = _row(moved.hit, query, right)
     verb = "was" if tuned else "now"
     if moved.other is None:

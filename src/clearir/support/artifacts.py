@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from clearir.support.disk import told
+from clearir.support.disk import disk_errors
 from clearir.support.errors import InputError
 from clearir.support.locks import alone
 from clearir.support.version import VERSION
@@ -128,7 +128,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the disk is full, or may not be written to.
     """
-    with told(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
         handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=path.parent)
@@ -153,7 +153,7 @@ def atomic_folder(path: Path, mark: str = MANIFEST) -> Iterator[Path]:
     Raises:
         InputError: ``path`` holds something else, another process writes it, or the disk is at fault.
     """
-    with told(path), alone(path):
+    with disk_errors(path), alone(path):
         _sweep(path)
         check_replaceable(path, mark)
         temporary = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))

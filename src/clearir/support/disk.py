@@ -42,7 +42,7 @@ def disk_problem(error: BaseException, place: Path) -> str | None:
 
 
 @contextmanager
-def told(place: Path) -> Iterator[None]:
+def disk_errors(place: Path) -> Iterator[None]:
     """Turn what the disk is to blame for into an `InputError` that names ``place``."""
     try:
         yield

@@ -24,7 +24,7 @@ class MissingExtraError(ClearirError, ImportError):
 
 
 @contextmanager
-def naming(*files: Path) -> Iterator[None]:
+def prefix_errors_with(*files: Path) -> Iterator[None]:
     """What is wrong with the contents of files, found where their names are not known, gets these in front."""
     try:
         yield

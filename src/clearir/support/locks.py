@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from clearir.support.disk import told
+from clearir.support.disk import disk_errors
 from clearir.support.errors import InputError
 
 
@@ -37,7 +37,7 @@ def _held(path: Path, file: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     made = [folder for folder in file.parents if not folder.exists()]
-    with told(path):
+    with disk_errors(path):
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(file.parent.resolve() / file.name, is_singleton=True)
         try:

@@ -102,7 +102,7 @@ def mean(values: Sequence[float]) -> list[float]:
     import torch.distributed as dist
 
     shared = torch.tensor(values, dtype=torch.float64)
-    with naming_the_lost():
+    with report_lost_process():
         dist.all_reduce(shared, group=_join())
     return [float(value) for value in shared / count()]
 
@@ -111,14 +111,14 @@ def _from_first(outcome: tuple[bool, Any] | None) -> tuple[bool, Any]:
     import torch.distributed as dist
 
     shared = [outcome]
-    with naming_the_lost():
+    with report_lost_process():
         dist.broadcast_object_list(shared, src=0, group=_join())
     assert shared[0] is not None
     return shared[0]
 
 
 @contextmanager
-def naming_the_lost() -> Iterator[None]:
+def report_lost_process() -> Iterator[None]:
     """Say it plainly where the block fails because another process is gone.
 
     Raises:

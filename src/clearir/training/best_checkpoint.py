@@ -27,7 +27,7 @@ CHECKS = "checks.json"
 
 
 @dataclass(frozen=True)
-class Check(Judged):
+class CheckpointScore(Judged):
     """What one checkpoint scores on the dev rows.
 
     Attributes:
@@ -64,10 +64,10 @@ class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore]
         self._network, self._suite, self._bound = network, bridge_passages(suite), bound
         self._prompts, self._folder = prompts, folder
         if resume is not None and (resume / CHECKS).is_file():
-            self.checks = [Check(**one) for one in read_json(resume / CHECKS)]
+            self.checks = [CheckpointScore(**one) for one in read_json(resume / CHECKS)]
         else:
             cross, bridge = cross_and_bridge(network, self._suite, prompts)
-            self.checks = [Check(0, cross=cross, bridge=bridge)]
+            self.checks = [CheckpointScore(0, cross=cross, bridge=bridge)]
             self._put_aside(0)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -76,7 +76,7 @@ class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore]
             return
         before = best(self.checks)
         cross, bridge = cross_and_bridge(self._network, self._suite, self._prompts)
-        check = Check(state.global_step, cross=cross, bridge=bridge)
+        check = CheckpointScore(state.global_step, cross=cross, bridge=bridge)
         self.checks.append(judge(check, self.checks[0], self._bound))
         chosen = best(self.checks)
         if chosen.step == state.global_step:

@@ -27,7 +27,7 @@ from clearir.models.temperature import Scale, scale_for
 from clearir.settings import LossSettings, PromptSettings, TrainSettings
 from clearir.support import processes
 from clearir.support.artifacts import atomic_folder, fingerprint, write_json
-from clearir.support.disk import told
+from clearir.support.disk import disk_errors
 from clearir.support.errors import ClearirError, InputError
 from clearir.support.locks import alone
 from clearir.support.progress import task
@@ -217,7 +217,7 @@ def _run(
     with task("Training", steps) as advance, _memory(network):
         trainer.add_callback(_progress_callback(advance, trainer.loss))
         try:
-            with told(checkpoints), processes.naming_the_lost():
+            with disk_errors(checkpoints), processes.report_lost_process():
                 trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
         except KeyboardInterrupt:
             last = last_whole_checkpoint(checkpoints) if processes.is_first() else None

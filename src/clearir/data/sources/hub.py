@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clearir.data.rows import Row
 from clearir.data.sources.checks import OnBad, Skipped
-from clearir.data.sources.columns import RowMaker
+from clearir.data.sources.row_maker import RowMaker
 from clearir.support.errors import InputError
 
 if TYPE_CHECKING:

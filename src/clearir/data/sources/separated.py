@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from clearir.data.sources.checks import BadRowError
-from clearir.data.sources.textfiles import Texts
+from clearir.data.sources.textfiles import TextLines
 from clearir.support.errors import InputError
 
 _TAB = "\t"
@@ -43,7 +43,7 @@ def separated(
         InputError: two columns have the same name, ``header`` refuses them, or the quotation marks do not fit.
     """
     csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is less than a long passage
-    texts = Texts(file)
+    texts = TextLines(file)
     lines = _Lines(texts)
     found = _separator(lines, separator)
     if found != separator:

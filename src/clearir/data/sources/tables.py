@@ -13,7 +13,7 @@ from pathlib import Path
 from clearir.data.rows import Row
 from clearir.data.sources import files
 from clearir.data.sources.checks import OnBad, Skipped
-from clearir.data.sources.columns import RowMaker
+from clearir.data.sources.row_maker import RowMaker
 from clearir.support.errors import InputError
 
 #: what `read` can be told on a command line

@@ -1,7 +1,7 @@
 """Files of text -> numbered lines, whatever they are packed in and however they are encoded.
 
-UTF-8 throughout, or UTF-16 and UTF-32 where a byte order mark says so. Tables that old programs saved (`Texts`) may be
-in another encoding, if every line that is not ASCII is in that one and none is UTF-8.
+UTF-8 throughout, or UTF-16 and UTF-32 where a byte order mark says so. Tables that old programs saved (`TextLines`) may
+be in another encoding, if every line that is not ASCII is in that one and none is UTF-8.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def decoded(file: Path, number: int, raw: bytes) -> str:
         raise BadRowError(f"{file}:{number}", f"byte {error.start + 1} of the line is not UTF-8", _TO_UTF8) from error
 
 
-class Texts:
+class TextLines:
     """The lines of a table as text, in UTF-8 or in the one encoding that it is in without doubt, which is logged.
 
     Attributes:

@@ -19,7 +19,7 @@ from clearir.data.translate.cache import TranslationCache
 from clearir.data.translate.command import CommandTranslator
 from clearir.data.translate.hf import HFTranslator
 from clearir.data.translate.openai import OpenAITranslator
-from clearir.data.translate.rows import Translated, translate_rows, translate_texts
+from clearir.data.translate.row_translation import Translated, translate_rows, translate_texts
 from clearir.support.errors import InputError
 
 __all__ = [

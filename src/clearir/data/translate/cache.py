@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from clearir.support.disk import disk_problem, told
+from clearir.support.disk import disk_errors, disk_problem
 from clearir.support.errors import InputError
 
 _SELECT = (
@@ -30,7 +30,7 @@ class TranslationCache:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        with told(self.path):
+        with disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._open() as connection:
             connection.execute(

@@ -5,7 +5,7 @@ from math import sqrt
 
 import pytest
 
-from clearir.report.study import BASE, Result, draw, estimate, head, note, scales, summarise, to_markdown
+from clearir.report.study_table import BASE, Result, draw, estimate, head, note, scales, summarise, to_markdown
 from clearir.support.errors import InputError
 
 T_2 = 4.302652729911275  # 97.5 % quantile of Student's t with 2 degrees of freedom
