@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -29,6 +29,9 @@ from clearir.losses.packing import Features, Pack, Plan, Range, plan_batch
 from clearir.losses.padding import sides_that_count
 from clearir.losses.terms import SimilarityFunction
 from clearir.losses.untrained import Untrained
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 CITATION = """
 @inproceedings{lee2026clear,
@@ -66,6 +69,25 @@ class UsedPlan:
         """One value a used column -> one a column, None for the others."""
         by_column = dict(zip(self.used, values, strict=True))
         return [by_column.get(column) for column in range(self.count)]
+
+
+class LossOptions(TypedDict, total=False):
+    """What all losses take by name; see `ObjectiveLoss`."""
+
+    similarity_fct: SimilarityFunction
+    num_negatives: int | None
+    mask_false_negatives: bool
+    gather_across_devices: bool
+    packing: bool
+
+
+class CachedLossOptions(LossOptions, total=False):
+    """What the cached ones take beside these; see `GradientCached`."""
+
+    mini_batch_size: int
+    mini_batch_num_tokens: int | None
+    show_progress_bar: bool
+    memory_budget: int | None
 
 
 class ObjectiveLoss(nn.Module):
@@ -254,31 +276,24 @@ def _gather_ids(ids: list[Tensor | None]) -> list[Tensor | None]:
     return [gathered.get(place) for place in range(len(ids))]
 
 
-class CachedObjectiveLoss(CachedLossMixin, ObjectiveLoss):
-    """`ObjectiveLoss` with gradient caching (GradCache, arXiv 2101.06983): large batches in the memory of a small one.
+class GradientCached(CachedLossMixin, ObjectiveLoss):
+    """Gradient caching (GradCache, arXiv 2101.06983) for `ObjectiveLoss`: large batches in the memory of a small one.
 
     The batch is embedded in chunks, which keep their graph as long as a memory budget allows; the others are embedded
     without one. The loss over the whole batch gives the gradient of every embedding. The kept graphs are sent
     backward first, which frees them; each other chunk is embedded again, with its dropout replayed, and its gradients
-    are sent through the model. Same loss and same gradients as `ObjectiveLoss`, for any batch, mini-batch and budget;
+    are sent through the model. Same loss and same gradients as without caching, for any batch, mini-batch and budget;
     the time of one forward pass less where the batch fits in the budget.
 
     Args:
-        mini_batch_size: texts a forward pass at most. With packing: texts of the longest kind; shorter texts go more
-            at a time, at the same memory. On a CPU chunks stay below `clearir.losses.packing.TOKENS_A_CPU_CHUNK`.
-        mini_batch_num_tokens: tokens a forward pass, instead of ``mini_batch_size``.
+        others: of the loss that is cached, by position and by name.
+        mini_batch_size: texts per forward pass at most. With packing: texts of the longest kind; of shorter texts more
+            go at a time, at the same memory. On a CPU chunks stay below `clearir.losses.packing.TOKENS_A_CPU_CHUNK`.
+        mini_batch_num_tokens: tokens per forward pass, instead of ``mini_batch_size``.
         memory_budget: bytes that the kept graphs of one batch may hold together, apart from the model, its gradients
             and the working memory of one chunk, whose own graph has to fit in any case. 0 keeps none. None: half of
             the memory that is free on the model's device when a batch comes (CPU and CUDA; elsewhere none is kept).
         show_progress_bar: a bar over the chunks of each batch.
-        model: and all others: see `ObjectiveLoss`.
-        objective: see `ObjectiveLoss`.
-        scale: see `ObjectiveLoss`.
-        similarity_fct: see `ObjectiveLoss`.
-        num_negatives: see `ObjectiveLoss`.
-        mask_false_negatives: see `ObjectiveLoss`.
-        gather_across_devices: see `ObjectiveLoss`.
-        packing: see `ObjectiveLoss`.
 
     Raises:
         ValueError: the model embeds its input with a StaticEmbedding (its inputs have no batch axis to cut; it needs
@@ -288,37 +303,12 @@ class CachedObjectiveLoss(CachedLossMixin, ObjectiveLoss):
     def __init__(
         self,
         model: SentenceTransformer,
-        objective: str | Mapping[str, float] = "clear",
-        scale: float = 20.0,
-        similarity_fct: SimilarityFunction = cos_sim,
-        num_negatives: int | None = None,
-        mask_false_negatives: bool = True,
-        gather_across_devices: bool = False,
-        packing: bool = True,
+        *others: Any,
         mini_batch_size: int = TEXTS_A_CHUNK,
         mini_batch_num_tokens: int | None = None,
         show_progress_bar: bool = False,
         memory_budget: int | None = None,
-    ) -> None:
-        self._check_cache(model, mini_batch_size, mini_batch_num_tokens, memory_budget)
-        super().__init__(
-            model,
-            objective,
-            scale,
-            similarity_fct,
-            num_negatives,
-            mask_false_negatives,
-            gather_across_devices,
-            packing,
-        )
-        self._set_cache(mini_batch_size, mini_batch_num_tokens, show_progress_bar, memory_budget)
-
-    def _check_cache(
-        self,
-        model: SentenceTransformer,
-        mini_batch_size: int,
-        mini_batch_num_tokens: int | None,
-        memory_budget: int | None,
+        **options: Any,
     ) -> None:
         if has_static_embedding_input(model):
             name = type(self).__name__
@@ -330,14 +320,7 @@ class CachedObjectiveLoss(CachedLossMixin, ObjectiveLoss):
             raise ValueError("mini_batch_size and mini_batch_num_tokens must be at least 1")
         if memory_budget is not None and memory_budget < 0:
             raise ValueError(f"memory_budget={memory_budget} must be a number of bytes, 0 to keep no graph, or None")
-
-    def _set_cache(
-        self,
-        mini_batch_size: int,
-        mini_batch_num_tokens: int | None,
-        show_progress_bar: bool,
-        memory_budget: int | None,
-    ) -> None:
+        super().__init__(model, *others, **options)
         self.mini_batch_size = mini_batch_size
         self.mini_batch_num_tokens = mini_batch_num_tokens
         self.show_progress_bar = show_progress_bar
@@ -428,3 +411,26 @@ class CachedObjectiveLoss(CachedLossMixin, ObjectiveLoss):
             "mini_batch_num_tokens": self.mini_batch_num_tokens,
             "memory_budget": self.memory_budget,
         }
+
+
+class CachedObjectiveLoss(GradientCached):
+    """`ObjectiveLoss` with gradient caching (`GradientCached`): same loss, same gradients, any batch size.
+
+    Args:
+        model: see `ObjectiveLoss`.
+        objective: see `ObjectiveLoss`.
+        scale: see `ObjectiveLoss`.
+        options: those of `ObjectiveLoss` and of `GradientCached`, by name.
+
+    Raises:
+        ValueError: see both.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        objective: str | Mapping[str, float] = "clear",
+        scale: float = 20.0,
+        **options: Unpack[CachedLossOptions],
+    ) -> None:
+        super().__init__(model, objective, scale, **options)

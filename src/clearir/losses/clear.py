@@ -10,13 +10,16 @@ trainer = SentenceTransformerTrainer(model=model, train_dataset=dataset, loss=CL
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.util import cos_sim
 
-from clearir.losses.base import TEXTS_A_CHUNK, CachedObjectiveLoss, ObjectiveLoss
-from clearir.losses.terms import SimilarityFunction
+from clearir.losses.base import GradientCached, ObjectiveLoss
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from clearir.losses.base import CachedLossOptions, LossOptions
 
 
 class CLEARLoss(ObjectiveLoss):
@@ -39,14 +42,9 @@ class CLEARLoss(ObjectiveLoss):
         alpha: weight of the reverse term (0.4 in the paper).
         beta: weight of the KL term (0.2 in the paper); 0 leaves it out.
         scale: 1 / temperature.
-        similarity_fct: similarity of two matrices of embeddings. Scores are always computed in float32.
-        num_negatives: hard-negative passages a row; the rest of the columns are hard-negative target queries. None:
-            as many of both. Where the numbers differ, the KL term compares the distributions over the in-batch
-            columns only, since the others have no partner.
-        mask_false_negatives: see above.
-        gather_across_devices: negatives from all processes, with gradients.
-        packing: embed the distinct texts of all columns together, sorted by length, instead of each column by
-            itself. Same loss and gradients, less padding. See `clearir.losses.packing`.
+        options: those of `clearir.losses.base.ObjectiveLoss`, by name. Where ``num_negatives`` leaves other numbers on
+            the two sides, the KL term compares the distributions over the in-batch columns only, since the others
+            have no partner.
 
     Requirements:
         1. rows of (query, passage) in the bridge language with the query in the target language;
@@ -91,23 +89,9 @@ class CLEARLoss(ObjectiveLoss):
         alpha: float = 0.4,
         beta: float = 0.2,
         scale: float = 20.0,
-        similarity_fct: SimilarityFunction = cos_sim,
-        num_negatives: int | None = None,
-        mask_false_negatives: bool = True,
-        gather_across_devices: bool = False,
-        packing: bool = True,
+        **options: Unpack[LossOptions],
     ) -> None:
-        ObjectiveLoss.__init__(
-            self,
-            model,
-            clear_weights(alpha, beta),
-            scale,
-            similarity_fct,
-            num_negatives,
-            mask_false_negatives,
-            gather_across_devices,
-            packing,
-        )
+        super().__init__(model, clear_weights(alpha, beta), scale, **options)
         self.alpha = alpha
         self.beta = beta
 
@@ -134,36 +118,18 @@ def clear_weights(alpha: float, beta: float) -> dict[str, float]:
     return {"forward": max(0.0, forward), "reverse": alpha} | ({"kl": beta} if beta > 0 else {})
 
 
-class CachedCLEARLoss(CachedObjectiveLoss, CLEARLoss):
-    """`CLEARLoss` with gradient caching (GradCache, arXiv 2101.06983): large batches in the memory of a small one.
-
-    The batch is embedded in chunks, which keep their graph as long as a memory budget allows; the others are embedded
-    without one. The loss over the whole batch gives the gradient of every embedding. The kept graphs are sent
-    backward first, which frees them; each other chunk is embedded again, with its dropout replayed, and its gradients
-    are sent through the model. Same loss and same gradients as `CLEARLoss`, for any batch, mini-batch and budget; the
-    time of one forward pass less where the batch fits in the budget.
+class CachedCLEARLoss(GradientCached, CLEARLoss):
+    """`CLEARLoss` with gradient caching (`GradientCached`): same loss, same gradients, any batch size.
 
     Args:
-        mini_batch_size: texts a forward pass at most. With packing: texts of the longest kind; shorter texts go more
-            at a time, at the same memory. On a CPU chunks stay below `clearir.losses.packing.TOKENS_A_CPU_CHUNK`.
-        mini_batch_num_tokens: tokens a forward pass, instead of ``mini_batch_size``.
-        memory_budget: bytes that the kept graphs of one batch may hold together, apart from the model, its gradients
-            and the working memory of one chunk, whose own graph has to fit in any case. 0 keeps none. None: half of
-            the memory that is free on the model's device when a batch comes (CPU and CUDA; elsewhere none is kept).
-        show_progress_bar: a bar over the chunks of each batch.
-        model: and all others: see `CLEARLoss`.
+        model: see `CLEARLoss`.
         alpha: see `CLEARLoss`.
         beta: see `CLEARLoss`.
         scale: see `CLEARLoss`.
-        similarity_fct: see `CLEARLoss`.
-        num_negatives: see `CLEARLoss`.
-        mask_false_negatives: see `CLEARLoss`.
-        gather_across_devices: see `CLEARLoss`.
-        packing: see `CLEARLoss`.
+        options: those of `CLEARLoss` and of `GradientCached`, by name.
 
     Raises:
-        ValueError: the model embeds its input with a StaticEmbedding (its inputs have no batch axis to cut; it needs
-            so little memory that `CLEARLoss` does it), a size is below 1 or the budget below 0.
+        ValueError: see both.
     """
 
     def __init__(
@@ -172,27 +138,6 @@ class CachedCLEARLoss(CachedObjectiveLoss, CLEARLoss):
         alpha: float = 0.4,
         beta: float = 0.2,
         scale: float = 20.0,
-        similarity_fct: SimilarityFunction = cos_sim,
-        num_negatives: int | None = None,
-        mask_false_negatives: bool = True,
-        gather_across_devices: bool = False,
-        packing: bool = True,
-        mini_batch_size: int = TEXTS_A_CHUNK,
-        mini_batch_num_tokens: int | None = None,
-        show_progress_bar: bool = False,
-        memory_budget: int | None = None,
+        **options: Unpack[CachedLossOptions],
     ) -> None:
-        self._check_cache(model, mini_batch_size, mini_batch_num_tokens, memory_budget)
-        CLEARLoss.__init__(
-            self,
-            model,
-            alpha,
-            beta,
-            scale,
-            similarity_fct,
-            num_negatives,
-            mask_false_negatives,
-            gather_across_devices,
-            packing,
-        )
-        self._set_cache(mini_batch_size, mini_batch_num_tokens, show_progress_bar, memory_budget)
+        super().__init__(model, alpha, beta, scale, **options)
