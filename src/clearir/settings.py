@@ -240,6 +240,38 @@ class LossSettings(Settings):
         return weights_of(self.objective)
 
 
+class LoraSettings(Settings):
+    """Adapters (LoRA), without dropout, that are trained in place of the weights; see `clearir.models.lora`.
+
+    Attributes:
+        r: rank: an adapter beside a layer of n inputs and m outputs has r x (n + m) weights.
+        alpha: what an adapter adds to its layer is multiplied by alpha / r.
+        targets: linear layers that get an adapter, by the ends of their names (``[query, value]``); None: all of the
+            transformer's.
+        merge: add the adapters to the weights when training is done, for a model as any other; false: save the
+            adapters alone, which need the package peft and the base model wherever they are used.
+    """
+
+    r: Positive = 16
+    alpha: Positive = 32
+    targets: tuple[str, ...] | None = None
+    merge: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _are_settings(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping | LoraSettings):
+            raise ValueError("give settings such as {r: 8}, or {} for the usual ones")
+        return values
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _are_names(cls, value: Any) -> Any:
+        if value is not None and not (isinstance(value, list | tuple) and value):
+            raise ValueError("write a list of names such as [query, value], or leave it out for all linear layers")
+        return value
+
+
 class TrainSettings(Settings):
     """How long, how fast, on what.
 
@@ -266,6 +298,7 @@ class TrainSettings(Settings):
         attention: implementation that transformers is told to use; None: its own choice, nearly always sdpa.
         dropout: share that every dropout layer drops, that of attention included; None: the model's own. 0 is faster,
             most of all on a CPU, where the fused attention kernel drops nothing.
+        lora: train adapters in place of the weights; None: all weights. It wants a higher ``learning_rate``.
     """
 
     max_steps: Positive | None = None
@@ -295,12 +328,14 @@ class TrainSettings(Settings):
     gradient_checkpointing: bool = False
     attention: str | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    lora: LoraSettings | None = None
 
     def deciding(self) -> dict[str, Any]:
         """Those that decide which model comes out, up to rounding, as JSON values."""
         idle = {"log_steps", "report_to", "gradient_checkpointing"}
         idle |= set() if self.retention else {"save_steps"}  # a checkpoint that nobody judges changes nothing
         idle |= {"epochs"} if self.max_steps else set()
+        idle |= set() if self.lora else {"lora"}  # so that runs of before there was LoRA are still finished
         return self.model_dump(mode="json", exclude=idle)
 
 

@@ -62,6 +62,22 @@ def test_the_card_names_the_objective(small_folder: Path, loss: str, words: str)
     assert words in model_card(replace(load_run(small_folder), recipe=f"loss: {loss}"))
 
 
+@pytest.mark.parametrize(
+    ("recipe", "alone"),
+    [
+        ("train: {lora: {r: 8, merge: false}}", True),
+        ("train: {lora: {r: 8, merge: false}}\nmerge: {weight: 0.5}", False),  # mixed with the base, it is whole
+        ("train: {lora: {r: 8, merge: true}}", False),
+        ("train: {lora: null}", False),
+        ("train: 3", False),
+    ],
+)
+def test_the_card_says_what_adapters_need(small_folder: Path, recipe: str, alone: bool) -> None:
+    card = model_card(replace(load_run(small_folder), recipe=f"model: acme/base\n{recipe}"))
+    said = "The folder holds adapters (LoRA) alone: to load them takes `pip install peft` and acme/base."
+    assert (said in card) == alone
+
+
 def test_only_trained_languages_are_named(small_folder: Path) -> None:
     run = load_run(small_folder)
     assert run.data is not None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
 from clearir.runs import train_run
 from clearir.runs.preflight import check_run, check_training, needs_dev
 from clearir.runs.recipe import Recipe
-from clearir.support.errors import InputError
+from clearir.support.errors import InputError, MissingExtraError
 
 
 @pytest.fixture
@@ -48,12 +49,23 @@ def recipe(tiny_model_path, tmp_path):
         ({"train": {"report_to": ["wandbb"]}}, "train.report_to: 'wandbb' is no tracker that is installed here"),
         ({"train": {"attention": "flesh"}}, "flesh"),
         ({"train": {"max_seq_length": 10**6}}, "1000000"),
+        ({"train": {"lora": {"targets": ["q_proj"]}}}, "no linear layer 'q_proj'; it has query, key, value, dense"),
+        ({"train": {"lora": {"r": 99}}}, r"train\.lora\.r: a rank of 99 is over that of the layers themselves \(16 in"),
     ],
 )
 def test_what_would_fail_in_training_fails_before_rows_are_prepared(recipe, tmp_path, monkeypatch, changes, words):
     monkeypatch.setattr("clearir.runs.prepare_run.prepare", lambda *given, **more: pytest.fail("rows are prepared"))
+    if "lora" in changes.get("train", {}):
+        pytest.importorskip("peft", reason="the extra lora is not installed")
     with pytest.raises(InputError, match=words):
         train_run.run(recipe(**changes))
+    assert not (tmp_path / "out").exists()
+
+
+def test_adapters_without_peft_are_said_before_a_model_is_fetched(recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(MissingExtraError, match=r'peft is not installed; run: pip install "clearir\[lora\]"'):
+        train_run.run(recipe(model="./no/such/folder", train={"lora": {}}))
     assert not (tmp_path / "out").exists()
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from clearir.data.filters import FilterSettings
 from clearir.losses.objectives import weights_of
 from clearir.runs.recipe import dump_recipe, load_recipe
-from clearir.settings import MergeSettings
+from clearir.settings import LoraSettings, MergeSettings
 from clearir.support.errors import InputError
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
@@ -105,6 +105,16 @@ def test_an_override_fills_a_section_with_nothing_in_it(tmp_path):
     assert recipe.data.test == {"de": 5}
     assert load_recipe(path, ["merge={}"]).merge == MergeSettings()
     assert load_recipe(path, ["data.test={fi: 3}", "data.test.de=5"]).data.test == {"fi": 3, "de": 5}
+
+
+def test_adapters_are_trained_where_the_recipe_has_the_section(tmp_path):
+    path = write(tmp_path, MINIMAL)
+    assert load_recipe(path).train.lora is None
+    assert load_recipe(write(tmp_path, "name: n\nmodel: m\noutput: o\ntrain:\n  lora:\n")).train.lora is None
+    assert load_recipe(path, ["train.lora={}"]).train.lora == LoraSettings(r=16, alpha=32, targets=None, merge=True)
+    recipe = load_recipe(path, ["train.lora.targets=[query, value]", "train.lora.r=8"])
+    assert recipe.train.lora == LoraSettings(r=8, targets=("query", "value"))
+    assert load_recipe(write(tmp_path, dump_recipe(recipe))) == recipe
 
 
 @pytest.mark.parametrize(
@@ -203,6 +213,16 @@ def test_the_weights_of_the_terms(tmp_path, loss, weights):
         (MINIMAL, ["train.epochs=.inf"], "train.epochs: "),
         (MINIMAL, ["seed=-1"], "seed: "),
         (MINIMAL, ["train.batch_size=null"], "train.batch_size: "),
+        (MINIMAL, ["train.lora.r=0"], "train.lora.r: Input should be greater than or equal to 1"),
+        (MINIMAL, ["train.lora.alpha=0"], "train.lora.alpha: Input should be greater than or equal to 1"),
+        (
+            MINIMAL,
+            ["train.lora.targets=[]"],
+            "train.lora.targets: write a list of names such as [query, value], or",
+        ),
+        (MINIMAL, ["train.lora.targets=query"], "train.lora.targets: write a list of names such as [query, value], or"),
+        (MINIMAL, ["train.lora.rank=8"], "unknown key 'train.lora.rank'; known keys: r, alpha, targets, merge"),
+        (MINIMAL, ["train.lora=true"], "train.lora: give settings such as {r: 8}, or {} for the usual ones (got True)"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(tmp_path, content, overrides, words):

@@ -173,6 +173,26 @@ def test_an_objective_at_two_scales(out, recipe_path, finished):
     study(load_recipe(recipe_path))  # the table of the other tests
 
 
+def test_objectives_train_adapters_where_the_recipe_says_so(recipe_path, finished, tmp_path):
+    pytest.importorskip("peft", reason="the extra lora is not installed")
+    keys = [f"output={tmp_path}", "train.lora.r=2", "study.objectives=[infonce, infonce+merge]", "study.seeds=1"]
+    study(load_recipe(recipe_path, [*keys, "merge.weight=0.5"]))
+    one = Result.load(tmp_path / "runs" / "infonce-0" / "result.json")
+    assert one.settings["train"]["lora"] == {"r": 2, "alpha": 32, "targets": None, "merge": True}
+    base, tuned, merged = (
+        load_file(folder / "model.safetensors")
+        for folder in (
+            Path(load_recipe(recipe_path).model),
+            tmp_path / "runs" / "infonce-0" / "model",
+            tmp_path / "runs" / "infonce+merge-0" / "model",
+        )
+    )
+    name = "encoder.layer.0.attention.self.query.weight"
+    assert torch.linalg.matrix_rank(tuned[name] - base[name], rtol=1e-3) == 2
+    for name, value in merged.items():
+        torch.testing.assert_close(value, (base[name] + tuned[name]) / 2)
+
+
 def test_what_is_unknown_is_said_before_anything_runs(recipe_path, tmp_path):
     for objective, words in [
         ("infonec", "did you mean 'infonce'"),

@@ -228,6 +228,37 @@ def test_the_trained_weights_are_mixed_with_the_base(recipe_path, recipe, finish
         train_run.train_model(unheld, overwrite=True)
 
 
+def test_a_recipe_with_adapters(recipe_path, recipe, finished, tmp_path):
+    pytest.importorskip("peft", reason="the extra lora is not installed")
+    shutil.copytree(recipe.output, tmp_path / "out")
+    lora = [f"output={tmp_path / 'out'}", "train.lora.r=4", "train.learning_rate=0.01"]
+    with pytest.raises(InputError, match=r"model holds .*train\.lora\.r is not set there and 4 here"):
+        train_run.run(load_recipe(recipe_path, lora))
+    said: list[str] = []
+    run = train_run.run(load_recipe(recipe_path, lora), overwrite=True, say=said.append)
+    assert [line.partition(":")[0] for line in said if "written to" in line] == ["model", "scores"]
+    assert run.training.steps == 6
+    assert run.before.summary() == finished[0].before.summary()
+    base, whole = (
+        load_file(folder / "model.safetensors") for folder in (Path(recipe.model), tmp_path / "out" / "model")
+    )
+    changed = {name for name, weight in whole.items() if not torch.equal(weight, base[name])}
+    assert len(changed) == 12, "six layers of each of the two"
+
+    alone = train_run.run(load_recipe(recipe_path, [*lora, "train.lora.merge=false"]), overwrite=True)
+    assert (tmp_path / "out" / "model" / "adapter_model.safetensors").is_file()
+    assert alone.after.summary() == run.after.summary(), "the same model, saved in another way"
+    assert "adapters (LoRA) alone" in (tmp_path / "out" / "model" / "README.md").read_text(encoding="utf-8")
+
+    keys = [*lora, "train.lora.merge=false", "merge.weight=0.25"]
+    train_run.run(load_recipe(recipe_path, keys), overwrite=True)
+    mixed = load_file(tmp_path / "out" / "model" / "model.safetensors")
+    assert mixed.keys() == base.keys()
+    for name, weight in mixed.items():
+        torch.testing.assert_close(weight, 0.75 * base[name] + 0.25 * whole[name])
+    assert (tmp_path / "out" / "trained" / "adapter_model.safetensors").is_file()
+
+
 def test_the_weight_is_chosen_on_the_dev_rows(recipe_path, tmp_path):
     held = load_recipe(recipe_path, [f"output={tmp_path}", "data.dev.de=6", "merge.retention=0.5", "train.max_steps=1"])
     for stage in (train_run.prepare_rows, train_run.mine_rows, train_run.train_model):

@@ -21,7 +21,7 @@ from tiny_bert import descend, end_in_step
 
 import clearir.losses  # noqa: F401
 from clearir.cli import app
-from clearir.settings import LossSettings
+from clearir.settings import LoraSettings, LossSettings
 from clearir.support import processes
 from clearir.training.train import draw_rows, train
 from clearir.training.trainer import Trainer
@@ -99,10 +99,13 @@ UNEVEN = sample(27)  # for 4 x 2 rows a step
 LONG, LONG_ROWS = of_steps(TWO, 2, 12)
 resumed = trained("killed", LONG, PLAIN, LONG_ROWS)
 KEPT, KEPT_ROWS = of_steps(TWO.model_copy(update={"retention": 0.98}), 2, 8)
+LORA = {"lora": LoraSettings(r=4)}
 RUNS = {
     "several": (2, several),
     "two": (2, trained("two", TWO, CACHED, draw_rows(sample(30), TWO, 0, 2))),
     "one-as-two": (1, trained("one-as-two", ONE, PLAIN, draw_rows(sample(30), ONE, 0))),
+    "lora": (2, trained("lora", TWO.model_copy(update=LORA), CACHED, draw_rows(sample(30), TWO, 0, 2))),
+    "one-as-lora": (1, trained("one-as-lora", ONE.model_copy(update=LORA), PLAIN, draw_rows(sample(30), ONE, 0))),
     "four": (4, trained("four", FOUR, PLAIN, UNEVEN)),
     "one-as-four": (1, trained("one-as-four", ONE, PLAIN, [*UNEVEN, *UNEVEN[:5]])),
     "watched": (2, watched),

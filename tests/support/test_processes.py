@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,17 @@ def test_two_processes_train_the_model_of_one(folder, exact_model_path):
     assert not list((folder / ".two").iterdir()), (
         "checkpoints are gone when training is done, the folder is the caller's"
     )
+
+
+def test_two_processes_train_the_adapters_of_one(folder, exact_model_path):
+    if not find_spec("peft"):
+        pytest.skip("the extra lora is not installed")
+    assert [code for code, _ in ended(folder, "lora")] == [0, 0], ended(folder, "lora")
+    assert_same_model(folder / "one-as-lora", folder / "lora")
+    moved, begun = (load_file(path / "model.safetensors") for path in (folder / "lora", exact_model_path))
+    name = "encoder.layer.0.attention.self.query.weight"
+    assert not torch.allclose(moved[name], begun[name], atol=1e-4)
+    assert torch.equal(moved[(table := "embeddings.word_embeddings.weight")], begun[table])
 
 
 def test_four_processes_fill_up_an_uneven_last_batch(folder):

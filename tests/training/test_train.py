@@ -223,8 +223,10 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_train import PLAIN, SHORT, dev, draw_rows, sample, train
 from tiny_bert import end_in_step
+from clearir.settings import LoraSettings
 
-settings = SHORT.model_copy(update={"max_steps": 12, "retention": 0.5})
+lora = LoraSettings(r=4) if sys.argv[4] == "lora" else None
+settings = SHORT.model_copy(update={"max_steps": 12, "retention": 0.5, "lora": lora, "learning_rate": 0.01})
 
 def run(name, *moment):
     if moment:
@@ -242,12 +244,16 @@ assert ended == [0, -signal.SIGKILL, 0], ended
 """
 
 
-def test_a_killed_training_ends_with_the_same_weights(tiny_model_path, tmp_path):
-    arguments = [sys.executable, "-c", KILLED, Path(__file__).parent, tiny_model_path, tmp_path]
+@pytest.mark.parametrize("trained", ["weights", "lora"])
+def test_a_killed_training_ends_with_the_same_weights(tiny_model_path, tmp_path, trained):
+    if trained == "lora":
+        pytest.importorskip("peft", reason="the extra lora is not installed")
+    arguments = [sys.executable, "-c", KILLED, Path(__file__).parent, tiny_model_path, tmp_path, trained]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(arguments, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+    assert not same(weights(tmp_path / "whole"), weights(tiny_model_path))
     whole, killed = (json.loads((tmp_path / name / TRAINING).read_text()) for name in ("whole", "killed"))
     assert [entry["loss"] for entry in whole["log"]] == [entry["loss"] for entry in killed["log"]]
     assert whole["checks"] == killed["checks"]

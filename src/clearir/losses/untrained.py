@@ -18,6 +18,9 @@ from clearir.losses.padding import sides_that_count
 class Untrained:
     """A frozen copy of a model, without dropout. It is no module: no optimizer, wrapper or checkpoint sees it.
 
+    Parameters that are frozen in the model are not copied but shared: where adapters are trained, nearly all. Do not
+    unfreeze them later.
+
     Args:
         model: as it is now.
 
@@ -28,7 +31,8 @@ class Untrained:
     def __init__(self, model: SentenceTransformer) -> None:
         if is_sharded(model):
             raise ValueError("the term retain needs the untrained model; make the loss before FSDP wraps the model")
-        self._model: Any = deepcopy(model).eval().requires_grad_(False)
+        frozen = {id(one): one for one in model.parameters() if not one.requires_grad}
+        self._model: Any = deepcopy(model, frozen).eval().requires_grad_(False)
 
     @torch.no_grad()
     def embed(self, columns: list[Features], ranges: Callable[[Pack], list[Range]]) -> list[Tensor]:

@@ -43,6 +43,8 @@ def load_model(
 ) -> SentenceTransformer:
     """Load a sentence-transformers model; weights from safetensors only.
 
+    Of a folder with adapters alone, the base model that it names is loaded, and the adapters are added to its weights.
+
     What is said here of length and prompts belongs to the model from then on: it is saved with it.
 
     Args:
@@ -60,16 +62,22 @@ def load_model(
     Raises:
         InputError: no such folder or name, the Hub cannot be reached, the weights cannot be read, it is no model, it
             cannot read texts of that length, or reads queries and passages in two ways (`clearir.models.one_way`).
-        MissingExtraError: the Python package after ``python:`` is not installed.
+        MissingExtraError: the Python package after ``python:`` is not installed, or peft for a folder of adapters.
     """
     name = str(_resolve(str(name_or_path)))
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
+    from clearir.models.lora import base_of_adapters, merge_adapters, need_peft
+
+    base = base_of_adapters(Path(name))
+    if base is not None:
+        need_peft()
     model_kwargs: dict[str, Any] = {"use_safetensors": True}
     if attention is not None:
         model_kwargs["attn_implementation"] = attention
-    reachable = Path(name).exists() or hub_connection.answers(name)
+    sought = base or name
+    reachable = Path(sought).exists() or hub_connection.answers(sought)
     try:
         with _no_progress_bar(), hub_connection.quiet():
             model = SentenceTransformer(
@@ -79,13 +87,14 @@ def load_model(
                 model_kwargs=model_kwargs,
                 local_files_only=not reachable,
             )
+        merge_adapters(model)
     except SafetensorError as error:
         raise InputError(
             f"{name}: the weights cannot be read ({error}); the file is cut off or damaged: fetch or save it again"
         ) from error
     # Whatever stops a library from loading what the user named is about the name, the folder or the machine.
     except Exception as error:
-        raise InputError(_why_not_loaded(name, error, reachable)) from error
+        raise InputError(_why_not_loaded(name, error, reachable, base)) from error
     refuse_two_ways(model, str(name_or_path))
     set_prompts(model, query_prompt, passage_prompt)
     limit_length(model, str(name_or_path), max_seq_length)
@@ -144,10 +153,15 @@ def _not_installed(name: str, package: str) -> str:
     return f"{message} (x86-64 Linux only), or name {instead}: the same model in full precision, from the Hub"
 
 
-def _why_not_loaded(name: str, error: Exception, reachable: bool) -> str:
+def _why_not_loaded(name: str, error: Exception, reachable: bool, base: str | None) -> str:
     text = " ".join(str(error).split())
     cause = text if len(text) <= 300 else text[:300] + " ..."
     kind = type(error).__name__
+    if base is not None and not Path(base).exists() and isinstance(error, OSError):
+        return (
+            f"{name}: adapters of the model {base}, which is no folder here and could not be had from the Hub "
+            f"({cause}); fetch it, or say in {name}/adapter_config.json where it is (base_model_name_or_path)"
+        )
     if "trust_remote_code" in text:
         return f"{name}: the model brings its own code; read it, then say trust_remote_code to run it"
     if "safetensors" in text and "no file named" in text:

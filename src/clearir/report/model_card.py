@@ -62,6 +62,7 @@ def model_card(run: Run) -> str:
         f" {markdown(bridge)} search stays what it was.",
         "## Use",
         USAGE,
+        *_adapters(run, base),
         *_reading(run),
         "## Scores",
         *(f"- {markdown(line, 2000)}" for line in headline(table)),
@@ -80,6 +81,15 @@ def model_card(run: Run) -> str:
         CITATION,
     ]
     return join(parts)
+
+
+def _adapters(run: Run, base: str) -> list[str]:
+    """What is needed besides the folder, where it holds adapters alone."""
+    train = run.settings.get("train")
+    lora = train.get("lora") if isinstance(train, dict) else None
+    if not isinstance(lora, dict) or lora.get("merge", True) or run.settings.get("merge"):
+        return []
+    return [f"The folder holds adapters (LoRA) alone: to load them takes `pip install peft` and {markdown(base)}."]
 
 
 def _reading(run: Run) -> list[str]:

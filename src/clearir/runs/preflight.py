@@ -52,7 +52,12 @@ def check_training(recipe: Recipe) -> None:
     Raises:
         InputError: a model that cannot be loaded or trained so, a precision that this machine lacks, or a tracker that
             is not there.
+        MissingExtraError: adapters are asked for, and peft is not installed.
     """
+    from clearir.models.lora import check_lora, need_peft
+
+    if recipe.train.lora is not None:
+        need_peft()
     _check_trackers(recipe.train)
     if processes.shares_model():
         _check_sharing(recipe)
@@ -60,6 +65,8 @@ def check_training(recipe: Recipe) -> None:
     _check_precision(recipe.train, network.device.type)
     _check_checkpointing(recipe.train, network)
     _check_loss(recipe.loss, network)
+    if recipe.train.lora is not None:
+        check_lora(network, recipe.model, recipe.train.lora)
 
 
 def _check_sharing(recipe: Recipe) -> None:

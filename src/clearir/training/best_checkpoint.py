@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors.torch import load_model, save_model
 from transformers import TrainerCallback
 
 from clearir.evaluation.merge_weight import Judged, best, bridge_passages, cross_and_bridge, judge
 from clearir.support.artifacts import atomic_file, read_json, write_json
+from clearir.training.checkpoints import load_trained, save_trained
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -94,12 +94,12 @@ class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore]
             its step.
         """
         chosen = best(self.checks)
-        load_model(self._network, self._file(chosen.step))
+        load_trained(self._network, self._file(chosen.step))
         return chosen.step
 
     def _put_aside(self, step: int) -> None:
         with atomic_file(self._file(step)) as temporary:
-            save_model(self._network, str(temporary))
+            save_trained(self._network, temporary)
 
     def _file(self, step: int) -> Path:
         return self._folder / f"best-{step}.safetensors"

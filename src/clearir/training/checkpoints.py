@@ -1,4 +1,4 @@
-"""Checkpoints of a training: which are whole, and of which settings.
+"""Checkpoints of a training: the weights in them, which are whole, and of which settings.
 
 ```
 <work>/<fingerprint of what they depend on>/asked.json         what they depend on
@@ -18,10 +18,40 @@ from clearir.support import processes
 from clearir.support.artifacts import differences, read_json, write_json
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
     from transformers import TrainerCallback
 
 WHOLE = "whole"
 ASKED = "asked.json"
+
+
+def save_trained(model: nn.Module, file: Path) -> None:
+    """Write what a training changes of a model: not the parameters that are frozen."""
+    from safetensors.torch import save_file
+
+    save_file({name: tensor.contiguous() for name, tensor in _trained(model).items()}, str(file))
+
+
+def load_trained(model: nn.Module, file: Path) -> None:
+    """The inverse of `save_trained`.
+
+    Raises:
+        ValueError: the file is of another model, or of one of which other parameters were trained.
+    """
+    from safetensors.torch import load_file
+
+    state = load_file(str(file))
+    if state.keys() != _trained(model).keys():
+        raise ValueError(f"{file} does not hold what is trained of this model")
+    model.load_state_dict(state, strict=False)
+
+
+def _trained(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters that are trained, each by one name, and buffers."""
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    state = model.state_dict()
+    return {name: tensor for name, tensor in state.items() if name in trained or name not in parameters}
 
 
 def step_of(checkpoint: Path) -> int:

@@ -115,14 +115,16 @@ def train(
         what is in `TRAINING`.
 
     Raises:
-        InputError: rows without target queries, a model that cannot be loaded, or ``out`` is no trained model, or is
-            being written by another process.
+        InputError: rows without target queries, a model that cannot be loaded or have the adapters that are asked for,
+            or ``out`` is not a trained model, or another process writes it.
+        MissingExtraError: adapters are asked for, and peft is not installed.
         ClearirError: the loss or the gradients are not finite (`clearir.training.trainer`), or a batch does not fit in
             memory.
     """
     from transformers import set_seed
 
     from clearir.models.load import content_of
+    from clearir.models.lora import add_adapters, merge_adapters
     from clearir.models.prompts import prompts_of
     from clearir.training.words_in_use import keep_words_in_use, put_back, words_of
 
@@ -147,6 +149,8 @@ def train(
     scale = processes.first_only(find_scale)
     say(scale.sentence)
     collator = _collator(network, dataset, before_each)
+    if settings.lora is not None:
+        add_adapters(network, model, settings.lora)
     words = None
     if not processes.shares_model():
         words = keep_words_in_use(network, lambda: processes.first_only(lambda: words_of(dataset, collator)))
@@ -171,6 +175,8 @@ def train(
         record["rows_by_language"] = dict(Counter(row.language for row in rows).most_common())
         record["scale"] = scale.as_json()
         put_back(network)
+        if settings.lora is not None and settings.lora.merge:
+            merge_adapters(network)
         state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_fsdp_enabled else None
         if processes.is_first():
             if state is not None:  # of the network itself, each process has a part

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from safetensors.torch import load_model, save_model
 from sentence_transformers import SentenceTransformerTrainer
 from torch import Tensor, nn
 from torch.utils.checkpoint import get_device_states, set_device_states
@@ -21,6 +20,7 @@ from torch.utils.checkpoint import get_device_states, set_device_states
 from clearir.data.rows import Row
 from clearir.support.errors import ClearirError
 from clearir.support.memory import is_out_of_memory, release_memory
+from clearir.training.checkpoints import load_trained, save_trained
 
 logger = logging.getLogger(__name__)
 
@@ -55,20 +55,20 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
         """None: the card is ours, see `clearir.report.model_card`, and needs no statistics."""
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """The weights of a checkpoint, by the names that they have in training: not those of a model to be loaded."""
+        """What is trained, by the names that it has in training: a checkpoint is no model to be loaded."""
         if self.is_fsdp_enabled:
             super()._save(output_dir, state_dict)
             return
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        save_model(self.model, str(folder / WEIGHTS))
+        save_trained(self.model, folder / WEIGHTS)
 
     def _load_from_checkpoint(self, checkpoint_path: str, *others: Any) -> None:
         """The inverse of `_save`."""
         if self.is_fsdp_enabled:
             super()._load_from_checkpoint(checkpoint_path, *others)
         else:
-            load_model(self.model, Path(checkpoint_path) / WEIGHTS)
+            load_trained(self.model, Path(checkpoint_path) / WEIGHTS)
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """Forward and backward pass of a batch; again in smaller mini-batches where memory ends.
