@@ -54,8 +54,8 @@ search: $(VENV)/.demo  ## after the demo: index all English sections of the help
 	$(BIN)/clearir index $(BASE) $(ALL) $(CACHE) --out runs/demo/all-base
 	$(BIN)/clearir serve runs/demo/all --base runs/demo/all-base $(EXAMPLES)
 
-bench: $(VENV)/.dev  ## time and memory of training (needs CLEARIR_DATA or ../shared/data; about 15 minutes)
-	$(BIN)/python benchmarks/training.py
+bench: $(VENV)/.dev  ## time and memory of training (needs CLEARIR_DATA or ../shared/data; under 20 minutes)
+	$(BIN)/python benchmarks/bench.py
 
 test: $(VENV)/.dev  ## the whole test suite, offline
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clearir.support.memory import freed_memory_kept
-from common import matrix_product_rate, work
+from common import matrix_product_rate, minilm, work
 from ways import load
 
 TOKENS = 2048
@@ -26,7 +26,7 @@ TOKENS = 2048
 
 def best_of(length: int, attention: str, dropout: float | None, kept: bool, times: int = 4) -> tuple[float, float]:
     """Seconds of the fastest pass, and its FLOP share."""
-    model = load(attention, dropout)
+    model = load(minilm(), attention, dropout)
     ids = torch.randint(1000, 20000, (TOKENS // length, length))
     features = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
     seconds = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,14 +17,18 @@ from sentence_transformers.base.losses.gradcache import RandContext
 from sentence_transformers.sentence_transformer.losses import CachedMultipleNegativesRankingLoss
 
 from clearir import CachedCLEARLoss, CLEARLoss
+from clearir.models.load import load_model
 from clearir.support.memory import freed_memory_kept
 from clearir.training.train import set_dropout
-from common import matrix_product_rate, minilm, work
+from clearir.training.words_in_use import WordsInUse, keep_words_in_use, put_back
+from common import matrix_product_rate, work
 
 Features = list[dict[str, Any]]
 
 #: as their users run them: nothing tells glibc to keep what they free
 AS_TORCH_LEAVES_IT = ("column-wise", "theirs")
+#: they train the words in use alone
+OURS = ("plain", "cached", "cached same memory", "cached, no budget")
 NAMES = {
     "column-wise": "(a) column-wise, cached",
     "column-wise kept": "(a), freed memory kept",
@@ -77,12 +81,22 @@ def step(way: str, model: SentenceTransformer, budget: int | None) -> Callable[[
     return run
 
 
-def load(attention: str, dropout: float | None) -> SentenceTransformer:
-    """MiniLM in training mode. None leaves the dropout as the model was saved with."""
-    model = SentenceTransformer(minilm(), device="cpu", model_kwargs={"attn_implementation": attention}).train()
+def load(name: str, attention: str, dropout: float | None) -> SentenceTransformer:
+    """A model in training mode. None leaves the dropout as the model was saved with."""
+    model = load_model(name, device="cpu", attention=attention).train()
     if dropout is not None:
         set_dropout(model, dropout)
     return model
+
+
+def use_words_of(model: SentenceTransformer, texts: list[str], length: int) -> int:
+    """Train the words of these texts alone, as `clearir train` does; how many there are."""
+    model.max_seq_length = length
+    put_back(model)
+    ids = (model.preprocess(texts[i : i + 1024])["input_ids"].unique() for i in range(0, len(texts), 1024))
+    words: list[int] = torch.cat(list(ids)).unique().tolist()
+    keep_words_in_use(model, lambda: words)
+    return len(words)
 
 
 def measure(model: SentenceTransformer, way: str, columns: list[list[str]], length: int, budget: int | None) -> dict:
@@ -133,7 +147,19 @@ def gradients(model: SentenceTransformer, way: str, columns: list[list[str]], le
     model.zero_grad(set_to_none=False)
     step(way, model, budget)([model.preprocess(column) for column in columns])
     model.train()
-    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).numpy()
+    return torch.cat([gradient.flatten() for gradient in _gradients(model)]).numpy()
+
+
+def _gradients(model: SentenceTransformer) -> Iterator[torch.Tensor]:
+    """Of all parameters; those of words in use at their places in the whole table, which comes first."""
+    table = model.transformers_model.get_input_embeddings()
+    if isinstance(table, WordsInUse):
+        whole = torch.zeros(table.whole_size, table.weight.shape[1])
+        whole[table.words] = table.weight.grad
+        yield whole
+    else:
+        yield table.weight.grad
+    yield from (one.grad for one in model.parameters() if one is not table.weight and one.grad is not None)
 
 
 def serve(connection: Connection, threads: int, model_settings: dict[str, Any]) -> None:
@@ -143,7 +169,7 @@ def serve(connection: Connection, threads: int, model_settings: dict[str, Any]) 
     measure(model, "plain", [["warm up"] * 2] * 3, 64, None)  # gradients and buffers are there from now on
     connection.send("ready")
     while (request := connection.recv()) is not None:
-        task = {"measure": measure, "gradients": gradients}[request.pop("task")]
+        task = {"measure": measure, "gradients": gradients, "use": use_words_of}[request.pop("task")]
         connection.send(task(model, **request))
 
 

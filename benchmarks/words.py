@@ -3,9 +3,11 @@
     python benchmarks/words.py                        # multilingual-e5-small, MLQA dev: about 10 minutes on two cores
     python benchmarks/words.py --steps 2 --model DIR  # another model
 
-Each way lives in a process of its own and they take turns, a step each. "frozen" trains no word: it is what is to be
-had. The words in use are those of 25 steps. Seconds are of the processor, on which other work on the machine has little
-influence, and of the clock; the first step, in which memory is taken, is not counted.
+Each way lives in a process of its own and they take turns, a step each. "whole, handed back" is the whole table in a
+Trainer of one's own, where freed memory goes back to the system; the others keep it, as `clearir train` does. "frozen"
+trains no word: it is what is to be had. The words in use are those of 25 steps. Seconds are of the processor, on which
+other work on the machine has little influence, and of the clock; the first step, in which memory is taken, is not
+counted.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ from common import draw_columns, machine, triples
 from ways import peak_memory, reset_peak
 
 ROOT = Path(__file__).resolve().parents[1]
-WAYS = ("whole", "in use", "frozen")
+HANDED_BACK = "whole, handed back"
+WAYS = (HANDED_BACK, "whole", "in use", "frozen")
 STEPS_OF_TRAINING = 25
 console = Console(width=None if sys.stdout.isatty() else 130)
 
@@ -59,8 +62,8 @@ class Shape:
 
 
 SHAPES = {
-    "plain": Shape("plain", 32, 0, 80, LossSettings(objective="clear", cached=False)),
-    "cached": Shape("cached", 8, 5, 128, LossSettings(objective="clear", memory_budget=0)),
+    "plain": Shape("plain", 32, 0, 80, LossSettings(objective="clear", scale=100, cached=False)),
+    "cached": Shape("cached", 8, 5, 128, LossSettings(objective="clear", scale=100, memory_budget=0)),
 }
 
 
@@ -104,20 +107,26 @@ class Steps:
         }
 
     def sizes(self) -> dict[str, float]:
-        """Words that are trained, and megabytes: the peak of the process, and a checkpoint."""
+        """Words that are trained, and megabytes: the peak of the process, gradients with moments, and a checkpoint."""
         highest = peak_memory()
         with tempfile.TemporaryDirectory() as folder:
             save_model(self.model, f"{folder}/model.safetensors")
             torch.save(self.optimizer.state_dict(), f"{folder}/optimizer.pt")
             checkpoint = sum(file.stat().st_size for file in Path(folder).iterdir())
-        return {"words": self.words, "peak_mb": highest / 1e6, "checkpoint_mb": checkpoint / 1e6}
+        state = 3 * sum(one.nbytes for one in self.trained)  # gradients, and both moments of Adam
+        return {
+            "words": self.words,
+            "peak_mb": highest / 1e6,
+            "state_mb": state / 1e6,
+            "checkpoint_mb": checkpoint / 1e6,
+        }
 
 
-def serve(connection: Connection, threads: int, keep: bool, *what: Any) -> None:
+def serve(connection: Connection, threads: int, way: str, *what: Any) -> None:
     """A step for each batch that comes, then the sizes."""
     torch.set_num_threads(threads)
-    with freed_memory_kept() if keep else nullcontext():
-        steps = Steps(*what)
+    with nullcontext() if way == HANDED_BACK else freed_memory_kept():
+        steps = Steps(way, *what)
         reset_peak()
         connection.send("ready")
         while (columns := connection.recv()) is not None:
@@ -131,7 +140,7 @@ def workers(*settings: Any) -> Iterator[dict[str, Connection]]:
     found, processes = {}, []
     for way in WAYS:
         here, there = context.Pipe()
-        processes.append(context.Process(target=serve, args=(there, *settings[:2], way, *settings[2:]), daemon=True))
+        processes.append(context.Process(target=serve, args=(there, settings[0], way, *settings[1:]), daemon=True))
         processes[-1].start()
         there.close()
         here.recv()
@@ -145,7 +154,7 @@ def measure(shape: Shape, rows: list[Any], options: argparse.Namespace) -> dict[
     batches = [shape.columns(rows, step) for step in range(STEPS_OF_TRAINING)]
     measured: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     sizes = {}
-    settings = (options.threads, not options.hand_back, shape, options.model, batches)
+    settings = (options.threads, shape, options.model, batches)
     with workers(*settings) as found, console.status(shape.name):
         for batch in batches[: options.steps + 1]:
             for way, worker in found.items():
@@ -169,17 +178,16 @@ def show(shape: Shape, found: dict[str, dict[str, Any]]) -> None:
     table = Table(title=f"{shape.name}: {shape.batch} rows x {columns} columns, {shape.length} tokens")
     for name in ("trained", "words", "gradients", "optimizer", "step", "ratio", "clock", "ratio", "peak MB", "file MB"):
         table.add_column(name, justify="right", no_wrap=True)
-    whole = found["whole"]
+    whole = found[WAYS[0]]
     for way, one in found.items():
         halves = (f"{one[key]:.2f}" for key in ("gradients", "optimizer"))
         steps = (cell for key in ("step", "wall") for cell in (f"{one[key]:.2f}", f"{whole[key] / one[key]:.2f}"))
         sizes = (f"{one[key]:,.0f}" for key in ("peak_mb", "checkpoint_mb"))
         table.add_row(way, f"{one['words']:,}", *halves, *steps, *sizes)
     console.print(table)
-    apart = max(
-        abs(one - other) for one, other in zip(found["in use"]["losses"], found["whole"]["losses"], strict=True)
-    )
-    console.print(f"losses of {len(found['whole']['losses'])} steps, in use and whole: at most {apart:.1e} apart\n")
+    losses = found["in use"]["losses"]
+    apart = max(abs(one - other) for one, other in zip(losses, found["whole"]["losses"], strict=True))
+    console.print(f"losses of {len(losses)} steps, in use and whole: at most {apart:.1e} apart\n")
 
 
 def main() -> None:
@@ -188,9 +196,6 @@ def main() -> None:
     parser.add_argument("--shapes", default=",".join(SHAPES), help="some of them")
     parser.add_argument("--steps", type=int, default=5, help="that are measured; the median counts (default 5)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument(
-        "--hand-back", action="store_true", help="freed memory goes to the system, as in a Trainer of one's own"
-    )
     parser.add_argument("--data", type=Path, default=os.environ.get("CLEARIR_DATA", ROOT.parent / "shared" / "data"))
     parser.add_argument("--out", type=Path, default=ROOT / "artifacts" / "benchmark")
     options = parser.parse_args()
@@ -201,9 +206,7 @@ def main() -> None:
         report[name] = measure(SHAPES[name], rows, options)
         show(SHAPES[name], report[name])
     console.print(f"{facts['processor']}, {facts['threads']} threads; load before the run {facts['load_before']}")
-    memory = "handed back" if options.hand_back else "kept"
-    report = {"machine": facts, "model": options.model, "freed memory": memory, "shapes": report}
-    write_json(options.out / f"words, {memory}.json", report)
+    write_json(options.out / "words.json", {"machine": facts, "model": options.model, "shapes": report})
 
 
 if __name__ == "__main__":

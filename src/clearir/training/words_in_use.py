@@ -50,6 +50,7 @@ class WordsInUse(nn.Module):
     def __init__(self, table: nn.Embedding, words: list[int]) -> None:
         super().__init__()
         self._frozen = _Frozen(table, words)
+        self.words, self.whole_size = words, table.num_embeddings
         self.used: nn.Embedding = some_rows(table, words)
 
     @property
