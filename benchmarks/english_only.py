@@ -23,7 +23,8 @@ from clearir.evaluation.suites import Suite
 from clearir.models.load import load_model
 from clearir.runs.prepare_run import PrepareSettings, prepare
 from clearir.settings import LossSettings, MineSettings, TrainSettings
-from clearir.training.train import draw_rows, train
+from clearir.training.batches import draw_rows
+from clearir.training.train import train
 
 
 def human_suite(human: Rows, english: Rows) -> Suite:

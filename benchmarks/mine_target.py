@@ -32,8 +32,9 @@ from clearir.models.encode import encode
 from clearir.models.load import load_model
 from clearir.settings import LossSettings, TrainSettings
 from clearir.support.texts import text_key
+from clearir.training.batches import draw_rows
 from clearir.training.mine import Mined, mine
-from clearir.training.train import draw_rows, train
+from clearir.training.train import train
 
 WAYS = ("bridge", "target", "random")
 

@@ -35,7 +35,8 @@ from clearir.models.load import load_model
 from clearir.settings import LossSettings
 from clearir.support.artifacts import write_json
 from clearir.support.memory import freed_memory_kept
-from clearir.training.train import make_loss, set_dropout
+from clearir.training.loss_factory import make_loss
+from clearir.training.train import set_dropout
 from clearir.training.words_in_use import keep_words_in_use
 from common import draw_columns, machine, triples
 from ways import peak_memory, reset_peak

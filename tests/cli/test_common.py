@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clearir.cli.app import _slugs
+from clearir.cli.common import slugs
 from clearir.evaluation.registry import load_suite
 from clearir.evaluation.scores import Scores
 from clearir.support.errors import InputError
@@ -106,5 +106,5 @@ def test_models_with_one_name_get_a_file_each(clearir, table, tiny_model_path, t
 
 
 def test_file_names_are_never_taken_twice():
-    assert _slugs(["m", "m", "m-2", "./m", "M"]) == ["m", "m-2", "m-2-2", "m-3", "M-4"]
-    assert _slugs(["texts"]) == ["texts-2"]  # texts.json lies beside the scores
+    assert slugs(["m", "m", "m-2", "./m", "M"]) == ["m", "m-2", "m-2-2", "m-3", "M-4"]
+    assert slugs(["texts"]) == ["texts-2"]  # texts.json lies beside the scores

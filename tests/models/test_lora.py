@@ -30,8 +30,9 @@ from clearir.models.load import load_model
 from clearir.models.lora import CONFIG, add_adapters, base_of_adapters, check_lora, merge_adapters
 from clearir.settings import LoraSettings, LossSettings, TrainSettings
 from clearir.support.errors import InputError, MissingExtraError
+from clearir.training.batches import draw_rows
 from clearir.training.checkpoints import load_trained, save_trained
-from clearir.training.train import draw_rows, train
+from clearir.training.train import train
 from clearir.training.trainer import Trainer
 from clearir.training.words_in_use import keep_words_in_use
 

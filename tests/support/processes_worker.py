@@ -23,7 +23,8 @@ import clearir.losses  # noqa: F401
 from clearir.cli import app
 from clearir.settings import LoraSettings, LossSettings
 from clearir.support import processes
-from clearir.training.train import draw_rows, train
+from clearir.training.batches import draw_rows
+from clearir.training.train import train
 from clearir.training.trainer import Trainer
 
 CACHED = LossSettings(mini_batch_size=2, memory_budget=100_000)

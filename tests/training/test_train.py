@@ -27,8 +27,9 @@ from clearir.models.load import load_model
 from clearir.models.temperature import Scale
 from clearir.settings import LossSettings, PromptSettings, TrainSettings
 from clearir.support.errors import ClearirError, InputError
+from clearir.training.batches import dataset_of, draw_rows, steps_of
 from clearir.training.checkpoints import WHOLE, last_whole_checkpoint
-from clearir.training.train import TRAINING, _dataset, _watch, draw_rows, steps_of, train
+from clearir.training.train import TRAINING, _watch, train
 from clearir.training.trainer import Trainer
 
 TABLE = "embeddings.word_embeddings.weight"
@@ -200,7 +201,7 @@ def test_texts_that_a_reader_calls_the_same_reach_the_loss_as_one():
         Row("one?", "Rain falls.", "yksi?", "fi", ("Snow melts.",), ("kaksi?",)),
         Row("two?", "RAIN  falls.\u200b", "kaksi?\ufeff", "fi", ("Fire burns.",), ("Yksi?",)),
     ]
-    assert _dataset(rows).to_dict() == {
+    assert dataset_of(rows).to_dict() == {
         "query": ["one?", "two?"],
         "passage": ["Rain falls.", "Rain falls."],
         "negative_1": ["Snow melts.", "Fire burns."],

@@ -25,9 +25,10 @@ from clearir.models.load import load_model
 from clearir.models.prompts import Prompts
 from clearir.settings import LossSettings, TrainSettings
 from clearir.support.errors import ClearirError, InputError
+from clearir.training.batches import collator_of, dataset_of, draw_rows
 from clearir.training.checkpoints import last_whole_checkpoint
-from clearir.training.train import _collator, _dataset, _trainer, draw_rows, train
-from clearir.training.trainer import Trainer
+from clearir.training.train import train
+from clearir.training.trainer import Trainer, make_trainer
 
 WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron", "iris", "jade", "kelp", "lotus")
 SHORT = TrainSettings(max_steps=6, batch_size=4, save_steps=1, log_steps=2, learning_rate=1e-3, warmup_ratio=0.0)
@@ -200,9 +201,9 @@ def test_a_batch_that_does_not_fit_is_done_in_smaller_mini_batches(tiny_model_pa
 
 
 def trainer_of(network: SentenceTransformer, rows: list[Row], folder: Path, settings: TrainSettings) -> Trainer:
-    dataset = _dataset(rows)
-    collator = _collator(network, dataset, Prompts())
-    return _trainer(network, rows, dataset, folder, settings, ONE_CHUNK, collator, 0)
+    dataset = dataset_of(rows)
+    collator = collator_of(network, dataset, Prompts())
+    return make_trainer(network, rows, dataset, folder, settings, ONE_CHUNK, collator, 0)
 
 
 @alone

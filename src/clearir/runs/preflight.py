@@ -33,7 +33,7 @@ def holds_out(size: HeldOut) -> bool:
 
 def check_dev(recipe: Recipe) -> None:
     """Raise if a setting needs dev rows and none are held out."""
-    from clearir.training.train import no_dev_rows
+    from clearir.training.best_checkpoint import no_dev_rows
 
     if (what := needs_dev(recipe)) is not None and not holds_out(recipe.data.dev):
         raise no_dev_rows(what)
@@ -70,7 +70,7 @@ def check_training(recipe: Recipe) -> None:
 
 
 def _check_sharing(recipe: Recipe) -> None:
-    from clearir.training.train import no_whole_model
+    from clearir.training.best_checkpoint import no_whole_model
 
     if recipe.train.retention is not None:
         raise no_whole_model()
@@ -108,7 +108,7 @@ def _check_checkpointing(train: TrainSettings, network: Any) -> None:
 
 def _check_loss(loss: LossSettings, network: Any) -> None:
     """Whether the loss can cut what the model reads; of the objectives this one keeps no second model."""
-    from clearir.training.train import make_loss
+    from clearir.training.loss_factory import make_loss
 
     try:
         make_loss(network, loss.model_copy(update={"objective": "infonce", "weights": None, "scale": 20.0}), 0)

@@ -143,7 +143,7 @@ def prepare_data(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda l
 
 def mine_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> None:
     """Draw the rows that training will see and give them hard negatives: ``mined/``."""
-    from clearir.training.train import number_drawn
+    from clearir.training.batches import number_drawn
 
     out = Path(recipe.output)
     rows = sum(read_json(out / "rows" / MANIFEST)["result"]["splits"]["train"].values())
@@ -330,7 +330,7 @@ def test_suite(recipe: Recipe) -> Suite:
 
 def _dev_suite(recipe: Recipe, what: str) -> Suite:
     from clearir.evaluation.suites import Suite
-    from clearir.training.train import no_dev_rows
+    from clearir.training.best_checkpoint import no_dev_rows
 
     rows = read_part(Path(recipe.output) / "rows", "dev")
     if not rows:
@@ -411,8 +411,8 @@ def _texts_of(name: str) -> list[str]:
 
 
 def _write_mined(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
+    from clearir.training.batches import draw_rows
     from clearir.training.mine import mine
-    from clearir.training.train import draw_rows
 
     rows = read_part(Path(recipe.output) / "rows", "train")
     drawn = draw_rows(rows, recipe.train, recipe.seed, processes.count())

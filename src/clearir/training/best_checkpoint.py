@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 
 from clearir.evaluation.merge_weight import Judged, best, bridge_passages, cross_and_bridge, judge
 from clearir.support.artifacts import atomic_file, read_json, write_json
+from clearir.support.errors import InputError
 from clearir.training.checkpoints import load_trained, save_trained
 
 if TYPE_CHECKING:
@@ -103,3 +104,16 @@ class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore]
 
     def _file(self, step: int) -> Path:
         return self._folder / f"best-{step}.safetensors"
+
+
+def no_dev_rows(what: str) -> InputError:
+    """What to raise where a setting needs dev rows, and a recipe holds none out."""
+    return InputError(f"{what} is judged on dev rows, and none are held out; add data.dev=0.1, or leave {what} out")
+
+
+def no_whole_model() -> InputError:
+    """What to raise where a setting needs the whole model, and the processes share it."""
+    return InputError(
+        "train.retention is judged by one process, and under FSDP none has the whole model; leave train.retention out, "
+        "or start with recipes/accelerate/ddp.yaml"
+    )

@@ -9,8 +9,6 @@ A run that was killed goes on from its last whole checkpoint; on the same machin
 
 from __future__ import annotations
 
-import math
-import os
 import shutil
 import time
 from collections import Counter, defaultdict
@@ -18,7 +16,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from functools import partial
-from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +28,8 @@ from clearir.support.disk import disk_errors
 from clearir.support.errors import ClearirError, InputError
 from clearir.support.locks import alone
 from clearir.support.progress import task
-from clearir.support.texts import text_key
+from clearir.training.batches import collator_of, dataset_of, fill_up
+from clearir.training.best_checkpoint import no_dev_rows, no_whole_model
 from clearir.training.checkpoints import (
     ASKED,
     last_whole_checkpoint,
@@ -40,12 +38,9 @@ from clearir.training.checkpoints import (
     seconds_before,
     step_of,
 )
-from clearir.training.language_mix import mix
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
     from transformers import TrainerCallback
 
     from clearir.evaluation.suites import Suite
@@ -54,27 +49,6 @@ if TYPE_CHECKING:
     from clearir.training.trainer import Trainer
 
 TRAINING = "training.json"
-
-
-def steps_of(settings: TrainSettings, rows: float, processes: int = 1) -> int:
-    """Steps of the optimiser that see so many rows, or as many as the settings say."""
-    whole = round(rows / rows_per_step(settings, processes), 6)  # 100 rows x 1.1 epochs are 110.00000000000001
-    return settings.max_steps or max(1, math.ceil(whole))
-
-
-def rows_per_step(settings: TrainSettings, processes: int = 1) -> int:
-    """Rows that a step of the optimiser takes."""
-    return settings.batch_size * settings.accumulate * processes
-
-
-def number_drawn(settings: TrainSettings, rows: int, processes: int = 1) -> int:
-    """How many of so many rows training sees in all its epochs, each counted as often as it is seen."""
-    return steps_of(settings, rows * settings.epochs, processes) * rows_per_step(settings, processes)
-
-
-def draw_rows(rows: Sequence[Row], settings: TrainSettings, seed: int, processes: int = 1) -> list[Row]:
-    """The rows that training sees, in all its epochs: as many as its steps take, languages mixed."""
-    return mix(rows, number_drawn(settings, len(rows), processes), settings.language_temperature, seed)
 
 
 def train(
@@ -124,21 +98,18 @@ def train(
     from transformers import set_seed
 
     from clearir.models.load import content_of
-    from clearir.models.lora import add_adapters, merge_adapters
     from clearir.models.prompts import prompts_of
-    from clearir.training.words_in_use import keep_words_in_use, put_back, words_of
+    from clearir.training.trainer import make_trainer
+    from clearir.training.words_in_use import words_of
 
-    table = Rows.collect(rows, "the rows to train on")
-    if any(row.target_query is None for row in table):
-        raise InputError("some rows have no target query; translate the queries first (clearir prepare)")
-    rows = _fill_up(rows, settings.batch_size * processes.count()) if processes.count() > 1 else rows
+    rows = _whole_batches(rows, settings)
     set_seed(seed)
     load = partial(_load, model, settings, prompts or PromptSettings(), trust_remote_code)
     network = load(attention=settings.attention)
     if settings.dropout is not None:
         set_dropout(network, settings.dropout)
     before_each = prompts_of(network)
-    dataset = _dataset(rows)
+    dataset = dataset_of(rows)
 
     def find_scale() -> Scale:
         # An implementation of attention may want half precision, which only the Trainer gives it.
@@ -148,12 +119,8 @@ def train(
 
     scale = processes.first_only(find_scale)
     say(scale.sentence)
-    collator = _collator(network, dataset, before_each)
-    if settings.lora is not None:
-        add_adapters(network, model, settings.lora)
-    words = None
-    if not processes.shares_model():
-        words = keep_words_in_use(network, lambda: processes.first_only(lambda: words_of(dataset, collator)))
+    collator = collator_of(network, dataset, before_each)
+    words = _choose_what_is_trained(network, model, settings, lambda: words_of(dataset, collator))
     asked = {
         "model": content_of(model),
         "train": settings.deciding(),
@@ -168,27 +135,67 @@ def train(
     place = work or out.parent / f".{out.name}.checkpoints"
     checkpoints = place / fingerprint(asked)
     with_scale = loss.model_copy(update={"scale": scale.used})
-    trainer = _trainer(network, rows, dataset, checkpoints, settings, with_scale, collator, seed)
+    trainer = make_trainer(network, rows, dataset, checkpoints, settings, with_scale, collator, seed)
     with ExitStack() as held:
         processes.first_only(lambda: _claim(held, out, checkpoints, asked))
         record = _run(trainer, dev, settings, before_each, checkpoints, say)
         record["rows_by_language"] = dict(Counter(row.language for row in rows).most_common())
         record["scale"] = scale.as_json()
-        put_back(network)
-        if settings.lora is not None and settings.lora.merge:
-            merge_adapters(network)
-        state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_fsdp_enabled else None
-        if processes.is_first():
-            if state is not None:  # of the network itself, each process has a part
-                network = load(device="cpu")
-                network.load_state_dict(state)
-            with atomic_folder(out, TRAINING) as temporary:
-                network.save_pretrained(str(temporary), create_model_card=False)
-                write_json(temporary / TRAINING, record)
-        processes.wait()  # for those who still write the last checkpoint
+        _save(trainer, out, settings, record, load)
         if processes.is_first():
             shutil.rmtree(checkpoints if work else place, ignore_errors=True)
     return record
+
+
+def _whole_batches(rows: Sequence[Row], settings: TrainSettings) -> Sequence[Row]:
+    """The rows; where several processes train, as many as whole batches take.
+
+    Raises:
+        InputError: some have no target query, or not all have as many negatives.
+    """
+    if any(row.target_query is None for row in Rows.collect(rows, "the rows to train on")):
+        raise InputError("some rows have no target query; translate the queries first (clearir prepare)")
+    return fill_up(rows, settings.batch_size * processes.count()) if processes.count() > 1 else rows
+
+
+def _choose_what_is_trained(
+    network: SentenceTransformer, model: str, settings: TrainSettings, words: Callable[[], list[int] | None]
+) -> list[int] | None:
+    """Adapters where they are asked for, else of the table of words those in use; the latter's ids, if any."""
+    from clearir.models.lora import add_adapters
+    from clearir.training.words_in_use import keep_words_in_use
+
+    if settings.lora is not None:
+        add_adapters(network, model, settings.lora)
+    if processes.shares_model():
+        return None
+    return keep_words_in_use(network, lambda: processes.first_only(words))
+
+
+def _save(
+    trainer: Trainer,
+    out: Path,
+    settings: TrainSettings,
+    record: dict[str, Any],
+    load: Callable[..., SentenceTransformer],
+) -> None:
+    """The trained model, with its whole table of words and without adapters unless they are asked for."""
+    from clearir.models.lora import merge_adapters
+    from clearir.training.words_in_use import put_back
+
+    network = trainer.model
+    put_back(network)
+    if settings.lora is not None and settings.lora.merge:
+        merge_adapters(network)
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_fsdp_enabled else None
+    if processes.is_first():
+        if state is not None:  # of the network itself, each process has a part
+            network = load(device="cpu")
+            network.load_state_dict(state)
+        with atomic_folder(out, TRAINING) as temporary:
+            network.save_pretrained(str(temporary), create_model_card=False)
+            write_json(temporary / TRAINING, record)
+    processes.wait()  # for those who still write the last checkpoint
 
 
 def _claim(held: ExitStack, out: Path, checkpoints: Path, asked: dict[str, Any]) -> None:
@@ -296,19 +303,6 @@ def _watch(
     return watches[0]
 
 
-def no_dev_rows(what: str) -> InputError:
-    """What to raise where a setting needs dev rows, and a recipe holds none out."""
-    return InputError(f"{what} is judged on dev rows, and none are held out; add data.dev=0.1, or leave {what} out")
-
-
-def no_whole_model() -> InputError:
-    """What to raise where a setting needs the whole model, and the processes share it."""
-    return InputError(
-        "train.retention is judged by one process, and under FSDP none has the whole model; leave train.retention out, "
-        "or start with recipes/accelerate/ddp.yaml"
-    )
-
-
 def set_dropout(network: SentenceTransformer, share: float) -> None:
     """Let a model drop this share wherever it drops some; what is saved with the model stays as it was."""
     from torch.nn import Dropout
@@ -322,159 +316,6 @@ def _memory(network: SentenceTransformer) -> AbstractContextManager[None]:
     from clearir.support.memory import freed_memory_kept
 
     return freed_memory_kept() if network.device.type == "cpu" else nullcontext()
-
-
-def _fill_up(rows: Sequence[Row], whole: int) -> list[Row]:
-    """The rows, and of those at the beginning as many again as make whole batches for all processes.
-
-    A process with a smaller batch, or one batch less, would let the others wait for its negatives.
-    """
-    return [*rows, *islice(cycle(rows), -len(rows) % whole)]
-
-
-def _dataset(rows: Sequence[Row]) -> Dataset:
-    """The columns that the loss takes, in its order: rows that are drawn twice stand there twice.
-
-    Of texts that are the same (`text_key`) the first stands for all, because the loss compares token ids: a passage
-    with a space more than a row's own would be a wrong answer to it.
-    """
-    from datasets import Dataset
-
-    distinct = Rows.collect(rows)
-    n, m = distinct.num_negatives
-    columns = {
-        "query": [row.query for row in rows],
-        "passage": [row.passage for row in rows],
-        **{f"negative_{i + 1}": [row.negatives[i] for row in rows] for i in range(n)},
-        "target_query": [str(row.target_query) for row in rows],
-        **{f"target_negative_{i + 1}": [row.target_negatives[i] for row in rows] for i in range(m)},
-    }
-    first: dict[str, str] = {}
-    return Dataset.from_dict(
-        {name: [first.setdefault(text_key(text), text) for text in texts] for name, texts in columns.items()}
-    )
-
-
-def _collator(network: SentenceTransformer, dataset: Dataset, prompts: Any) -> SentenceTransformerDataCollator:
-    """Rows -> the features of each column, each text with its prompt and tokenised once."""
-    from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
-
-    from clearir.training.token_cache import TokeniseOnce
-
-    return SentenceTransformerDataCollator(
-        preprocess_fn=TokeniseOnce(network.preprocess, network.tokenizer),
-        prompts={column: _prompt_of(column, prompts) for column in dataset.column_names},
-    )
-
-
-def _trainer(
-    network: SentenceTransformer,
-    rows: Sequence[Row],
-    dataset: Dataset,
-    checkpoints: Path,
-    settings: TrainSettings,
-    loss: LossSettings,
-    collator: SentenceTransformerDataCollator,
-    seed: int,
-) -> Trainer:
-    from sentence_transformers import SentenceTransformerTrainingArguments
-    from transformers import PrinterCallback
-
-    from clearir.training.trainer import Trainer
-
-    n = sum(column.startswith("negative_") for column in dataset.column_names)
-    bf16, fp16 = _half_precision(settings.precision)
-    os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # of `accelerate launch`: the settings say it
-    rare: dict[str, Any] = {"gradient_checkpointing": True} if settings.gradient_checkpointing else {}
-    arguments = SentenceTransformerTrainingArguments(
-        output_dir=str(checkpoints),
-        max_steps=steps_of(settings, len(dataset), processes.count()),
-        per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.accumulate,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.schedule,
-        warmup_steps=settings.warmup_ratio,
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
-        bf16=bf16,
-        fp16=fp16,
-        save_strategy="steps",
-        save_steps=settings.save_steps,
-        save_total_limit=2,
-        logging_steps=settings.log_steps,
-        report_to=list(settings.report_to),
-        disable_tqdm=True,
-        seed=seed,
-        data_seed=seed,
-        logging_nan_inf_filter=False,
-        eval_strategy="no",
-        dataloader_pin_memory=network.device.type != "cpu",
-        use_cpu=network.device.type == "cpu",
-        **rare,
-    )
-
-    trainer = Trainer(
-        model=network,
-        args=arguments,
-        train_dataset=dataset,
-        data_collator=collator,
-        loss=make_loss(network, loss, n),
-        rows=rows,
-        last_checkpoint=lambda: last_whole_checkpoint(checkpoints),
-    )
-    trainer.remove_callback(PrinterCallback)  # the library does not print
-    return trainer
-
-
-def make_loss(network: SentenceTransformer, settings: LossSettings, num_negatives: int) -> Any:
-    """The loss that the settings name.
-
-    Args:
-        network: the model.
-        settings: the loss's, with a number for the scale.
-        num_negatives: negative passages a row.
-    """
-    from sentence_transformers.base.losses.gradcache import has_static_embedding_input
-
-    from clearir.losses import CachedCLEARLoss, CachedObjectiveLoss, CLEARLoss, ObjectiveLoss
-
-    kind: tuple[type[Any], type[Any]] = (ObjectiveLoss, CachedObjectiveLoss)
-    what: dict[str, Any] = {"objective": settings.term_weights()}
-    if settings.is_clear:
-        kind, what = (CLEARLoss, CachedCLEARLoss), {"alpha": settings.alpha, "beta": settings.beta}
-    plain, cached = kind
-    common: dict[str, Any] = {
-        **what,
-        "scale": settings.scale,
-        "num_negatives": num_negatives,
-        "mask_false_negatives": settings.mask_false_negatives,
-        "gather_across_devices": settings.gather_across_devices,
-    }
-    if not settings.cached or has_static_embedding_input(network):  # that has no chunks to cut, and needs little memory
-        return plain(network, **common)
-    return cached(
-        network,
-        **common,
-        mini_batch_size=settings.mini_batch_size,
-        mini_batch_num_tokens=settings.mini_batch_num_tokens,
-        memory_budget=settings.memory_budget,
-    )
-
-
-def _prompt_of(column: str, prompts: Any) -> str:
-    is_passage = column == "passage" or column.startswith("negative_")
-    return str(prompts.passage if is_passage else prompts.query)
-
-
-def _half_precision(precision: str) -> tuple[bool, bool]:
-    import torch
-
-    if precision != "auto":
-        return precision == "bf16", precision == "fp16"
-    if not torch.cuda.is_available():
-        return False, False
-    bf16 = torch.cuda.is_bf16_supported()
-    return bf16, not bf16
 
 
 def _progress_callback(advance: Callable[..., None], loss: Any) -> TrainerCallback:

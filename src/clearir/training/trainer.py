@@ -7,20 +7,26 @@ not fit in memory is done again in smaller mini-batches (cached losses).
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from sentence_transformers import SentenceTransformerTrainer
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
+from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 from torch import Tensor, nn
 from torch.utils.checkpoint import get_device_states, set_device_states
 
 from clearir.data.rows import Row
+from clearir.settings import LossSettings, TrainSettings
+from clearir.support import processes
 from clearir.support.errors import ClearirError
 from clearir.support.memory import is_out_of_memory, release_memory
-from clearir.training.checkpoints import load_trained, save_trained
+from clearir.training.batches import steps_of
+from clearir.training.checkpoints import last_whole_checkpoint, load_trained, save_trained
+from clearir.training.loss_factory import make_loss
 
 logger = logging.getLogger(__name__)
 
@@ -184,3 +190,72 @@ def _excerpt(row: Row) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= EXCERPT else text[:EXCERPT] + " ..."
+
+
+def make_trainer(
+    network: SentenceTransformer,
+    rows: Sequence[Row],
+    dataset: Dataset,
+    checkpoints: Path,
+    settings: TrainSettings,
+    loss: LossSettings,
+    collator: SentenceTransformerDataCollator,
+    seed: int,
+) -> Trainer:
+    """A trainer that is ready to train; its checkpoints lie in ``checkpoints``."""
+    from sentence_transformers import SentenceTransformerTrainingArguments
+    from transformers import PrinterCallback
+
+    n = sum(column.startswith("negative_") for column in dataset.column_names)
+    bf16, fp16 = _half_precision(settings.precision)
+    os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # of `accelerate launch`: the settings say it
+    rare: dict[str, Any] = {"gradient_checkpointing": True} if settings.gradient_checkpointing else {}
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=steps_of(settings, len(dataset), processes.count()),
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulate,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup_ratio,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        bf16=bf16,
+        fp16=fp16,
+        save_strategy="steps",
+        save_steps=settings.save_steps,
+        save_total_limit=2,
+        logging_steps=settings.log_steps,
+        report_to=list(settings.report_to),
+        disable_tqdm=True,
+        seed=seed,
+        data_seed=seed,
+        logging_nan_inf_filter=False,
+        eval_strategy="no",
+        dataloader_pin_memory=network.device.type != "cpu",
+        use_cpu=network.device.type == "cpu",
+        **rare,
+    )
+
+    trainer = Trainer(
+        model=network,
+        args=arguments,
+        train_dataset=dataset,
+        data_collator=collator,
+        loss=make_loss(network, loss, n),
+        rows=rows,
+        last_checkpoint=lambda: last_whole_checkpoint(checkpoints),
+    )
+    trainer.remove_callback(PrinterCallback)  # the library does not print
+    return trainer
+
+
+def _half_precision(precision: str) -> tuple[bool, bool]:
+    import torch
+
+    if precision != "auto":
+        return precision == "bf16", precision == "fp16"
+    if not torch.cuda.is_available():
+        return False, False
+    bf16 = torch.cuda.is_bf16_supported()
+    return bf16, not bf16

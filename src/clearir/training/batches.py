@@ -1,0 +1,87 @@
+"""Rows -> what a training sees of them: how many, in which order, as columns and as batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import cycle, islice
+from typing import TYPE_CHECKING, Any
+
+from clearir.data.rows import Row, Rows
+from clearir.settings import TrainSettings
+from clearir.support.texts import text_key
+from clearir.training.language_mix import mix
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
+
+
+def steps_of(settings: TrainSettings, rows: float, processes: int = 1) -> int:
+    """Steps of the optimiser that see so many rows, or as many as the settings say."""
+    whole = round(rows / rows_per_step(settings, processes), 6)  # 100 rows x 1.1 epochs are 110.00000000000001
+    return settings.max_steps or max(1, math.ceil(whole))
+
+
+def rows_per_step(settings: TrainSettings, processes: int = 1) -> int:
+    """Rows that a step of the optimiser takes."""
+    return settings.batch_size * settings.accumulate * processes
+
+
+def number_drawn(settings: TrainSettings, rows: int, processes: int = 1) -> int:
+    """How many of so many rows training sees in all its epochs, each counted as often as it is seen."""
+    return steps_of(settings, rows * settings.epochs, processes) * rows_per_step(settings, processes)
+
+
+def draw_rows(rows: Sequence[Row], settings: TrainSettings, seed: int, processes: int = 1) -> list[Row]:
+    """The rows that training sees, in all its epochs: as many as its steps take, languages mixed."""
+    return mix(rows, number_drawn(settings, len(rows), processes), settings.language_temperature, seed)
+
+
+def fill_up(rows: Sequence[Row], whole: int) -> list[Row]:
+    """The rows, and of those at the beginning as many again as make whole batches for all processes.
+
+    A process with a smaller batch, or one batch less, would let the others wait for its negatives.
+    """
+    return [*rows, *islice(cycle(rows), -len(rows) % whole)]
+
+
+def dataset_of(rows: Sequence[Row]) -> Dataset:
+    """The columns that the loss takes, in its order: rows that are drawn twice stand there twice.
+
+    Of texts that are the same (`text_key`) the first stands for all, because the loss compares token ids: a passage
+    with a space more than a row's own would be a wrong answer to it.
+    """
+    from datasets import Dataset
+
+    distinct = Rows.collect(rows)
+    n, m = distinct.num_negatives
+    columns = {
+        "query": [row.query for row in rows],
+        "passage": [row.passage for row in rows],
+        **{f"negative_{i + 1}": [row.negatives[i] for row in rows] for i in range(n)},
+        "target_query": [str(row.target_query) for row in rows],
+        **{f"target_negative_{i + 1}": [row.target_negatives[i] for row in rows] for i in range(m)},
+    }
+    first: dict[str, str] = {}
+    return Dataset.from_dict(
+        {name: [first.setdefault(text_key(text), text) for text in texts] for name, texts in columns.items()}
+    )
+
+
+def collator_of(network: SentenceTransformer, dataset: Dataset, prompts: Any) -> SentenceTransformerDataCollator:
+    """Rows -> the features of each column, each text with its prompt and tokenised once."""
+    from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
+
+    from clearir.training.token_cache import TokeniseOnce
+
+    return SentenceTransformerDataCollator(
+        preprocess_fn=TokeniseOnce(network.preprocess, network.tokenizer),
+        prompts={column: _prompt_of(column, prompts) for column in dataset.column_names},
+    )
+
+
+def _prompt_of(column: str, prompts: Any) -> str:
+    is_passage = column == "passage" or column.startswith("negative_")
+    return str(prompts.passage if is_passage else prompts.query)

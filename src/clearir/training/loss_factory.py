@@ -1,0 +1,45 @@
+"""Settings -> the loss that they name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from clearir.settings import LossSettings
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+def make_loss(network: SentenceTransformer, settings: LossSettings, num_negatives: int) -> Any:
+    """The loss that the settings name.
+
+    Args:
+        network: the model.
+        settings: the loss's, with a number for the scale.
+        num_negatives: negative passages a row.
+    """
+    from sentence_transformers.base.losses.gradcache import has_static_embedding_input
+
+    from clearir.losses import CachedCLEARLoss, CachedObjectiveLoss, CLEARLoss, ObjectiveLoss
+
+    kind: tuple[type[Any], type[Any]] = (ObjectiveLoss, CachedObjectiveLoss)
+    what: dict[str, Any] = {"objective": settings.term_weights()}
+    if settings.is_clear:
+        kind, what = (CLEARLoss, CachedCLEARLoss), {"alpha": settings.alpha, "beta": settings.beta}
+    plain, cached = kind
+    common: dict[str, Any] = {
+        **what,
+        "scale": settings.scale,
+        "num_negatives": num_negatives,
+        "mask_false_negatives": settings.mask_false_negatives,
+        "gather_across_devices": settings.gather_across_devices,
+    }
+    if not settings.cached or has_static_embedding_input(network):  # that has no chunks to cut, and needs little memory
+        return plain(network, **common)
+    return cached(
+        network,
+        **common,
+        mini_batch_size=settings.mini_batch_size,
+        mini_batch_num_tokens=settings.mini_batch_num_tokens,
+        memory_budget=settings.memory_budget,
+    )
