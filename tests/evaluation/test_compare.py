@@ -115,15 +115,18 @@ def test_lower_is_better_for_ranks(make_scores: Make) -> None:
     assert row.verdict == "better"
 
 
-def test_the_sentence_says_what_is_not_shown(make_scores: Make) -> None:
+def test_the_sentence_says_what_is_not_significant(make_scores: Make) -> None:
     before = make_scores({"en->en": [0.8] * 30, "de->en": [0.4] * 30})
     after = make_scores({"en->en": [0.8] * 29 + [0.5], "de->en": [0.6] * 30}, model="tuned")
     sentence = compare(before, after).sentences["tuned"]
-    assert "of 2 directions 1 are shown to be better, 0 to be worse; in 1 no difference is shown" in sentence
-    assert "does not show that there is none" in sentence
-    assert "x->en: +20.0 points (+20.0 to +20.0), better." in sentence
+    assert (
+        "significantly better in 1 of 2 directions, significantly worse in 0, no significant difference in 1"
+        in sentence
+    )
+    assert "(sign-flip test over passages, Holm-corrected, 5% level)" in sentence
+    assert "x->en: +20.0 points (+20.0 to +20.0), significantly better." in sentence
     assert "en->en: -1.0 points" in sentence
-    assert f"no difference shown, {(29 * 0.8 + 0.5) / (30 * 0.8):.1%} retained" in sentence
+    assert f"not significant, {(29 * 0.8 + 0.5) / (30 * 0.8):.1%} retained" in sentence
 
 
 def test_few_queries_are_said(make_scores: Make) -> None:

@@ -45,7 +45,7 @@ def test_first_places_count_the_searches_whose_answer_is_known():
     assert first_places(searches) == (4, 2, 3)
     assert first_places([*searches, found("om", True, True, right=None)]) == (4, 2, 3)
     assert first_places_in_words(searches) == (
-        "the right passage stands first for 2 of 4 held-out queries before, for 3 after"
+        "the right passage ranks first for 2 of 4 held-out queries before training, for 3 after"
     )
 
 

@@ -63,24 +63,28 @@ def terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Show:
 def test_two_queries_show_nothing(few: Run, terminal: Show) -> None:
     lost = 100 * (1 / 1.584962500721156 - 1)  # rank 2 gives 1 / log2(3), rank 1 gives 1
     lines = headline(few.table)
-    assert lines[0].endswith(f"({lost:+.1f} points, {lost:+.1f} %), mean of 2 languages, no difference shown.")
-    assert lines[2] == "Shown to be better: none. Shown to be worse: none. No difference shown: Arabic, Spanish."
+    assert lines[0].endswith(f"({lost:+.1f} points, {lost:+.1f} %), mean of 2 languages, not significant.")
+    assert (
+        lines[2] == "Significantly better: none. Significantly worse: none. No significant difference: Arabic, Spanish."
+    )
     for text in (to_markdown(few), model_card(few)):
         assert lines[2] in text
-        assert "worse" not in text.replace("Shown to be worse: none", "").replace("0 to be worse", "")
+        assert "worse" not in text.replace("Significantly worse: none", "").replace("significantly worse in 0", "")
     shown = terminal(few)
     assert f"{lost:+.1f}" in shown
     assert RED not in shown
     page = to_html(few)
     assert not re.search(r'class="(down|up)"', page)
-    assert "No difference shown: Arabic, Spanish." in page
+    assert "No significant difference: Arabic, Spanish." in page
     assert "$^*$ &" not in to_latex(few)
 
 
 def test_sixty_queries_show_a_loss(many: Run, terminal: Show) -> None:
     lines = headline(many.table)
     assert lines[0].endswith("mean of 2 languages.")
-    assert lines[2] == "Shown to be better: none. Shown to be worse: Arabic, Spanish. No difference shown: none."
+    assert (
+        lines[2] == "Significantly better: none. Significantly worse: Arabic, Spanish. No significant difference: none."
+    )
     assert RED in terminal(many)
     assert 'class="down"' in to_html(many)
     starred = [line.partition(" ")[0] for line in to_latex(many).splitlines() if line.endswith(r"$^*$ \\")]
@@ -88,7 +92,7 @@ def test_sixty_queries_show_a_loss(many: Run, terminal: Show) -> None:
 
 
 def test_few_queries_are_warned_of_wherever_a_verdict_stands(few: Run, many: Run, terminal: Show) -> None:
-    warning = "Fewer than 50 queries, which seldom show a difference: ar 2, en 2, es 2; score more."
+    warning = "Fewer than 50 queries seldom show a significant difference: ar 2, en 2, es 2; score more queries."
     assert few.verdict.endswith(warning)
     for text in (to_html(few), to_markdown(few), model_card(few), terminal(few).replace("\n", " ")):
         assert warning in text

@@ -197,7 +197,7 @@ def test_held_out_queries_are_answered_and_the_right_passage_is_marked(recipe, f
     with console.capture() as captured:
         show_run(run, Path(recipe.output))
     assert f"({run.searches[0].meaning})" in captured.get()
-    assert "of all test passages, the right passage stands first for" in " ".join(captured.get().split())
+    assert "among all test passages, the right passage ranks first for" in " ".join(captured.get().split())
 
 
 def test_a_second_run_does_nothing_again(recipe, finished):
@@ -428,11 +428,11 @@ def test_the_terminal_shows_table_retention_searches_and_paths(recipe, finished)
     for language in ("German", "Ukrainian", "Finnish"):
         assert language in shown
     before, after = (100 * scores.mean("en->en") for scores in (run.before, run.after))
-    assert f"en->en over all its queries: {before:.1f} -> {after:.1f}" in shown
+    assert f"en->en over all queries: {before:.1f} -> {after:.1f}" in shown
     assert f"retention {after / before:.1%}" in shown
     assert "Finnish: rebma hcrib" in shown
     assert str(Path(recipe.output) / "model") in shown.replace("\n", "")
-    assert "no difference" in shown or "better" in shown or "worse" in shown
+    assert "significantly better in" in " ".join(shown.split())
 
 
 def test_prepare_makes_a_data_set_with_negatives(recipe_path, tmp_path):

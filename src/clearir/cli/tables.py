@@ -43,7 +43,7 @@ def show_run(run: Run, folder: Path) -> None:
         )
     if table.english and table.english.ratio is not None:
         console.print(
-            f"{table.bridge}->{table.bridge} over all its queries: {points(table.english.before)} -> "
+            f"{table.bridge}->{table.bridge} over all queries: {points(table.english.before)} -> "
             f"{points(table.english.after)} ({signed(table.english.difference)} points{unless_shown(table.english)}, "
             f"retention {table.english.ratio:.1%})"
         )
@@ -54,7 +54,7 @@ def show_run(run: Run, folder: Path) -> None:
     for search in one_each(run.searches)[:SEARCHES]:
         console.print(_search(search))
     if (places := first_places_in_words(run.searches)) is not None:
-        console.print(f"of all test passages, {places}")
+        console.print(f"among all test passages, {places}")
     console.print()
     console.print(f"model:  {escape(str(folder / 'model'))}", soft_wrap=True)
     for path in sorted(folder.glob("report.*"), reverse=True):

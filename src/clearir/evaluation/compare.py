@@ -307,9 +307,9 @@ def _sentence(rows: list[Difference], model: str, baseline: str, bridge: str, me
     directions = [row for row in own if row.part == DIRECTIONS]
     count = {word: sum(row.verdict == word for row in directions) for word in (BETTER, WORSE, NOT_SHOWN)}
     said = [
-        f"{model} against {baseline}, {metric}: of {len(directions)} directions {count[BETTER]} are shown to be "
-        f"better, {count[WORSE]} to be worse; in {count[NOT_SHOWN]} no difference is shown, which does not show "
-        f"that there is none (sign flips over passages, Holm, level {LEVEL:.0%})."
+        f"{model} compared with {baseline}, {metric}: significantly better in {count[BETTER]} of {len(directions)} "
+        f"directions, significantly worse in {count[WORSE]}, no significant difference in {count[NOT_SHOWN]} "
+        f"(sign-flip test over passages, Holm-corrected, {LEVEL:.0%} level)."
     ]
     said += [_said(row) for row in own if row.part == KINDS and row.name == f"x->{bridge}"]
     said += [_said(row, kept=True) for row in own if row.part == DIRECTIONS and row.name == f"{bridge}->{bridge}"]
@@ -327,11 +327,11 @@ def _few(directions: Sequence[Difference]) -> list[str]:
         return []
     more = len(few) - _LANGUAGES_NAMED
     named = ", ".join(few[:_LANGUAGES_NAMED]) + (f" and {more} more" if more > 0 else "")
-    return [f"Fewer than {FEW} queries, which seldom show a difference: {named}; score more."]
+    return [f"Fewer than {FEW} queries seldom show a significant difference: {named}; score more queries."]
 
 
 def _said(row: Difference, *, kept: bool = False) -> str:
     interval = "" if row.low is None or row.high is None else f" ({100 * row.low:+.1f} to {100 * row.high:+.1f})"
-    verdict = "no difference shown" if row.verdict == NOT_SHOWN else row.verdict
+    verdict = "not significant" if row.verdict == NOT_SHOWN else f"significantly {row.verdict}"
     retained = f", {row.retention:.1%} retained" if kept and row.retention is not None else ""
     return f"{row.name}: {100 * row.difference:+.1f} points{interval}, {verdict}{retained}."

@@ -98,7 +98,7 @@ def first_places_in_words(searches: Sequence[Search]) -> str | None:
     if counts is None:
         return None
     number, before, after = counts
-    return f"the right passage stands first for {before} of {number} held-out queries before, for {after} after"
+    return f"the right passage ranks first for {before} of {number} held-out queries before training, for {after} after"
 
 
 def to_json(searches: Iterable[Search]) -> list[dict[str, object]]:

@@ -11,8 +11,8 @@ from clearir.support.languages import language_name
 
 
 def headline(table: DirectionTable) -> list[str]:
-    """Plain sentences: the cross-lingual gain, what is left of the bridge language, and which languages
-    are shown to have improved or to have got worse.
+    """Plain sentences: the cross-lingual gain, the retention of the bridge language, and the languages that are
+    significantly better or worse.
     """
     bridge = language_name(table.bridge)
     lines = []
@@ -24,20 +24,20 @@ def headline(table: DirectionTable) -> list[str]:
         )
     if english := table.english:
         lines.append(
-            f"{bridge} itself: {points(english.before)} → {points(english.after)} "
+            f"{bridge} queries on {bridge} passages: {points(english.before)} → {points(english.after)} "
             f"({signed(english.difference)} points{unless_shown(english)}); retention {percent(table.retention)}."
         )
     if table.cross:
         lines.append(
-            f"Shown to be better: {names(table.improved)}. Shown to be worse: {names(table.worse)}. "
-            f"No difference shown: {names(table.unclear)}."
+            f"Significantly better: {names(table.improved)}. Significantly worse: {names(table.worse)}. "
+            f"No significant difference: {names(table.unclear)}."
         )
     return lines
 
 
 def unless_shown(cell: Cell) -> str:
-    """What a sentence about a difference has to add where it may be chance."""
-    return ", no difference shown" if cell.verdict == NOT_SHOWN else ""
+    """What a sentence adds to a difference that may be due to chance."""
+    return ", not significant" if cell.verdict == NOT_SHOWN else ""
 
 
 def names(languages: Sequence[str]) -> str:

@@ -176,7 +176,7 @@ def _searches(run: Run) -> list[str]:
     if not run.searches:
         return []
     places = first_places_in_words(run.searches)
-    parts = ["## Searches", *([f"Of all test passages, {places}."] if places else [])]
+    parts = ["## Searches", *([f"Among all test passages, {places}."] if places else [])]
     for search in one_each(run.searches):
         rows = [
             [
