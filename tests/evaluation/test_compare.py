@@ -133,7 +133,7 @@ def test_few_queries_are_said(make_scores: Make) -> None:
     languages = [f"l{n:02}" for n in range(12)]
     directions = {f"{language}->en": [0.5] * (49 + n // 11) for n, language in enumerate(languages)}
     sentence = compare(make_scores(directions), make_scores(directions, model="t")).sentences["t"]
-    assert sentence.endswith("l08 49, l09 49 and 1 more; score more.")  # eleven languages with 49, one with 50
+    assert sentence.endswith("l08 49, l09 49 and 1 more; score more queries.")  # eleven languages with 49, one with 50
     several = {"de->en": [0.5] * 50, "de->de": [0.5] * 10}  # a language counts by its largest direction
     assert "Fewer" not in compare(make_scores(several), make_scores(several, model="t")).sentences["t"]
 
