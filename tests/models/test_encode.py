@@ -14,9 +14,10 @@ import pytest
 from sentence_transformers.sentence_transformer.modules import CNN
 from tiny_models import model_of
 
-from clearir.models.encode import _batches, _open_cache, _read, encode
+from clearir.models.encode import _batches, encode
 from clearir.models.load import load_model, model_fingerprint
 from clearir.models.prompts import Prompts, prompts_of
+from clearir.models.vector_cache import open_cache, read
 from clearir.support import progress
 from clearir.support.errors import InputError, MissingExtraError
 
@@ -153,12 +154,12 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from clearir.models.encode import _open_cache, _write
+from clearir.models.vector_cache import open_cache, write
 start, stop = int(sys.argv[2]), int(sys.argv[3])
-with _open_cache(Path(sys.argv[1]), "model") as database:
+with open_cache(Path(sys.argv[1]), "model") as database:
     for n in range(start, stop, 5):
         batch = {str(i): np.full(16, i, dtype=np.float32) for i in range(n, n + 5)}
-        _write(database, batch, {text: text.encode() for text in batch})
+        write(database, batch, {text: text.encode() for text in batch})
 """
 
 
@@ -167,9 +168,9 @@ def _writer(cache: Path, start: int, stop: int) -> subprocess.Popen[bytes]:
 
 
 def _stored(cache: Path) -> dict[int, list[float]]:
-    with _open_cache(cache, "model") as database:
+    with open_cache(cache, "model") as database:
         keys = {str(n): str(n).encode() for n in range(1000)}
-        return {int(text): vector.tolist() for text, vector in _read(database, keys)}
+        return {int(text): vector.tolist() for text, vector in read(database, keys)}
 
 
 def test_a_killed_run_leaves_whole_batches(tmp_path: Path) -> None:

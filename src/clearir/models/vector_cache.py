@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearir.support.disk import disk_errors, disk_problem
-from clearir.support.errors import InputError
+from clearir.support.sqlite import open_database
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,22 +27,16 @@ def vector_key(text: str, prompt: str, max_seq_length: int | None) -> bytes:
 
 @contextmanager
 def open_cache(folder: Path, name: str) -> Iterator[sqlite3.Connection]:
-    """SQLite keeps the file whole when a run is killed and when two runs write at once."""
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{name}.sqlite"
-        database = sqlite3.connect(path, timeout=60)
-    try:
+    """The file of the model ``name`` in a folder of them.
+
+    Raises:
+        InputError: the file is no such cache, or the disk does not let us.
+    """
+    wrong, advice = "cannot be used as a cache of vectors", "delete it or give another folder"
+    with open_database(folder / f"{name}.sqlite", wrong, advice) as database:
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB UNIQUE NOT NULL, vector BLOB NOT NULL)")
         yield database
-    except sqlite3.DatabaseError as error:
-        raise InputError(
-            disk_problem(error, path)
-            or f"{path}: cannot be used as a cache of vectors ({error}); delete it or give another folder"
-        ) from error
-    finally:
-        database.close()
 
 
 def read(database: sqlite3.Connection, keys: dict[str, bytes]) -> Iterator[tuple[str, NDArray[np.float32]]]:

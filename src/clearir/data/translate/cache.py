@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from clearir.support.disk import disk_errors, disk_problem
-from clearir.support.errors import InputError
+from clearir.support.sqlite import open_database
 
 _SELECT = (
     "SELECT text, translation FROM translations WHERE translator = ? AND source = ? AND target = ? AND text IN (?)"
@@ -30,8 +29,6 @@ class TranslationCache:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        with disk_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._open() as connection:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS translations (translator TEXT, source TEXT, target TEXT, text TEXT,"
@@ -57,11 +54,6 @@ class TranslationCache:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with closing(sqlite3.connect(self.path, timeout=60)) as connection, connection:
-                yield connection
-        except sqlite3.DatabaseError as error:
-            raise InputError(
-                disk_problem(error, self.path)
-                or f"{self.path}: no usable cache of translations ({error}); delete it or name another"
-            ) from error
+        wrong, advice = "no usable cache of translations", "delete it or name another"
+        with open_database(self.path, wrong, advice) as connection, connection:
+            yield connection
