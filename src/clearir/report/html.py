@@ -16,6 +16,7 @@ from clearir.report.markdown import passages_and_queries
 from clearir.report.pools import pool_tables
 from clearir.report.text import interval, p_value, percent, points, signed, signed_percent
 from clearir.support.languages import language_name
+from clearir.support.templates import html_template
 from clearir.support.texts import clean, printable
 
 EXAMPLES = 3
@@ -24,16 +25,9 @@ LANGUAGES_WITH_EXAMPLES = 12
 
 def to_html(run: Run) -> str:
     """The whole report as one page."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("clearir.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
+    template = html_template(
+        "clearir.report",
+        "report.html.j2",
         points=points,
         signed=lambda value: signed(value).replace("-", "−"),
         percent=percent,
@@ -44,7 +38,7 @@ def to_html(run: Run) -> str:
         clean=clean,
     )
     table = run.table
-    return environment.get_template("report.html.j2").render(
+    return template.render(
         run=run,
         table=table,
         bars=bars(run, table),

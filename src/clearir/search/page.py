@@ -14,6 +14,7 @@ from clearir.search.query import DEPTH, Compared, Hit, Moved, Searcher, is_right
 from clearir.search.request import Asked
 from clearir.settings import SearchExample
 from clearir.support.languages import language_name
+from clearir.support.templates import html_template
 from clearir.support.texts import clean, printable
 
 K_CHOICES = (5, 10, 20, 50)
@@ -49,17 +50,9 @@ class Page:
     def __init__(
         self, searcher: Searcher, base: Searcher | None, examples: Sequence[SearchExample], limits: Limits
     ) -> None:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-
-        environment = Environment(
-            loader=PackageLoader("clearir.search"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
+        self._template = html_template(
+            "clearir.search", "page.html.j2", language=language_name, clean=clean, short=short_name
         )
-        environment.filters.update(language=language_name, clean=clean, short=short_name)
-        self._template = environment.get_template("page.html.j2")
         self._known = {example.query: example for example in examples}
         self._fixed: dict[str, Any] = {
             "info": searcher.info,
