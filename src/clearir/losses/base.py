@@ -29,21 +29,10 @@ from clearir.losses.packing import Features, Pack, Plan, Range, plan_batch
 from clearir.losses.padding import sides_that_count
 from clearir.losses.terms import SimilarityFunction
 from clearir.losses.untrained import Untrained
+from clearir.support.citation import CITATION
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-CITATION = """
-@inproceedings{lee2026clear,
-    title = {CLEAR: Cross-Lingual Enhancement in Retrieval via Reverse-training},
-    author = {Lee and Kim and Hong and Jang and Oh and Lim},
-    booktitle = {Proceedings of the Annual Meeting of the Association for Computational Linguistics},
-    year = {2026},
-    pages = {347--362},
-    eprint = {2604.05821},
-    archivePrefix = {arXiv}
-}
-"""
 
 # Texts a forward pass where nothing else is said: as many as the longest one allows in the memory of this many.
 TEXTS_A_CHUNK = 32

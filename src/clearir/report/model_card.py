@@ -21,6 +21,7 @@ from clearir.report.markdown import (
     table_note,
 )
 from clearir.report.text import markdown
+from clearir.support.citation import CITATION
 from clearir.support.languages import language_name
 from clearir.support.texts import printable
 
@@ -33,18 +34,6 @@ model = SentenceTransformer("path/to/this/folder")
 queries = model.encode_query(["your query, in any of the languages above"])
 passages = model.encode_document(["a passage"])
 print(model.similarity(queries, passages))
-```"""
-
-CITATION = """```bibtex
-@inproceedings{lee2026clear,
-    title = "{CLEAR}: Cross-Lingual Enhancement in Retrieval via Reverse-training",
-    author = "Lee and Kim and Hong and Jang and Oh and Lim",
-    booktitle = "Proceedings of the Annual Meeting of the Association for Computational Linguistics",
-    year = "2026",
-    pages = "347--362",
-    eprint = "2604.05821",
-    archivePrefix = "arXiv"
-}
 ```"""
 
 
@@ -78,7 +67,7 @@ def model_card(run: Run) -> str:
         f"Trained between {markdown(bridge)} and the languages above only; other pairs of languages gain what spills"
         " over. The licences of the base model and of the training data apply.",
         "## Citation",
-        CITATION,
+        f"```bibtex{CITATION}```",
     ]
     return join(parts)
 
