@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clearir.support.errors import InputError, prefix_errors_with
+from clearir.support.errors import InputError, first_line, prefix_errors_with
 
 ONE, OTHER = Path("a/one.json"), Path("other.json")
 
@@ -23,3 +23,9 @@ def test_files_that_are_named_already_are_not_named_again():
 def test_other_errors_pass():
     with pytest.raises(KeyError), prefix_errors_with(ONE):
         raise KeyError("x")
+
+
+def test_of_a_librarys_error_the_first_line_is_shown():
+    assert first_line(OSError("\nno such file\nHint: look elsewhere")) == "no such file"
+    assert first_line(MemoryError()) == "MemoryError"
+    assert first_line(ValueError("x" * 1000)) == "x" * 300

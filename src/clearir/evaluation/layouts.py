@@ -20,7 +20,7 @@ from clearir.data.sources.checks import BadRowError
 from clearir.evaluation.folders import whole_numbers
 from clearir.support import languages as codes
 from clearir.support.artifacts import fingerprint
-from clearir.support.errors import InputError
+from clearir.support.errors import InputError, first_line
 
 Texts = dict[str, dict[str, str]]
 Qrels = dict[str, dict[str, int]]
@@ -277,9 +277,9 @@ def _hub_configs(source: str, revision: str | None) -> list[str]:
 
 def _not_loaded(where: str, error: Exception) -> InputError:
     """Datasets raises errors of many kinds for one and the same cause: it is not there or cannot be reached."""
-    reason = str(error).strip().split("\n")[0][:200]
     return InputError(
-        f"{where}: cannot be loaded ({reason}); check the connection, or give a local folder of the published files"
+        f"{where}: cannot be loaded ({first_line(error)}); check the connection, or give a local folder of the "
+        "published files"
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from clearir.evaluation.suites import Suite
 from clearir.models.prompts import Prompts, prompts_of
-from clearir.support.errors import InputError
+from clearir.support.errors import InputError, first_line
 from clearir.support.extras import require
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run_mteb(
         try:
             task = mteb.get_task(task)
         except (KeyError, ValueError) as error:
-            raise InputError(f"MTEB has no task {task!r}; see mteb.get_tasks() ({_first_line(error)})") from error
+            raise InputError(f"MTEB has no task {task!r}; see mteb.get_tasks() ({first_line(error)})") from error
     prompts = prompts_of(model) if prompts is None else prompts
     try:
         with warnings.catch_warnings():
@@ -63,7 +63,7 @@ def run_mteb(
             )
     except (OSError, ValueError) as error:
         raise InputError(
-            f"MTEB could not run {task.metadata.name} ({_first_line(error)}); "
+            f"MTEB could not run {task.metadata.name} ({first_line(error)}); "
             "its data come from the Hub: check the connection"
         ) from error
     return {
@@ -116,7 +116,3 @@ def task_of(suite: Suite, directions: Collection[str] | None = None) -> Any:
             self.data_loaded = True
 
     return SuiteTask()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:200]

@@ -36,7 +36,7 @@ from clearir.support.artifacts import (
     replace_folder,
     write_manifest,
 )
-from clearir.support.errors import InputError
+from clearir.support.errors import InputError, first_line
 from clearir.support.extras import require
 from clearir.support.locks import alone
 from clearir.support.progress import task
@@ -322,5 +322,4 @@ def _rows_of(file: Path) -> int:
     try:
         return int(pq.read_metadata(file).num_rows)
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"{file}: not a whole Parquet file ({reason}); fetch or make it again") from error
+        raise InputError(f"{file}: not a whole Parquet file ({first_line(error)}); fetch or make it again") from error

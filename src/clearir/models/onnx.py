@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clearir.support.errors import InputError
+from clearir.support.errors import InputError, first_line
 from clearir.support.extras import require
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def write_graph(network: SentenceTransformer, name: str, texts: list[str], file:
             verbose=False,
         )
     except torch.onnx.OnnxExporterError as error:
-        reason = str(error.__cause__ or error).strip().split("\n")[0]
+        reason = first_line(error.__cause__ or error)
         raise InputError(f"{name}: torch cannot export its {type(transformer).__name__} ({reason})") from error
 
 

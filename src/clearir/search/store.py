@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clearir.data.passages import Passage, Value
 from clearir.search.words import folded
-from clearir.support.errors import InputError
+from clearir.support.errors import InputError, first_line
 from clearir.support.extras import require
 from clearir.support.progress import task
 
@@ -82,7 +82,7 @@ def connect(location: str | Path) -> Any:
     try:
         return lancedb.connect(str(location))
     except (ValueError, RuntimeError, OSError) as error:
-        raise InputError(f"{location}: cannot be opened ({_first_line(error)}); check the address") from error
+        raise InputError(f"{location}: cannot be opened ({first_line(error)}); check the address") from error
 
 
 def read_manifest(database: Any) -> dict[str, Any] | None:
@@ -344,7 +344,3 @@ def _matrix(column: Any, dimensions: int) -> NDArray[np.float32]:
     import numpy as np
 
     return np.asarray(column.values.slice(column.offset * dimensions, len(column) * dimensions)).reshape(-1, dimensions)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0][:300]

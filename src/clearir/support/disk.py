@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clearir.support.errors import ClearirError, InputError
+from clearir.support.errors import ClearirError, InputError, first_line
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -34,7 +34,7 @@ def disk_problem(error: BaseException, place: Path) -> str | None:
     if number in _FULL or _holds(text, _FULL_WORDS) or (_holds(text, _FAILED_WRITE) and _is_full(place)):
         return f"{place}: no space left on the disk; free some or choose another place, then run the same again"
     if number in _FORBIDDEN or _holds(text, _FORBIDDEN_WORDS):
-        what = os.strerror(number) if number is not None else text.strip().splitlines()[0]
+        what = os.strerror(number) if number is not None else first_line(error)
         return f"{_named(error) or place}: {what}; change its rights, or choose another place"
     if number in (errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOENT):
         return f"{_named(error) or place}: {os.strerror(number or 0)}; check the path"

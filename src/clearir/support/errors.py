@@ -23,6 +23,11 @@ class MissingExtraError(ClearirError, ImportError):
     """An optional dependency is not installed; the message holds the exact command that installs it."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, for a message of ours: its first line, or else its kind."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
 @contextmanager
 def prefix_errors_with(*files: Path) -> Iterator[None]:
     """What is wrong with the contents of files, found where their names are not known, gets these in front."""

@@ -22,7 +22,7 @@ from torch.utils.checkpoint import get_device_states, set_device_states
 from clearir.data.rows import Row
 from clearir.settings import LossSettings, TrainSettings
 from clearir.support import processes
-from clearir.support.errors import ClearirError
+from clearir.support.errors import ClearirError, first_line
 from clearir.support.memory import is_out_of_memory, release_memory
 from clearir.training.batches import steps_of
 from clearir.training.checkpoints import last_whole_checkpoint, load_trained, save_trained
@@ -98,7 +98,7 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
                 if not is_out_of_memory(error):
                     raise
                 cause = str(error)
-                said = self._less_memory(cause)
+                said = self._less_memory(error)
             # Outside of the handler, whose error holds on to the memory of the failed pass.
             todo = self._batches
             model.zero_grad(set_to_none=True)
@@ -108,21 +108,21 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
         self._losses.append(loss)
         return loss
 
-    def _less_memory(self, cause: str) -> str:
+    def _less_memory(self, error: BaseException) -> str:
         """Make mini-batches smaller; what to say about it."""
         step = self.state.global_step + 1
         if self.args.world_size > 1:
             # The others wait for this process's gradients; a second try would not meet them.
             raise ClearirError(
                 f"step {step}: a batch does not fit in the memory of process {self.args.process_index}; with several "
-                f"processes it is not tried again by itself: {self._advice()} ({_first_line(cause)})"
+                f"processes it is not tried again by itself: {self._advice()} ({first_line(error)})"
             )
         shrink = getattr(self.loss, "shrink_mini_batch", None)
         changed = None if shrink is None else shrink()
         if changed is None:
             why = "the loss is not cached" if shrink is None else "not even one text at a time"
             raise ClearirError(
-                f"step {step}: a batch does not fit in memory ({why}); {self._advice()} ({_first_line(cause)})"
+                f"step {step}: a batch does not fit in memory ({why}); {self._advice()} ({first_line(error)})"
             )
         settings = " ".join(f"loss.{name}={value}" for name, value in changed.items())
         return (
@@ -177,10 +177,6 @@ class _RandomState:
     def restore(self) -> None:
         torch.set_rng_state(self._cpu)
         set_device_states(self._devices, self._states)
-
-
-def _first_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no memory"])[0]
 
 
 def _excerpt(row: Row) -> str:

@@ -14,7 +14,7 @@ from clearir.data.sources.textfiles import TEXT_SUFFIXES, unpacked_name
 from clearir.data.sources.textfiles import decoded as decoded
 from clearir.data.sources.textfiles import lines as lines
 from clearir.support.artifacts import MANIFEST
-from clearir.support.errors import InputError
+from clearir.support.errors import InputError, first_line
 
 Record = dict[str, Any]
 Located = tuple[str, Record | BadRowError]
@@ -181,8 +181,7 @@ def parquet_rows(
     except UnicodeDecodeError as error:
         raise InputError(f"{file}, after row {number}: a text is not UTF-8; make the file again") from error
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"{file}: not a whole Parquet file ({reason}); fetch or make it again") from error
+        raise InputError(f"{file}: not a whole Parquet file ({first_line(error)}); fetch or make it again") from error
 
 
 def _groups_from(metadata: Any, first: int) -> tuple[list[int], int]:

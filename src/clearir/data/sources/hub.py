@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clearir.data.rows import Row
 from clearir.data.sources.checks import OnBad, Skipped
 from clearir.data.sources.row_maker import RowMaker
-from clearir.support.errors import InputError
+from clearir.support.errors import InputError, first_line
 
 if TYPE_CHECKING:
     import datasets
@@ -71,7 +71,7 @@ def _load(path: str | Path, config: str | None, revision: str | None) -> Any:
 
 
 def _why(path: str | Path, error: Exception) -> str:
-    reason = str(error.__cause__ or error).strip().split("\n")[0][:300]
+    reason = first_line(error.__cause__ or error)
     if Path(path).exists():
         return f"{path}: not a data set that the datasets library reads ({reason}); make it again, or name its files"
     if "network" in reason or isinstance(error, ConnectionError) or "reach" in reason:

@@ -19,6 +19,7 @@ from clearir.data.sources import sections
 from clearir.data.sources.checks import BadRowError, OnBad, Skipped
 from clearir.data.sources.outline import Element, Outline, names, read_bytes, tag, text_of
 from clearir.data.sources.sections import Section
+from clearir.support.errors import first_line
 
 SUFFIXES = (".page",)
 _NO_TEXT = names("info links media figure comment cite screen synopsis rules")
@@ -88,7 +89,7 @@ def _parse(file: Path) -> Element | BadRowError:
     try:
         root = etree.fromstring(read_bytes(file), parser)
     except (etree.XMLSyntaxError, ValueError) as error:
-        return BadRowError(str(file), f"not XML ({str(error).splitlines()[0]})", fix)
+        return BadRowError(str(file), f"not XML ({first_line(error)})", fix)
     return root if tag(root) == "page" else BadRowError(str(file), f"<{tag(root)}>, not a Mallard <page>", fix)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from clearir.data.translate.base import flatten
 from clearir.support.artifacts import path_fingerprint
-from clearir.support.errors import InputError
+from clearir.support.errors import InputError, first_line
 from clearir.support.extras import require
 from clearir.support.languages import match, name
 
@@ -101,9 +101,8 @@ class HFTranslator:
                 self._loaded["tokenizer"] = AutoTokenizer.from_pretrained(self.model)
                 model = AutoModelForSeq2SeqLM.from_pretrained(self.model, config=config, dtype=dtype)
             except (OSError, ValueError, KeyError) as error:
-                reason = str(error).strip().split("\n")[0]
                 raise InputError(
-                    f"cannot load the translation model {self.model!r} ({reason}); give a Hub name such as"
+                    f"cannot load the translation model {self.model!r} ({first_line(error)}); give a Hub name such as"
                     " Helsinki-NLP/opus-mt-en-de, or a folder with config.json, weights and tokenizer"
                 ) from error
             self._loaded["model"] = model.to(device).eval()
