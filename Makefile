@@ -67,7 +67,7 @@ $(LOWEST)/.lowest: pyproject.toml constraints.txt tests/lowest.py
 	@touch $@
 
 test-lowest: $(LOWEST)/.lowest  ## the tests that touch the libraries, with the lowest versions that pyproject.toml allows
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest $(LOWEST_TESTS)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest --numprocesses auto --dist loadfile $(LOWEST_TESTS)
 
 lint: $(VENV)/.dev  ## ruff: lint and format check; import-linter: which room may import from which
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo --no-cache

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearir.support.texts import clean, is_blank, text_key, words
+from clearir.support.texts import clean, clip, is_blank, text_key, words
 
 TEXT = "Case 0: the river flows to the sea."
 # zero-width space, byte order mark, soft hyphen, word joiner, left-to-right mark, variation selector
@@ -95,3 +95,8 @@ def test_long_text_ends_with_a_whole_word_if_one_is_near() -> None:
 def test_clean_keeps_what_scripts_need() -> None:
     joined = "می\u200cخواهم"  # a zero-width non-joiner is spelling in Persian
     assert clean(joined) == joined
+
+
+def test_a_text_is_clipped_where_it_is_longer():
+    assert clip("abc", 3) == "abc"
+    assert clip("abcd", 3) == "abc ..."

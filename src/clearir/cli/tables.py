@@ -21,6 +21,7 @@ from clearir.report.study_table import Line, cells, head, note, scales, suites
 from clearir.report.text import interval, p_value, percent, points, signed
 from clearir.runs.prepare_run import Prepared
 from clearir.support.languages import language_name
+from clearir.support.texts import clean
 
 #: what pools have beside the usual metrics; see `clearir.evaluation.matrix`
 POOL_METRICS = ("max@r", "complete@10", "bridge@10")
@@ -74,7 +75,7 @@ def show_prepared(prepared: Prepared) -> None:
     dropped = Table("dropped because", "rows", "for example", title="filter", title_justify="left")
     for one in facts["filtered"]:
         examples = "; ".join(f"{e['query']} / {e['target_query']}" for e in one["examples"])
-        dropped.add_row(escape(one["reason"]), f"{one['rows']:,}", escape(_short(examples)))
+        dropped.add_row(escape(one["reason"]), f"{one['rows']:,}", escape(clean(examples, 90)))
     if dropped.row_count:
         console.print(dropped)
     if facts["decontaminated"]:
@@ -264,10 +265,5 @@ def _search(search: Search) -> Table:
 
 def _hit(hit: FoundPassage) -> str:
     mark = "[green]✓[/] " if hit.right else ""
-    question = f"[bold]{escape(_short(hit.question))}[/] " if hit.question else ""
-    return f"{mark}{hit.score:.2f} {question}{escape(_short(hit.passage))}"
-
-
-def _short(text: str, limit: int = 90) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    question = f"[bold]{escape(clean(hit.question, 90))}[/] " if hit.question else ""
+    return f"{mark}{hit.score:.2f} {question}{escape(clean(hit.passage, 90))}"

@@ -21,6 +21,7 @@ from clearir.models.one_way import refuse_two_ways
 from clearir.models.prompts import set_prompts
 from clearir.support.artifacts import model_content
 from clearir.support.errors import InputError, MissingExtraError
+from clearir.support.texts import clip
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -155,7 +156,7 @@ def _not_installed(name: str, package: str) -> str:
 
 def _why_not_loaded(name: str, error: Exception, reachable: bool, base: str | None) -> str:
     text = " ".join(str(error).split())
-    cause = text if len(text) <= 300 else text[:300] + " ..."
+    cause = clip(text, 300)
     kind = type(error).__name__
     if base is not None and not Path(base).exists() and isinstance(error, OSError):
         return (

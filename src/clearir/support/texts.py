@@ -52,6 +52,11 @@ def printable(text: str) -> str:
     return "".join(one for one in text if one in "\n\t" or unicodedata.category(one) != "Cc")
 
 
+def clip(text: str, limit: int) -> str:
+    """The first ``limit`` characters of a text, and `` ...`` where there are more."""
+    return text if len(text) <= limit else text[:limit] + " ..."
+
+
 def clean(text: str, limit: int = 300) -> str:
     """User text as `printable`, on one line and of at most ``limit`` characters."""
     line = " ".join(printable(text).split())

@@ -24,6 +24,7 @@ from clearir.settings import LossSettings, TrainSettings
 from clearir.support import processes
 from clearir.support.errors import ClearirError, first_line
 from clearir.support.memory import is_out_of_memory, release_memory
+from clearir.support.texts import clip
 from clearir.training.batches import steps_of
 from clearir.training.checkpoints import last_whole_checkpoint, load_trained, save_trained
 from clearir.training.loss_factory import make_loss
@@ -181,11 +182,8 @@ class _RandomState:
 
 def _excerpt(row: Row) -> str:
     name = "" if row.query_id is None else f"[{row.query_id}] "
-    return f"{name}{_short(row.query)!r}, {_short(row.target_query or '')!r} -> {_short(row.passage)!r}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= EXCERPT else text[:EXCERPT] + " ..."
+    query, target_query, passage = (clip(text, EXCERPT) for text in (row.query, row.target_query or "", row.passage))
+    return f"{name}{query!r}, {target_query!r} -> {passage!r}"
 
 
 def make_trainer(
