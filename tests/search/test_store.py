@@ -125,7 +125,7 @@ def test_a_query_for_words_has_no_syntax(tmp_path, query):
 def test_recall_of_the_approximate_index_on_vectors_without_structure(tmp_path):
     vectors = unit(20_000)
     table = write(tmp_path, [Passage(str(i), "x") for i in range(20_000)], vectors, chunk=20_000)
-    made = store.index_vectors(table, 32)
+    made = store.index_vectors(table)
     assert made.recall >= 0.99
     queries = unit(50, seed=1)
     truth = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
@@ -140,7 +140,7 @@ def test_where_there_is_structure_few_partitions_are_probed(tmp_path, monkeypatc
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     table = write(tmp_path, [Passage(str(i), "x") for i in range(30_000)], vectors.astype(np.float32), chunk=30_000)
     monkeypatch.setattr(store, "ROWS_A_PARTITION", 1000)
-    made = store.index_vectors(table, 32)
+    made = store.index_vectors(table)
     assert made.partitions == 30
     assert made.probes < 30
     assert made.recall >= 0.99

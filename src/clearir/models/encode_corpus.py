@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clearir.data.sources import files
 from clearir.data.sources.checks import BadRowError
+from clearir.support.arrow import vectors_to_column
 from clearir.support.artifacts import (
     MANIFEST,
     atomic_file,
@@ -258,7 +259,7 @@ class Worker:
             {
                 "id": pa.array([identity for identity, _ in passages], pa.string()),
                 "key": pa.array(keys, pa.binary(16)),
-                "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1]),
+                "vector": vectors_to_column(vectors),
             }
         )
         with atomic_file(Path(self.job.folder) / shard.name) as temporary:

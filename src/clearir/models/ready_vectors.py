@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clearir.support.arrow import column_to_vectors
 from clearir.support.artifacts import MANIFEST, read_json
 from clearir.support.errors import InputError
 
@@ -31,12 +32,11 @@ class ReadyVectors:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         import numpy as np
-        import pyarrow.parquet as pq
 
         self.folder = folder
         self._settings = settings
         self._parts = sorted(folder.glob("part-*.parquet"))
-        halves = [_matrix(pq.read_table(part, columns=["key"])["key"], "<u8", 2) for part in self._parts]
+        halves = [_halves(part) for part in self._parts]
         self._starts = np.cumsum([0, *map(len, halves)])
         self._keys = np.concatenate(halves) if halves else np.empty((0, 2), "<u8")
         self._order = np.argsort(self._keys[:, 0])
@@ -113,15 +113,13 @@ class ReadyVectors:
     def _read_part(self, part: int) -> NDArray[np.float32]:
         import pyarrow.parquet as pq
 
-        column = pq.read_table(self._parts[part], columns=["vector"])["vector"]
-        return _matrix(column, "<f4", column.type.list_size)
+        return column_to_vectors(pq.read_table(self._parts[part], columns=["vector"])["vector"])
 
 
-def _matrix(column: Any, dtype: str, width: int) -> NDArray[Any]:
-    """A Parquet column of fixed width as an array ``(rows, width)``."""
+def _halves(part: Path) -> NDArray[np.uint64]:
+    """The keys of a part, of 16 bytes each, as two numbers a row."""
     import numpy as np
+    import pyarrow.parquet as pq
 
-    array = column.combine_chunks()
-    values = array.values if hasattr(array, "values") else array
-    size = np.dtype(dtype).itemsize
-    return np.frombuffer(values.buffers()[1], dtype, len(array) * width, array.offset * width * size).reshape(-1, width)
+    keys = pq.read_table(part, columns=["key"])["key"].combine_chunks()
+    return np.frombuffer(keys.buffers()[1], "<u8", 2 * len(keys), 16 * keys.offset).reshape(-1, 2)

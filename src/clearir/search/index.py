@@ -184,7 +184,7 @@ def write_index(
         store.index_texts(table)
         done = info
         if len(corpus) > exact_below:
-            done = replace(info, **asdict(store.index_vectors(table, info.dimensions)))
+            done = replace(info, **asdict(store.index_vectors(table)))
         store.write_manifest(database, {"fingerprint": fingerprint(settings), "info": asdict(done)})
         return done
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clearir.data.passages import Passage, Value
 from clearir.search.words import folded
+from clearir.support.arrow import column_to_vectors, vectors_to_column
 from clearir.support.errors import InputError, first_line
 from clearir.support.extras import require
 from clearir.support.progress import task
@@ -172,7 +173,7 @@ class Approximation:
     recall: float
 
 
-def index_vectors(table: Any, dimensions: int) -> Approximation:
+def index_vectors(table: Any) -> Approximation:
     """Approximate index of the vectors, with as many probes as `MIN_RECALL` takes on these very vectors.
 
     Vectors are kept as 8-bit integers in partitions (IVF-SQ), and the best are ranked again by the full vectors. On
@@ -185,7 +186,7 @@ def index_vectors(table: Any, dimensions: int) -> Approximation:
         partitions = max(1, round(rows / ROWS_A_PARTITION))
         table.create_index("vector", config=IvfSq(distance_type="cosine", num_partitions=partitions))
     with task("Measuring recall"):
-        queries, truth = _exact_neighbours(table, dimensions)
+        queries, truth = _exact_neighbours(table)
         probes = min(8, partitions)
         while True:
             recall = _recall(table, queries, truth, probes)
@@ -307,12 +308,11 @@ def _batch(passages: Sequence[Passage], fields: Sequence[Field], vectors: NDArra
         if one.kind == "text":
             values = [None if value is None else str(value) for value in values]
         columns[one.column] = pa.array(values, types[one.kind])
-    flat = pa.array(vectors.reshape(-1), pa.float32())
-    columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+    columns["vector"] = vectors_to_column(vectors)
     return pa.table(columns)
 
 
-def _exact_neighbours(table: Any, dimensions: int) -> tuple[NDArray[np.float32], list[set[str]]]:
+def _exact_neighbours(table: Any) -> tuple[NDArray[np.float32], list[set[str]]]:
     """Queries beside some passages, and the ids of their ten nearest; one pass over the vectors, in chunks."""
     import numpy as np
 
@@ -320,14 +320,14 @@ def _exact_neighbours(table: Any, dimensions: int) -> tuple[NDArray[np.float32],
     rows = table.count_rows()
     picked = np.sort(rng.choice(rows, min(_RECALL_QUERIES, rows), replace=False))
     taken = table.take_offsets(picked.tolist()).select(["vector"]).to_arrow()
-    queries = _matrix(taken["vector"].combine_chunks(), dimensions)
+    queries = column_to_vectors(taken["vector"])
     # A query is never the passage itself: half as far from it as an unrelated one.
     noise = rng.standard_normal(queries.shape, dtype=np.float32)
     queries = queries + 0.5 * noise / np.linalg.norm(noise, axis=1, keepdims=True)
     queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
     best: list[list[tuple[float, str]]] = [[] for _ in queries]
     for batch in table.search().select(["id", "vector"]).to_batches(8192):
-        scores = queries @ _matrix(batch["vector"], dimensions).T
+        scores = queries @ column_to_vectors(batch["vector"]).T
         top = min(10, scores.shape[1])
         for number, order in enumerate(np.argpartition(-scores, top - 1, axis=1)[:, :top]):
             found = [(float(scores[number, i]), batch["id"][int(i)].as_py()) for i in order]
@@ -338,9 +338,3 @@ def _exact_neighbours(table: Any, dimensions: int) -> tuple[NDArray[np.float32],
 def _recall(table: Any, queries: NDArray[np.float32], truth: Sequence[set[str]], probes: int) -> float:
     found = [{row["id"] for row in nearest(table, query, 10, ["id"], probes=probes)} for query in queries]
     return sum(len(one & right) for one, right in zip(found, truth, strict=True)) / sum(map(len, truth))
-
-
-def _matrix(column: Any, dimensions: int) -> NDArray[np.float32]:
-    import numpy as np
-
-    return np.asarray(column.values.slice(column.offset * dimensions, len(column) * dimensions)).reshape(-1, dimensions)
