@@ -40,7 +40,7 @@ def main() -> None:
     options = parser.parse_args()
     if not Path(options.data).is_dir():
         parser.exit(2, f"{options.data}: no such folder; name the one with mlqa: --data FOLDER\n")
-    options.steps, options.rounds = 3, 1
+    options.steps, options.rounds, options.ways = 3, 1, f"{words.HANDED_BACK};in use"
     begin, facts = time.monotonic(), machine(options.threads)
     short = words.measure(words.SHAPES["plain"], triples("mlqa", options.data), options)
     points = training.GRIDS["quick"]

