@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentence_transformers import SentenceTransformer
 
-from clearir.losses.base import GradientCached, ObjectiveLoss
+from clearir.losses.base import CachedObjectiveLoss, GradientCached, ObjectiveLoss
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -118,7 +118,7 @@ def clear_weights(alpha: float, beta: float) -> dict[str, float]:
     return {"forward": max(0.0, forward), "reverse": alpha} | ({"kl": beta} if beta > 0 else {})
 
 
-class CachedCLEARLoss(GradientCached, CLEARLoss):
+class CachedCLEARLoss(CachedObjectiveLoss, CLEARLoss):
     """`CLEARLoss` with gradient caching (`GradientCached`): same loss, same gradients, any batch size.
 
     Args:
@@ -140,4 +140,4 @@ class CachedCLEARLoss(GradientCached, CLEARLoss):
         scale: float = 20.0,
         **options: Unpack[CachedLossOptions],
     ) -> None:
-        super().__init__(model, alpha, beta, scale, **options)
+        GradientCached.__init__(self, model, alpha, beta, scale, **options)
