@@ -216,9 +216,9 @@ def alone(folder: Path, together: str, *languages: str) -> str:
             both = [(of_all[seed].directions[suite][place], own[seed].directions[suite][place]) for seed in sorted(own)]
             scores.append(statistics.mean(with_all for with_all, _ in both))
             differences.append(statistics.mean(single - with_all for with_all, single in both))
-        rows.append([f"{name}: one for all (score)", *map(points, (*scores, statistics.mean(scores)))])
+        rows.append([f"{name}: one model for all (score)", *map(points, (*scores, statistics.mean(scores)))])
         own_cells = (compared(estimate([value])) for value in differences)
-        rows.append([f"{name}: one a language", *own_cells, compared(estimate(differences))])
+        rows.append([f"{name}: one per language", *own_cells, compared(estimate(differences))])
     return grid(["", *map(markdown, languages), "mean, over languages"], rows)
 
 

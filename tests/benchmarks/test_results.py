@@ -129,14 +129,14 @@ def test_one_model_a_language_beside_one_for_all(results, folder):
         run = Result("clear", 0, {HERE: {}}, {HERE: directions})
         run.save(folder / f"small-{language}" / "clear-0.json")
     table = results.alone(folder, "small:clear", "de", "fi")
-    assert row(table, "own queries: one for all (score)")[1:] == ["50.0", "45.0", "47.5"]
+    assert row(table, "own queries: one model for all (score)")[1:] == ["50.0", "45.0", "47.5"]
     half = 100 * T_1 * 0.01  # the spread of 1 and 3 over languages
-    assert row(table, "own queries: one a language")[1:] == [
+    assert row(table, "own queries: one per language")[1:] == [
         "+1.0",
         "+3.0",
         f"+2.0 ({2 - half:.1f} to {2 + half:+.1f})",
     ]
-    assert row(table, "en->en: one a language")[1:3] == ["-1.0", "-3.0"]
+    assert row(table, "en->en: one per language")[1:3] == ["-1.0", "-3.0"]
 
 
 def test_only_what_stands_between_the_marks_is_written_anew(results, folder):

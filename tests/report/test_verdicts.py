@@ -94,7 +94,7 @@ def test_sixty_queries_show_a_loss(many: Run, terminal: Show) -> None:
 def test_few_queries_are_warned_of_wherever_a_verdict_stands(few: Run, many: Run, terminal: Show) -> None:
     warning = "Fewer than 50 queries seldom show a significant difference: ar 2, en 2, es 2; score more queries."
     assert few.verdict.endswith(warning)
-    for text in (to_html(few), to_markdown(few), model_card(few), terminal(few).replace("\n", " ")):
+    for text in (to_html(few), to_markdown(few), model_card(few), " ".join(terminal(few).split())):
         assert warning in text
     assert "Fewer than" not in many.verdict
 

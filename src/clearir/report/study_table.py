@@ -226,10 +226,10 @@ def note(lines: Sequence[Line]) -> str:
     """How to read the table."""
     seeds = lines[0].seeds
     if seeds == 1:
-        return "nDCG@10 x 100, one seed: no interval can be given, so nothing is shown by these numbers."
+        return "nDCG@10 x 100, one seed: there are no intervals, so any difference may be due to chance."
     return (
-        f"nDCG@10 x 100, means over {seeds} seeds, with 95 % t-intervals of the differences, seed by seed. "
-        "▲ and ▼ stand where the interval excludes 0; intervals are not corrected for their number."
+        f"nDCG@10 x 100, means over {seeds} seeds, with 95 % t-intervals of the per-seed differences. "
+        "▲ and ▼ mark intervals that exclude 0. The intervals are not corrected for multiple comparisons."
     )
 
 
