@@ -57,7 +57,7 @@ def test_an_option_that_would_not_be_heeded_is_refused(clearir, tmp_path, monkey
     status, _, messages = clearir(*command)
     option = [word for word in command if word.startswith("--")][-1]
     assert status == 2
-    assert f"error: {option}: of no use beside {beside}" in messages
+    assert f"error: {option}: no effect with {beside}" in messages
     assert list(tmp_path.iterdir()) == []
 
 

@@ -98,10 +98,10 @@ def test_comparison(shown: Shown) -> None:
     comparison = Comparison("a-suite", "ndcg@10", "base", "en", rows, {MODEL: "of 196 directions ..."})
     lines = shown(lambda: tables.show_comparison(comparison))
     whole(lines, *(name for _, name in names))
-    parts = ("11,590", "10,240", "100.0 -> 0.0", "1012.3 %", "-100.0", "-100.0 to -99.9", "< 0.001", "not shown")
+    parts = ("11,590", "10,240", "100.0 -> 0.0", "1012.3 %", "-100.0", "-100.0 to -99.9", "< 0.001", "n.s.")
     for part in parts:
         assert sum(part in line for line in lines) >= len(rows)
-    whole(lines, "scores", "retention", "95 % interval", "p (Holm)")
+    whole(lines, "scores", "retention", "95 % interval", "p (Holm)", "n.s.: not significant")
 
 
 def test_run(shown: Shown, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_hits(shown: Shown) -> None:
 def test_hits_of_two_models(shown: Shown) -> None:
     sides = [Moved(hit(99), None), Moved(hit(100), 100)]
     lines = shown(lambda: compared_table("query", Compared(sides, sides)))
-    whole(lines, "99  0.123 zh-Hant  now beyond 100", "99  0.123 zh-Hant  was beyond 100", "same place")
+    whole(lines, "99  0.123 zh-Hant  now beyond 100", "99  0.123 zh-Hant  was beyond 100", "same rank")
 
 
 def test_first_places(shown: Shown) -> None:

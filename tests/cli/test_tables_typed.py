@@ -87,11 +87,12 @@ def test_options_that_are_of_no_table_are_refused(clearir: Clearir, tmp_path: Pa
     table.write_text(OTHER_NAMES)
     said = clearir("mine", table, "colums.query=Frage", "--model", "m", "--out", tmp_path / "o.parquet", status=2)
     assert (
-        "'colums.query=Frage' is no option of a table; it has columns, language, bridge, max_negatives, on_bad" in said
+        "'colums.query=Frage' is not an option of a table; these are: columns, language, bridge, max_negatives, on_bad"
+        in said
     )
     assert "no model to score" in clearir("evaluate", "columns.query=Frage", "--data", table, status=2)
     for beside in (("--suite", "xquad"), ("--mteb", "XQuADRetrieval")):
-        assert "columns: of no use beside" in clearir("evaluate", "m", "columns.query=Frage", *beside, status=2)
+        assert "columns: no effect with" in clearir("evaluate", "m", "columns.query=Frage", *beside, status=2)
     (tmp_path / "corpus.jsonl").write_text("")
     said = clearir("evaluate", "m", "language=de", "--data", tmp_path, status=2)
     assert "not a table of rows, so it has no option 'language'; leave it out" in said

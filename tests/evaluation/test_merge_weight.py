@@ -111,7 +111,7 @@ def test_the_command_writes_a_plain_folder_and_what_it_tried(models, clearir, tm
     facts = json.loads((out / MERGE).read_text())
     assert len(facts["choice"]["tried"]) == 11
     assert f"{facts['weight']:g}" in shown
-    assert "taken" in shown
+    assert "chosen" in shown
     expected = interpolate(*models, facts["weight"])
     loaded = SentenceTransformer(str(out), device="cpu")
     assert torch.equal(

@@ -197,6 +197,11 @@ def test_the_command_shows_sizes_and_what_is_lost(clearir, model, corpus, tmp_pa
     assert "--max-lost" in errors
     status, shown, _ = clearir(*words, "--max-lost", "0.5")
     assert status == 0
-    for line in ("words ", "weights, MB", "held-out texts, with the words of the others", "texts with a lost word"):
+    for line in (
+        "words ",
+        "weights, MB",
+        "held-out texts, with the words of the other texts",
+        "texts with a lost word",
+    ):
         assert line in shown
     assert max(map(len, shown.splitlines())) <= 80

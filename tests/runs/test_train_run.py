@@ -379,7 +379,7 @@ def test_a_killed_run_ends_with_the_same_scores(recipe_path, finished, tmp_path)
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert done.stderr.count("stopped; run the same command again to go on where it was") == 1
+    assert done.stderr.count("stopped; run the same command again to resume") == 1
     assert "stopped at step 4 of 6; the same command goes on after step 4" in done.stdout
     assert done.stdout.count("training goes on after step 2 of 6") == 1
     assert done.stdout.count("training goes on after step 4 of 6") == 1

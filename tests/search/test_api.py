@@ -233,7 +233,7 @@ def test_results_stand_beside_each_other(two, base, searcher):
         assert ids == [hit.id for hit in one.search("play chess", 5)]
     assert re.search(r'class="move (up|down|same)"', page)
     assert page.count('dir="auto"') > 20
-    assert "Both models give the same 5, in another order." in page or "not among the base model" in page
+    assert "Both models return the same 5 passages in a different order." in page or "not in the base model" in page
 
 
 def test_one_model_has_one_list(one):
@@ -252,7 +252,7 @@ def test_what_was_chosen_stays_chosen(one):
 
 
 def test_no_result(one):
-    assert "Nothing passes the filters." in one.get("/?q=x&filter=section%3Dnone").text
+    assert "No passage matches the filters." in one.get("/?q=x&filter=section%3Dnone").text
 
 
 def test_a_bad_request_by_the_page_is_explained_on_it(one):

@@ -148,7 +148,8 @@ def test_filters_and_examples_are_clicked(browser: Any, address: str) -> None:
         marked = f"[...document.querySelectorAll('#{side} .hit.right')].map(hit => hit.dataset.id).join()"
         assert browser.evaluate(marked) == "shakhy"
     ranks = {side: 1 + ids(browser, side).index("shakhy") for side in ("base", "tuned")}
-    said = f"The right passage: at place {ranks['tuned']} with the tuned model, at place {ranks['base']} with the base"
+    tuned, base = (f"at rank {ranks[side]} with the {side} model" for side in ("tuned", "base"))
+    said = f"The right passage is {tuned} and {base}."
     assert said in browser.evaluate("document.querySelector('.summary').textContent")
     browser.evaluate("document.querySelector('select[name=filter] option[value=\"language=uk\"]').selected = true")
     browser.evaluate("document.querySelector('.ask').requestSubmit()")

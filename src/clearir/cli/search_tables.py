@@ -1,4 +1,4 @@
-"""What a search shows in a terminal."""
+"""Search results in the terminal."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def hits_table(query: str, hits: Sequence[Hit]) -> Table:
     for hit in hits:
         shown.add_row(str(hit.rank), f"{hit.score:.3f}", escape(hit.language or ""), _passage(hit, query))
     if not hits:
-        shown.add_row("", "", "", "[dim]nothing passes the filters[/]")
+        shown.add_row("", "", "", "[dim]no passage matches the filters[/]")
     return shown
 
 
 def compared_table(query: str, compared: Compared) -> Table:
-    """Base and tuned beside each other; what moved, and from where, stands before each hit."""
+    """Base and tuned side by side; each hit shows its rank with the other model."""
     shown = Table(padding=(0, 1), expand=True, show_lines=True)
     shown.add_column("base", ratio=1)
     shown.add_column("tuned", ratio=1)
@@ -61,11 +61,12 @@ def compared_table(query: str, compared: Compared) -> Table:
 
 
 def first_table(lines: Sequence[First], *, against_base: bool) -> Table:
-    """How often the right passage stands first, a row a language, and over all."""
-    shown = Table(caption="queries, and those whose right passage stands first", caption_justify="left", min_width=52)
+    """How often the right passage ranks first, one row per language, and over all."""
+    sides = ("base", "tuned") if against_base else ("tuned",)
+    caption = f"{', '.join(sides)}: how often the right passage ranks first"
+    shown = Table(caption=caption, caption_justify="left", min_width=52)
     shown.add_column("language")
     shown.add_column("queries", justify="right")
-    sides = ("base", "tuned") if against_base else ("tuned",)
     for side in sides:
         shown.add_column(side, justify="right")
     for line in lines:
@@ -78,7 +79,7 @@ def first_table(lines: Sequence[First], *, against_base: bool) -> Table:
 
 
 def exports_table(exports: Sequence[Export]) -> Table:
-    """Size of each file, and how near it is to the original."""
+    """Size of each file, and how close it is to the original."""
     kinds = list(exports[0].scores)
     caption = "directions: nDCG@10 x 100" if kinds else None
     shown = Table(caption=caption, caption_justify="left", box=box.SIMPLE, padding=(0, 1))
@@ -93,7 +94,7 @@ def exports_table(exports: Sequence[Export]) -> Table:
 
 
 def trimmed_table(trimmed: Trimmed) -> Table:
-    """Sizes before and after, and what is lost of texts that were held out."""
+    """Sizes before and after, and the loss on held-out texts."""
     shown = Table(box=box.SIMPLE, padding=(0, 1))
     shown.add_column("")
     for name in ("original", "trimmed"):
@@ -104,8 +105,8 @@ def trimmed_table(trimmed: Trimmed) -> Table:
         shown.add_row("texts of the corpus: lowest cosine", "", f"{trimmed.lowest_cosine:.4f}")
     if (held_out := trimmed.held_out) is not None:
         shown.add_section()
-        shown.add_row(f"{held_out.texts:,} held-out texts, with the words of the others", "", "")
-        shown.add_row("  words that are lost", "", f"{held_out.lost:.2%}")
+        shown.add_row(f"{held_out.texts:,} held-out texts, with the words of the other texts", "", "")
+        shown.add_row("  lost words", "", f"{held_out.lost:.2%}")
         shown.add_row("  texts with a lost word", "", f"{held_out.texts_with_lost:.1%}")
         shown.add_row("  mean cosine", "", f"{held_out.cosine:.4f}")
         shown.add_row("  lowest cosine", "", f"{held_out.lowest_cosine:.4f}")
@@ -113,11 +114,11 @@ def trimmed_table(trimmed: Trimmed) -> Table:
 
 
 def movement(moved: Moved, *, tuned: bool) -> str:
-    """In words where a hit was (of the tuned model) or went (of the base)."""
+    """The rank of a hit with the other model, in words."""
     if moved.other is None:
         return f"was beyond {DEPTH}" if tuned else f"now beyond {DEPTH}"
     if moved.other == moved.hit.rank:
-        return "same place"
+        return "same rank"
     return f"was {moved.other}" if tuned else f"now {moved.other}"
 
 

@@ -1,4 +1,4 @@
-"""What a finished run shows in the terminal."""
+"""Results in the terminal."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ from clearir.support.texts import clean
 POOL_METRICS = ("max@r", "complete@10", "bridge@10")
 #: searches that are shown
 SEARCHES = 3
-#: of a difference, by what is shown of it; None: it was not tested
+#: of a difference, by its verdict; None: it was not tested
 COLOURS = {BETTER: "green", WORSE: "red", NOT_SHOWN: "dim", None: "default"}
+#: verdicts that would be too wide for a column
+SHORT = {NOT_SHOWN: "n.s."}
 
 
 def show_run(run: Run, folder: Path) -> None:
-    """The table of directions, the retention, what is shown by it, the searches and where everything lies."""
+    """The table of directions, retention, significant differences, searches and the paths of the outputs."""
     table = run.table
     console.print()
     console.print(_directions(table, run))
@@ -63,7 +65,7 @@ def show_run(run: Run, folder: Path) -> None:
 
 
 def show_prepared(prepared: Prepared) -> None:
-    """Rows of each part and language, and what was dropped for which reason."""
+    """Rows per part and language, and the dropped rows by reason."""
     facts = prepared.facts
     parts = facts["splits"]
     shown = Table(title="rows", title_justify="left")
@@ -72,7 +74,7 @@ def show_prepared(prepared: Prepared) -> None:
     for language in sorted({language for counts in parts.values() for language in counts}):
         shown.add_row(escape(language), *(f"{counts.get(language, 0):,}" for counts in parts.values()))
     console.print(shown)
-    dropped = Table("dropped because", "rows", "for example", title="filter", title_justify="left")
+    dropped = Table("dropped because", "rows", "examples", title="filter", title_justify="left")
     for one in facts["filtered"]:
         examples = "; ".join(f"{e['query']} / {e['target_query']}" for e in one["examples"])
         dropped.add_row(escape(one["reason"]), f"{one['rows']:,}", escape(clean(examples, 90)))
@@ -82,12 +84,13 @@ def show_prepared(prepared: Prepared) -> None:
         for reason, rows in facts["decontaminated"]["dropped"].items():
             console.print(escape(f"decontaminated: {rows:,} rows ({reason})"))
     if facts["mined"]:
-        console.print("topped up at random: {:,} rows (passages), {:,} (queries)".format(*facts["mined"]["topped_up"]))
+        counts = "{:,} rows (passages), {:,} rows (target queries)".format(*facts["mined"]["topped_up"])
+        console.print(f"filled up with random negatives: {counts}")
     console.print(escape(str(prepared.folder)), soft_wrap=True)
 
 
 def show_matrix(scores: Scores, metric: str = MAIN_METRIC) -> None:
-    """Query languages down, passage languages across; pools below."""
+    """One row per query language, one column per passage language; pools below."""
     title = escape(f"{scores.model} on {scores.suite}: {metric} x 100")
     for passages in _side_by_side(scores.languages):
         shown = _table(title, "query \\ passage", *passages)
@@ -114,7 +117,7 @@ def _pool_value(pool: Direction, metric: str) -> str:
 
 
 def show_mteb(title: str, scores: dict[str, dict[str, dict[str, float]]]) -> None:
-    """What MTEB's own evaluator found: a subset a row."""
+    """Results of MTEB's own evaluator: one row per subset."""
     shown = Table(title=escape(title), title_justify="left")
     for name in ("split", "subset", "main score", "ndcg_at_10", "recall_at_10"):
         shown.add_column(name, justify="left" if name in ("split", "subset") else "right")
@@ -126,16 +129,16 @@ def show_mteb(title: str, scores: dict[str, dict[str, dict[str, float]]]) -> Non
 
 
 def show_comparison(comparison: Comparison) -> None:
-    """Kinds of direction, directions and pools of each model against the baseline, and what that shows."""
+    """Kinds of direction, directions and pools of each model compared with the baseline, and a summary."""
     for model, sentence in comparison.sentences.items():
-        title = f"{model} against {comparison.baseline} on {comparison.suite}: {comparison.metric} x 100"
+        title = f"{model} compared with {comparison.baseline} on {comparison.suite}: {comparison.metric} x 100"
         shown = _table(
             escape(title),
             "direction",
             "queries\npassages",
             "scores\nretention",
             "difference\n95 % interval",
-            "p (Holm)\nshown",
+            "p (Holm)\nverdict",
         )
         for part in (KINDS, DIRECTIONS, POOLED):
             for row in comparison.part(model, part):
@@ -144,30 +147,31 @@ def show_comparison(comparison: Comparison) -> None:
                     f"{row.queries:,}\n{row.clusters:,}",
                     f"{points(row.baseline)} -> {points(row.mean)}\n{percent(row.retention)}",
                     f"{signed(row.difference)}\n{interval(row.low, row.high)}",
-                    f"{p_value(row.p_holm)}\n[{COLOURS[row.verdict]}]{row.verdict}[/]",
+                    f"{p_value(row.p_holm)}\n[{COLOURS[row.verdict]}]{SHORT.get(row.verdict, row.verdict)}[/]",
                 )
             shown.add_section()
+        shown.caption, shown.caption_justify = f"{SHORT[NOT_SHOWN]}: not significant", "left"
         console.print(shown)
         console.print(escape(sentence))
 
 
 def show_choice(choice: Choice) -> None:
-    """The weights that were tried, and the one that was taken."""
+    """The weights that were tried, and the one that was chosen."""
     shown = Table(title=escape(f"weight of the tuned model, on {choice.suite}: {MAIN_METRIC} x 100"))
     across, within = f"x->{choice.language}", f"{choice.language}->{choice.language}"
     for name in ("weight", across, within, "retention", ""):
         shown.add_column(name, justify="right" if name else "left")
     for one in choice.tried:
-        note = "[green]taken[/]" if one.weight == choice.weight else "" if one.kept else "[dim]below the bound[/]"
+        note = "[green]chosen[/]" if one.weight == choice.weight else "" if one.kept else "[dim]below the bound[/]"
         cells = (points(one.cross), points(one.bridge), percent(one.retention))
         shown.add_row(f"{one.weight:g}", *cells, note)
     console.print(shown)
     if choice.weight == 0:
-        console.print(f"no mixture finds more while it keeps {choice.bound:.1%} of {within}: the base model is taken")
+        console.print(f"no mixture improves {across} and keeps {choice.bound:.1%} of {within}: the base model is used")
 
 
 def show_study(lines: list[Line], folder: Path) -> None:
-    """Each objective on each kind of direction, beside the base model and the first objective."""
+    """Each objective on each kind of direction, compared with the base model and the first objective."""
     columns = head(lines)
     for suite in suites(lines):
         shown = Table(title=escape(suite), title_justify="left", box=box.SIMPLE, padding=(0, 1))
@@ -212,7 +216,7 @@ def _table(title: str, first: str, *numbers: str) -> Table:
 
 
 def _side_by_side(languages: list[str]) -> Iterator[list[str]]:
-    """The languages in groups whose columns have room beside each other, and beside the column of names."""
+    """The languages in groups whose columns fit next to each other and next to the column of names."""
     room = console.width - len("query \\ passage") - 4
     group: list[str] = []
     for language in languages:
@@ -224,7 +228,7 @@ def _side_by_side(languages: list[str]) -> Iterator[list[str]]:
 
 
 def _directions(table: DirectionTable, run: Run) -> Table:
-    """Fits into 80 columns: two lines a language, the difference below the scores."""
+    """Fits into 80 columns: two lines per language, with the difference below the scores."""
     shown = Table(
         title=f"{table.metric} x 100 over n queries, before -> after",
         title_justify="left",

@@ -1,4 +1,4 @@
-"""The page that people see: what of the results goes where. How it looks is in ``templates/`` and ``static/``."""
+"""The content of the search page. Its layout is in ``templates/`` and ``static/``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ShownHit:
 
 
 class Page:
-    """Writes pages about one index, or two of the same corpus."""
+    """Renders pages about one index, or about two indexes of the same corpus."""
 
     def __init__(
         self, searcher: Searcher, base: Searcher | None, examples: Sequence[SearchExample], limits: Limits
@@ -66,11 +66,11 @@ class Page:
         }
 
     def start(self, asked: Asked) -> str:
-        """The page before a query."""
+        """The page without a query."""
         return self._render(asked)
 
     def results(self, asked: Asked, result: Sequence[Hit] | Compared, seconds: float) -> str:
-        """The page with what was found, after so many seconds."""
+        """The page with the results, which took so many seconds."""
         query = asked.queries[0]
         known = self._known.get(query.strip())
         right = None if known is None else known.right
@@ -85,15 +85,15 @@ class Page:
         return self._render(asked, sides=sides, summary=summary, milliseconds=round(1000 * seconds))
 
     def problem(self, asked: Asked, reason: str) -> str:
-        """The page with what was wrong."""
+        """The page with an error."""
         return self._render(asked, problem=printable(reason))
 
     def login(self, reason: str) -> str:
-        """The page that asks for the token; nothing of the index is on it."""
+        """The page that asks for the token; it shows nothing of the index."""
         return self._template.render(login=reason)
 
     def public_info(self, info: IndexInfo) -> dict[str, Any]:
-        """What may be told of an index: no paths of this machine."""
+        """The public facts of an index, without paths of this machine."""
         return asdict(info) | {"model": short_name(info.model), "corpus": short_name(info.corpus)}
 
     def _render(self, asked: Asked, **shown: Any) -> str:
@@ -112,27 +112,29 @@ class Page:
 
 
 def summarise(compared: Compared) -> str:
-    """What moved, in a sentence or two."""
+    """What changed between the models, in a sentence or two."""
     if not compared.tuned:
         return ""
     if compared.right is not None:
         before, after = map(_place_in_words, compared.right)
-        return f"The right passage: {after} with the tuned model, {before} with the base model."
+        return f"The right passage is {after} with the tuned model and {before} with the base model."
     count = len(compared.tuned)
     if all(moved.other == moved.hit.rank for moved in compared.tuned):
-        return f"Both models give the same {count}, in the same order."
+        return f"Both models return the same {count} passages in the same order."
     shown = {moved.hit.id for moved in compared.base}
     new = sum(moved.hit.id not in shown for moved in compared.tuned)
     if new == 0:
-        which = f"Both models give the same {count}, in another order."
+        which = f"Both models return the same {count} passages in a different order."
     elif new == count:
-        which = f"None of the tuned model’s first {count} are among the base model’s."
+        which = f"None of the tuned model’s top {count} are in the base model’s top {count}."
     else:
-        which = f"{new} of the tuned model’s first {count} {'is' if new == 1 else 'are'} not among the base model’s."
+        which = (
+            f"{new} of the tuned model’s top {count} {'is' if new == 1 else 'are'} not in the base model’s top {count}."
+        )
     first = compared.tuned[0].other
     if first == 1:
         return f"{which} The best passage is the same."
-    return f"{which} The tuned model’s best passage was {_place_in_words(first)} with the base model."
+    return f"{which} The tuned model’s best passage is {_place_in_words(first)} with the base model."
 
 
 def _by_language(examples: Sequence[SearchExample]) -> list[tuple[str, list[SearchExample]]]:
@@ -143,17 +145,17 @@ def _by_language(examples: Sequence[SearchExample]) -> list[tuple[str, list[Sear
 
 
 def _place_in_words(rank: int | None) -> str:
-    return f"beyond place {DEPTH}" if rank is None else f"at place {rank}"
+    return f"below rank {DEPTH}" if rank is None else f"at rank {rank}"
 
 
 def short_name(path: str) -> str:
-    """The last two parts of a path or name: enough to know it by."""
+    """The last two parts of a path or name: enough to recognise it."""
     parts = [part for part in PurePath(path.removeprefix("python:")).parts if part not in ("/", ".", "..")]
     return clean("/".join(parts[-2:]) or path, 80)
 
 
 def title_of(hit: Hit) -> str:
-    """What a hit is headed with: its title, else a question that it answers, else its id."""
+    """The heading of a hit: its title, else a question that it answers, else its id."""
     question = hit.fields.get(QUESTION)
     return clean(hit.title, 200) or (clean(question, 200) if isinstance(question, str) else "") or clean(hit.id, 200)
 
