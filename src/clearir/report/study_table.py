@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from clearir.report.markdown import grid
@@ -117,12 +118,10 @@ def estimate(values: Sequence[float]) -> Estimate:
     """Mean and t-interval of one value a seed."""
     from scipy.stats import t
 
-    count = len(values)
-    mean = sum(values) / count
+    count, mean = len(values), fmean(values)
     if count < 2:
         return Estimate(mean, None, None)
-    deviation = (sum((value - mean) ** 2 for value in values) / (count - 1)) ** 0.5
-    half = float(t.ppf((1 + LEVEL) / 2, count - 1)) * deviation / count**0.5
+    half = float(t.ppf((1 + LEVEL) / 2, count - 1)) * stdev(values) / count**0.5
     return Estimate(mean, mean - half, mean + half)
 
 
