@@ -54,7 +54,7 @@ search: $(VENV)/.demo  ## after the demo: index all English sections of the help
 	$(BIN)/clearir index $(BASE) $(ALL) $(CACHE) --out runs/demo/all-base
 	$(BIN)/clearir serve runs/demo/all --base runs/demo/all-base $(EXAMPLES)
 
-bench: $(VENV)/.dev  ## time and memory of training (needs CLEARIR_DATA or ../shared/data; under 20 minutes)
+bench: $(VENV)/.dev  ## time and memory of training (needs CLEARIR_DATA or ../shared/data; 25 minutes)
 	$(BIN)/python benchmarks/bench.py
 
 test: $(VENV)/.dev  ## the whole test suite, offline

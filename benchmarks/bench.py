@@ -1,6 +1,6 @@
 """What training costs with clearir on a multilingual base, as one table: `make bench`.
 
-    python benchmarks/bench.py        # multilingual-e5-small, MLQA dev: under 20 minutes on two idle cores
+    python benchmarks/bench.py        # multilingual-e5-small, MLQA dev: about 25 minutes on two cores
 
 - a step of the plain loss, 32 rows x 3 columns of at most 80 tokens, with the optimizer, against the whole table of
   words in a Trainer of one's own (`words.py`),
