@@ -123,7 +123,7 @@ def test_bad_input_is_one_message_and_status_2(tmp_path, arguments, words):
 def test_a_window_that_is_none_is_said(table, tmp_path):
     done = clearir("mine", table, "--model", "m", "--out", tmp_path / "o.parquet", "--window", "ten")
     assert done.returncode == 2
-    assert "write first and last rank" in done.stderr
+    assert "write the first and the last rank" in done.stderr
 
 
 def test_only_training_runs_in_several_processes():

@@ -97,4 +97,4 @@ def test_examples_of_a_run_are_counted(clearir: Run, index_path: Path, other_ind
     assert status == 0
     assert [line.split()[:4] for line in shown.splitlines() if "English" in line] == [["│", "English", "│", "1"]]
     status, _, said = clearir("search", index_path, "chess", "--examples", examples)
-    assert (status, "leave the query" in said) == (2, True)
+    assert (status, "leave out the query" in said) == (2, True)

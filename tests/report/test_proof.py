@@ -29,4 +29,4 @@ def test_rows_are_those_of_the_scores(full_run: Run) -> None:
 
 def test_the_comparison_is_made_once(full_run: Run) -> None:
     assert full_run.comparison is full_run.comparison
-    assert full_run.verdict.startswith("runs/demo/model against sentence-transformers/all-MiniLM-L6-v2")
+    assert full_run.verdict.startswith("runs/demo/model compared with sentence-transformers/all-MiniLM-L6-v2")

@@ -122,7 +122,7 @@ def test_names() -> None:
         ("", r"unknown language code ''; write"),
         ("   ", r"unknown language code '   '; write"),
         ("und", r"unknown language code 'und'; write"),
-        ("a" * 1000, r"unknown language code 'a{40}\.\.\.'; write"),
+        ("a" * 1000, r"unknown language code 'a{40} \.\.\.'; write"),
         ("A\0 0000", r"unknown language code"),
         ("\ud800", r"unknown language code"),
         (None, r"language code None is not text; write"),
