@@ -322,17 +322,17 @@ def _too_many_lost(lost: float, bound: float) -> str:
 
 
 def _scripts(languages: Sequence[str]) -> frozenset[str]:
-    """How the names of the letters of some languages begin.
+    """The scripts of some languages.
 
     Raises:
         InputError: no such language, or its script is not known.
     """
     found: set[str] = set()
     for code in map(normalise, languages):
-        names = scripts_of(code)
-        if names is None:
+        scripts = scripts_of(code)
+        if scripts is None:
             raise InputError(f"{code}: the script of {language_name(code)} is not known; give texts with --corpus FILE")
-        found.update(name.split(" ")[0] for name in names)
+        found |= scripts
     return frozenset(found)
 
 

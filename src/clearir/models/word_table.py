@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from clearir.data.scripts import script_of
 from clearir.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class WordTable:
 
         Args:
             counts: how often each word occurs in a corpus, by id; those that occur are kept.
-            scripts: how the names of letters begin (`script_of`); words in these scripts alone are kept.
+            scripts: as `clearir.data.scripts.script_of` names them; words in these scripts alone are kept.
         """
         asked = frozenset(scripts)
         found = np.zeros(len(self._words), np.int64) if counts is None else counts
@@ -168,18 +168,6 @@ class _Word:
     always: bool
     single: bool
     scripts: frozenset[str]
-
-
-@cache
-def script_of(character: str) -> str | None:
-    """How Unicode's name of a letter or of a sign above or below one begins: ``DEVANAGARI``; None of other characters.
-
-    What several scripts share, such as accents that combine, has none.
-    """
-    if unicodedata.category(character)[0] not in "LM":
-        return None
-    first = unicodedata.name(character, "").split(" ")[0]
-    return None if first in ("", "COMBINING", "MODIFIER", "VARIATION") else first
 
 
 def _merge(merge: Any, model: Mapping[str, Any]) -> tuple[str, str, str]:
