@@ -311,11 +311,11 @@ def test_agrees_with_the_slow_way_in_any_block_size(links, wanted, block):
     expected = [reference(one, rows, wanted) for one in rows]
     if any(len(near) < wanted or len(near_targets) < wanted for _, near, _, near_targets, _ in expected):
         return  # too few texts: an error, tested above
-    before, module._BLOCK = module._BLOCK, block
+    before, module.BLOCK = module.BLOCK, block
     try:
         mined = mine(rows, circle, negatives=wanted, target_negatives=wanted, window=(1, wanted))
     finally:
-        module._BLOCK = before
+        module.BLOCK = before
     for one, (passages, near, targets, near_targets, first_query) in zip(mined.rows, expected, strict=True):
         assert set(one.negatives) <= passages
         assert [abs(angle(p) - angle(one.query)) for p in one.negatives] == near

@@ -1,8 +1,8 @@
-"""Exact search in blocks: the best passages of each query, and the ranks of the relevant ones. Arrays only."""
+"""Exact search in blocks: scores, the best passages of each query, and the ranks of the relevant ones. Arrays only."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,24 +41,61 @@ def rank(
     """
     import torch
 
-    corpus = torch.as_tensor(passages, device=device)
-    size = max(1, block // len(corpus))
+    depth = min(depth, len(passages))
     tops: list[torch.Tensor] = []
     ranks: list[list[int]] = []
     with torch.inference_mode():
-        for start in range(0, len(queries), size):
-            scores = torch.as_tensor(queries[start : start + size], device=device) @ corpus.T
-            for row, columns in enumerate(left_out[start : start + size] if left_out is not None else ()):
-                for column in columns:
-                    scores[row, column] = -torch.inf
-            tops.append(_top(scores, min(depth, len(corpus))).cpu())
-            ranks += _ranks(scores, relevant[start : start + size])
-        best = torch.cat(tops) if tops else torch.zeros((0, min(depth, len(corpus))), dtype=torch.long)
+        for start, scores in score_blocks(queries, passages, left_out, device=device, block=block):
+            tops.append(top_columns(scores, depth).cpu())
+            ranks += _ranks(scores, relevant[start : start + len(scores)])
+        best = torch.cat(tops) if tops else torch.zeros((0, depth), dtype=torch.long)
     return best.numpy(), ranks
 
 
-def _top(scores: torch.Tensor, depth: int) -> torch.Tensor:
-    """Columns of the largest scores of each row, equal ones in the order of the columns. `topk` promises no order."""
+def score_blocks(
+    queries: NDArray[np.float32],
+    passages: NDArray[np.float32],
+    left_out: Sequence[Sequence[int]] | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    block: int = BLOCK,
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """The dot products of some queries after the other with all passages.
+
+    Args:
+        queries: shape (n, dim).
+        passages: shape (m, dim), m > 0.
+        left_out: for each query the rows of passages that get a score of minus infinity.
+        device: where to multiply.
+        block: scores computed at once (at least those of one query).
+
+    Yields:
+        The row of the first query, and the scores of that and the next ones, shape (at most n, m).
+    """
+    import numpy as np
+    import torch
+
+    corpus = torch.as_tensor(np.ascontiguousarray(passages), device=device)
+    size = max(1, block // len(corpus))
+    for start in range(0, len(queries), size):
+        scores = torch.as_tensor(np.ascontiguousarray(queries[start : start + size]), device=device) @ corpus.T
+        if left_out is not None:
+            out = left_out[start : start + size]
+            rows = torch.tensor([row for row, columns in enumerate(out) for _ in columns], dtype=torch.long)
+            scores[rows, torch.tensor([c for columns in out for c in columns], dtype=torch.long)] = -torch.inf
+        yield start, scores
+
+
+def top_columns(scores: torch.Tensor, depth: int) -> torch.Tensor:
+    """Columns of the largest scores of each row, equal ones in the order of the columns. `topk` promises no order.
+
+    Args:
+        scores: shape (n, m).
+        depth: how many, at most m.
+
+    Returns:
+        Shape (n, depth), best first.
+    """
     import torch
 
     more = min(depth + 1, scores.shape[1])

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clearir.data.answers import Answers, Group
 from clearir.data.rows import Row
+from clearir.evaluation.ranking import BLOCK, score_blocks, top_columns
 from clearir.support.errors import InputError
 from clearir.support.progress import task
 
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
     Ids = NDArray[np.int64]
-
-# Scores held at a time: 64 million float32 are 256 MB, whatever the number of texts.
-_BLOCK = 1 << 26
 
 logger = logging.getLogger(__name__)
 
@@ -314,17 +312,11 @@ def _ranked(
 ) -> Iterator[tuple[int, Ids, Vectors]]:
     """For each anchor the best candidates that are not banned, at most ``depth``, best first, with their scores."""
     import numpy as np
-    import torch
 
-    every = torch.from_numpy(np.ascontiguousarray(candidates))
-    count = len(candidates)
-    step = max(1, _BLOCK // count)
-    for start in range(0, len(anchors), step):
-        scores = torch.from_numpy(np.ascontiguousarray(anchors[start : start + step])) @ every.T
-        out = banned[start : start + step]
-        lines = torch.tensor([line for line, columns in enumerate(out) for _ in columns], dtype=torch.long)
-        scores[lines, torch.tensor([c for columns in out for c in columns], dtype=torch.long)] = -torch.inf
-        best, columns = torch.topk(scores, min(depth, count), dim=1)
-        for line, (values, places) in enumerate(zip(best.numpy(), columns.numpy(), strict=True)):
+    depth = min(depth, len(candidates))
+    for start, scores in score_blocks(anchors, candidates, banned, block=BLOCK):
+        columns = top_columns(scores, depth)
+        best = scores.gather(1, columns)
+        for line, (values, places) in enumerate(zip(best.numpy(), columns.numpy(), strict=True), start=start):
             free = values > -np.inf
-            yield start + line, places[free], values[free]
+            yield line, places[free], values[free]
