@@ -23,7 +23,7 @@ from clearir.data import sources
 from clearir.data.rows import Row
 from clearir.data.sources import checks, files, headers
 from clearir.data.sources.checks import BadRowError
-from clearir.data.sources.headers import Header, key_of
+from clearir.data.sources.headers import Header, key_of, quoted
 from clearir.support.errors import InputError
 from clearir.support.progress import track
 from clearir.support.texts import text_key
@@ -291,10 +291,9 @@ def _value(value: Any, place: str, name: str) -> Value | None:
 
 
 def _no_text(place: str, wanted: tuple[str, ...], there: list[str]) -> str:
-    names = ", ".join(repr(name[:60]) for name in there[:30]) or "none at all"
     return (
-        f"{place}: no column {' or '.join(repr(name) for name in wanted)}; the columns are {names}: say which one "
-        "holds the passages with columns.text=COLUMN"
+        f"{place}: no column {' or '.join(map(repr, wanted))}; the columns are {quoted(there)}: say which one holds "
+        "the passages with columns.text=COLUMN"
     )
 
 

@@ -37,7 +37,7 @@ from clearir.support.artifacts import (
     replace_folder,
     write_manifest,
 )
-from clearir.support.errors import InputError, first_line
+from clearir.support.errors import InputError
 from clearir.support.extras import require
 from clearir.support.locks import alone
 from clearir.support.progress import task
@@ -182,7 +182,7 @@ def encode_corpus(
             trust_remote_code=trust_remote_code,
         )
         computed = _write_missing(job, network, shards, engine, workers)
-        passages = sum(_rows_of(work / shard.name) for shard in shards)
+        passages = sum(files.parquet_length(work / shard.name) for shard in shards)
         if passages == 0:
             shutil.rmtree(work.parent)
             raise InputError(
@@ -221,7 +221,7 @@ def shards_of(corpus: str | Path, rows: int = SHARD_ROWS) -> Iterator[Shard]:
                 f"{file}: only Parquet can be read in parts; write it anew with: python -c "
                 f"\"import pandas; pandas.read_json('{file.name}', lines=True).to_parquet('passages.parquet')\""
             )
-        total = _rows_of(file)
+        total = files.parquet_length(file)
         for first in range(0, total, rows):
             yield Shard(number, str(file.resolve()), first, min(rows, total - first), several)
             number += 1
@@ -314,13 +314,3 @@ def _passages(shard: Shard, columns: Mapping[str, str]) -> Iterator[tuple[str, s
         passage = make(place, record, f"{file.name}:{number}" if shard.of_several else str(number))
         if passage is not None:
             yield passage.id, passage.content
-
-
-def _rows_of(file: Path) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return int(pq.read_metadata(file).num_rows)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{file}: not a whole Parquet file ({first_line(error)}); fetch or make it again") from error

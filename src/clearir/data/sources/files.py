@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -162,12 +163,11 @@ def parquet_rows(
     file: Path, header: Callable[[list[str]], Iterable[str]] = list, first: int = 0, count: int | None = None
 ) -> Iterator[Located]:
     """The records of a Parquet file, or ``count`` of them from the row ``first`` (counted from 0); see `records`."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     number = first
     try:
-        with pq.ParquetFile(file) as table:
+        with _whole_parquet(file), pq.ParquetFile(file) as table:
             wanted = list(header(table.schema_arrow.names))
             end = table.metadata.num_rows if count is None else first + count
             groups, skip = _groups_from(table.metadata, first)
@@ -180,6 +180,26 @@ def parquet_rows(
                     return
     except UnicodeDecodeError as error:
         raise InputError(f"{file}, after row {number}: a text is not UTF-8; make the file again") from error
+
+
+def parquet_length(file: Path) -> int:
+    """The rows of a Parquet file.
+
+    Raises:
+        InputError: it is not whole.
+    """
+    import pyarrow.parquet as pq
+
+    with _whole_parquet(file):
+        return int(pq.read_metadata(file).num_rows)
+
+
+@contextmanager
+def _whole_parquet(file: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{file}: not a whole Parquet file ({first_line(error)}); fetch or make it again") from error
 

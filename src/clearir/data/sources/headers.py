@@ -235,9 +235,8 @@ class _Finder:
         for ours, columns in self._several.items():
             wrong.append(f"{' and '.join(map(repr, columns))} may each be the {ours}")
             typed[ours] = columns[0]
-        there = ", ".join(repr(name[:60]) for name in self._present[:30]) or "none at all"
         here, recipe = (" ".join(assignment(*one, prefix=prefix) for one in typed.items()) for prefix in ("", "data."))
-        fix = f"the columns are {there}; say which it is with {here} (behind a recipe: {recipe})"
+        fix = f"the columns are {quoted(self._present)}; say which it is with {here} (behind a recipe: {recipe})"
         return BadRowError(place, ", and ".join(wrong), fix)
 
     def _nearest(self, ours: str, theirs: str, taken: set[str]) -> str:
@@ -267,6 +266,11 @@ def _words(name: str) -> tuple[str, ...]:
     """``("target", "query")`` of ``targetQuery``, ``Target query``, ``TARGET_QUERY``."""
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", unicodedata.normalize("NFKC", name))
     return tuple(re.findall(r"[^\W_]+", text.casefold()))
+
+
+def quoted(names: Sequence[str]) -> str:
+    """The names of a table's columns, for a message."""
+    return ", ".join(repr(name[:60]) for name in names[:30]) or "none at all"
 
 
 @lru_cache(maxsize=4096)
