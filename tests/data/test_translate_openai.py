@@ -256,7 +256,7 @@ def test_a_server_that_is_not_there(monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    with pytest.raises(InputError, match="gave up after 2 tries, at last: URLError"):
+    with pytest.raises(InputError, match="gave up after 2 tries, at last: ConnectError"):
         list(OpenAITranslator("x", base_url=url, retries=1, backoff=0.01).translate(["a"], "en", "es"))
 
 

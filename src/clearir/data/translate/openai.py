@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import logging
 import os
-import random
+import ssl
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from clearir.data.translate.base import flatten
 from clearir.support.artifacts import fingerprint
 from clearir.support.errors import InputError
+from clearir.support.extras import require
 from clearir.support.languages import name
+
+if TYPE_CHECKING:
+    import httpx
+    from tenacity import RetryCallState
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +67,8 @@ class OpenAITranslator:
     _pause: _Pause = field(default_factory=lambda: _Pause(), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        require("httpx", "translate")
+        require("tenacity", "translate")
         for setting in ("lines", "concurrency"):
             if getattr(self, setting) < 1:
                 raise InputError(f"{setting} is {getattr(self, setting)}; it is at least 1")
@@ -94,11 +98,20 @@ class OpenAITranslator:
             InputError: the endpoint refuses (a wrong key, no such model ...) or does not recover; the message has its
                 words, never the key.
         """
+        import httpx
+
         prompt = _PROMPT.format(source=name(source), target=name(target))
         groups = [[flatten(t) for t in texts[i : i + self.lines]] for i in range(0, len(texts), self.lines)]
         stop = threading.Event()
-        with ThreadPoolExecutor(self.concurrency, thread_name_prefix="translate") as pool:
-            futures = [pool.submit(self._group, group, prompt, stop) for group in groups]
+        client = httpx.Client(
+            timeout=self.timeout,
+            limits=httpx.Limits(max_connections=self.concurrency),
+            verify=ssl.create_default_context(),  # what this machine trusts
+        )
+        with client, ThreadPoolExecutor(self.concurrency, thread_name_prefix="translate") as pool:
+            futures = [
+                pool.submit(_group, group, lambda part: self._ask(client, part, prompt, stop)) for group in groups
+            ]
             try:
                 for future in futures:
                     yield from future.result()
@@ -106,72 +119,72 @@ class OpenAITranslator:
                 stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _group(self, texts: list[str], prompt: str, stop: threading.Event) -> list[str]:
-        if len(texts) == 1:
-            return [flatten(self._ask(texts, prompt, stop))]
-        answers = [line for line in map(flatten, self._ask(texts, prompt, stop).split("\n")) if line]
-        if len(answers) == len(texts):
-            return answers
-        logger.info("%d lines came back for %d; asking again in halves", len(answers), len(texts))
-        half = len(texts) // 2
-        return self._group(texts[:half], prompt, stop) + self._group(texts[half:], prompt, stop)
-
-    def _ask(self, texts: list[str], prompt: str, stop: threading.Event) -> str:
+    def _ask(self, client: httpx.Client, texts: list[str], prompt: str, stop: threading.Event) -> str:
         """One request, sent again as long as that may help."""
+        import tenacity
+
         body = {
             "model": self.model,
             "temperature": 0,
             "messages": [{"role": "system", "content": prompt}, {"role": "user", "content": "\n".join(texts)}],
         }
-        for attempt in range(self.retries + 1):
-            self._pause.wait(stop)
-            try:
-                return self._send(json.dumps(body).encode())
-            except _AgainError as again:
-                if attempt == self.retries:
-                    raise InputError(
-                        f"{self._place()}: gave up after {self.retries + 1} tries, at last: {again}; what is translated"
-                        " so far is kept, run it again later or with a lower concurrency"
-                    ) from again
-                seconds = self.backoff * 2**attempt * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
-                if again.wait is None:
-                    logger.info("%s; again in %.1f s", again, seconds)
-                    stop.wait(min(seconds, _LONGEST_WAIT))
-                elif again.wait > _LONGEST_WAIT:
-                    raise InputError(
-                        f"{self._place()}: asks to wait {again.wait:.0f} s ({again}); run it again then"
-                    ) from again
-                else:  # a rate limit holds for all requests
-                    self._pause.until(time.monotonic() + (again.wait or seconds))
-        raise AssertionError("unreachable")
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_AgainError),
+            stop=tenacity.stop_after_attempt(self.retries + 1) | tenacity.stop_when_event_set(stop),
+            wait=self._wait,
+            sleep=tenacity.sleep_using_event(stop),
+            before_sleep=tenacity.before_sleep_log(logger, logging.INFO),
+            before=lambda _: self._pause.wait(stop),
+        )
+        try:
+            return retrying(self._send, client, json.dumps(body).encode())
+        except tenacity.RetryError as error:
+            again = error.last_attempt.exception()
+            raise InputError(
+                f"{self._place()}: gave up after {self.retries + 1} tries, at last: {again}; what is translated so far"
+                " is kept, run it again later or with a lower concurrency"
+            ) from again
 
-    def _send(self, body: bytes) -> str:
+    def _wait(self, state: RetryCallState) -> float:
+        """Seconds until this request is sent again: what the endpoint says, or half to all of a time that doubles."""
+        import tenacity
+
+        half, longest = self.backoff / 2, _LONGEST_WAIT / 2
+        doubling = tenacity.wait_exponential(half, longest) + tenacity.wait_random_exponential(half, longest)
+        again: Any = state.outcome and state.outcome.exception()
+        seconds: float = again.wait or doubling(state)
+        if again.wait is not None:  # a rate limit holds for all requests
+            self._pause.until(time.monotonic() + seconds)
+        return seconds
+
+    def _send(self, client: httpx.Client, body: bytes) -> str:
+        import httpx
+
         headers = {"Content-Type": "application/json", "User-Agent": "clearir"}
         if key := self._key():
             headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(self._place(), body, headers)  # noqa: S310 (http or https, checked)
         try:
-            with _OPENER.open(request, timeout=self.timeout) as response:
+            with client.stream("POST", self._place(), content=body, headers=headers) as response:
+                if not response.is_success:  # a redirect, too: it would carry the key to another host
+                    raise self._refused(response)
                 return _content(json.loads(response.read()))
-        except urllib.error.HTTPError as error:
-            raise self._refused(error) from None
-        except (OSError, http.client.HTTPException, json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (httpx.RequestError, httpx.InvalidURL, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise _AgainError(self._hide(f"{type(error).__name__}: {error}")) from None
 
-    def _refused(self, error: urllib.error.HTTPError) -> Exception:
+    def _refused(self, response: httpx.Response) -> Exception:
         """Try again, or say what to do."""
-        try:
-            text = flatten(error.read(4000).decode(errors="replace"))
-        except (OSError, http.client.HTTPException):
-            text = ""
-        message = self._hide(f"status {error.code}" + (f" ({text[:300]})" if text else ""))
-        if error.code in _TRY_AGAIN and "insufficient_quota" not in text:
-            return _AgainError(message, _retry_after(error.headers.get("Retry-After")))
+        text = flatten(next(response.iter_bytes(4000), b"").decode(errors="replace"))
+        message = self._hide(f"status {response.status_code}" + (f" ({text[:300]})" if text else ""))
+        if response.status_code in _TRY_AGAIN and "insufficient_quota" not in text:
+            wait = _retry_after(response.headers.get("Retry-After"))
+            if wait is not None and wait > _LONGEST_WAIT:
+                return InputError(f"{self._place()}: asks to wait {wait:.0f} s ({message}); run it again then")
+            return _AgainError(message, wait)
         advice = {
             401: f"put a valid key into the environment variable {self.api_key_env}",
             403: f"put a key that may use this model into the environment variable {self.api_key_env}",
             404: f"check base_url and that the endpoint has a model {self.model!r}",
-        }.get(error.code, "check base_url, the model's name and your account")
+        }.get(response.status_code, "check base_url, the model's name and your account")
         return InputError(f"{self._place()}: {message}; {advice}")
 
     def _place(self) -> str:
@@ -212,14 +225,16 @@ class _Pause:
             stop.wait(left)
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the key to another host."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-_OPENER = urllib.request.build_opener(_NoRedirect)
+def _group(texts: list[str], ask: Callable[[list[str]], str]) -> list[str]:
+    """As many answers as texts."""
+    if len(texts) == 1:
+        return [flatten(ask(texts))]
+    answers = [line for line in map(flatten, ask(texts).split("\n")) if line]
+    if len(answers) == len(texts):
+        return answers
+    logger.info("%d lines came back for %d; asking again in halves", len(answers), len(texts))
+    half = len(texts) // 2
+    return _group(texts[:half], ask) + _group(texts[half:], ask)
 
 
 def _content(answer: Any) -> str:
