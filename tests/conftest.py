@@ -173,8 +173,9 @@ def index_path(corpus: Corpus, tiny_model_path: Path, tmp_path_factory: pytest.T
 def other_index_path(corpus: Corpus, tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same corpus by another model: the tiny one that reads 4 tokens of a text."""
     pytest.importorskip("lancedb", reason="the extra search is not installed")
+    from clearir.models.load import Loading
     from clearir.search.index import build_index
 
-    folder = tmp_path_factory.mktemp("search")
-    build_index(corpus, str(tiny_model_path), folder / "base", cache=folder / "cache", max_seq_length=4)
+    folder, short = tmp_path_factory.mktemp("search"), Loading(max_seq_length=4)
+    build_index(corpus, str(tiny_model_path), folder / "base", cache=folder / "cache", loading=short)
     return folder / "base"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ import pytest
 
 from clearir.data.passages import read_corpus
 from clearir.data.rows import Row
+from clearir.models import encode_corpus as module
 from clearir.models.encode import encode
 from clearir.models.encode_corpus import Worker, encode_corpus, shards_of
-from clearir.models.load import load_model
+from clearir.models.load import Loading, load_model
 from clearir.models.ready_vectors import ReadyVectors
 from clearir.support.errors import InputError, MissingExtraError
 from clearir.training.mine import mine
@@ -44,11 +46,18 @@ def corpus(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def ten_rows_a_shard() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SHARD_ROWS", 10)
+        yield
+
+
 @pytest.fixture(scope="module")
 def vectors(corpus, tiny_model_path, tmp_path_factory) -> Path:
-    """What the local engine makes of the corpus, ten rows a shard."""
+    """What the local engine makes of the corpus."""
     out = tmp_path_factory.mktemp("vectors") / "local"
-    done = encode_corpus(corpus, str(tiny_model_path), out, shard_rows=10)
+    done = encode_corpus(corpus, str(tiny_model_path), out)
     assert (done.passages, done.shards, done.computed) == (42, 5, 5)  # 10 + 10 + 10 and 10 + 3 rows
     return out
 
@@ -79,16 +88,16 @@ def test_a_shard_that_is_there_is_not_computed_again(corpus, vectors, tiny_model
 
     monkeypatch.setattr(Worker, "write", stop_after_two)
     with pytest.raises(KeyboardInterrupt):
-        encode_corpus(corpus, str(tiny_model_path), out, shard_rows=10)
+        encode_corpus(corpus, str(tiny_model_path), out)
     assert not out.exists()
     monkeypatch.undo()
-    done = encode_corpus(corpus, str(tiny_model_path), out, shard_rows=10)
+    done = encode_corpus(corpus, str(tiny_model_path), out)
     assert (done.shards, done.computed) == (5, 3)
     assert parts(out) == parts(vectors)
-    assert encode_corpus(corpus, str(tiny_model_path), out, shard_rows=10).computed == 0
+    assert encode_corpus(corpus, str(tiny_model_path), out).computed == 0
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     with pytest.raises(InputError, match="--overwrite"):
-        encode_corpus(corpus, str(tiny_model_path), out, shard_rows=10, passage_prompt="passage: ")
+        encode_corpus(corpus, str(tiny_model_path), out, loading=Loading(passage_prompt="passage: "))
 
 
 @pytest.mark.parametrize("columns", ["body", {"body": "text"}])
@@ -134,7 +143,14 @@ def test_an_index_takes_ready_vectors(corpus, vectors, tiny_model_path, tmp_path
     assert info.passages == 42
     assert not cache.exists(), "nothing was encoded"
     with pytest.raises(InputError, match="another max_seq_length"):
-        build_index(passages, name, tmp_path / "other", cache=cache, ready=ReadyVectors.open(vectors), max_seq_length=8)
+        build_index(
+            passages,
+            name,
+            tmp_path / "other",
+            cache=cache,
+            ready=ReadyVectors.open(vectors),
+            loading=Loading(max_seq_length=8),
+        )
 
 
 def test_rows_are_read_from_the_middle_of_a_file(corpus):
@@ -178,10 +194,11 @@ def test_without_ray_the_message_says_what_to_install(corpus, tiny_model_path, t
         encode_corpus(corpus, str(tiny_model_path), tmp_path / "out", engine="ray")
 
 
-def test_two_workers_of_ray_make_the_same_and_one_may_be_killed(corpus, tiny_model_path, tmp_path):
+def test_two_workers_of_ray_make_the_same_and_one_may_be_killed(corpus, tiny_model_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SHARD_ROWS", 2)
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install ray[data]")
     local = tmp_path / "local"
-    encode_corpus(corpus, str(tiny_model_path), local, shard_rows=2)
+    encode_corpus(corpus, str(tiny_model_path), local)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=80_000_000)
     killed: list[int] = []
 
@@ -197,7 +214,7 @@ def test_two_workers_of_ray_make_the_same_and_one_may_be_killed(corpus, tiny_mod
     thread = threading.Thread(target=kill_one)
     thread.start()
     try:
-        done = encode_corpus(corpus, str(tiny_model_path), tmp_path / "by-ray", engine="ray", workers=2, shard_rows=2)
+        done = encode_corpus(corpus, str(tiny_model_path), tmp_path / "by-ray", engine="ray", workers=2)
     finally:
         ray.shutdown()
     thread.join(10)

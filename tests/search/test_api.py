@@ -315,7 +315,7 @@ def test_other_machines_need_a_token(monkeypatch):
 
     monkeypatch.delenv("CLEARIR_TOKEN", raising=False)
     with pytest.raises(InputError, match="export CLEARIR_TOKEN"):
-        serve("index", host="0.0.0.0")
+        serve("index", address=("0.0.0.0", 8321))
 
 
 def test_a_port_that_is_taken():
@@ -324,4 +324,4 @@ def test_a_port_that_is_taken():
     from clearir.search.serve import serve
 
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError, match="choose another"):
-        serve("index", port=taken.getsockname()[1])
+        serve("index", address=taken.getsockname())

@@ -15,6 +15,7 @@ pytest.importorskip("lancedb", reason="the extra search is not installed")
 pytest.importorskip("uvicorn", reason="the extra ui is not installed")
 
 from clearir.data.passages import Corpus, Passage
+from clearir.models.load import Loading
 from clearir.search.index import build_index
 from clearir.settings import SearchExample
 
@@ -55,7 +56,8 @@ def address(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("served")
     corpus = Corpus("packages", PASSAGES)
     for name, length in (("tuned", 64), ("base", 4)):
-        build_index(corpus, str(tiny_model_path), folder / name, cache=folder / "cache", max_seq_length=length)
+        how = Loading(max_seq_length=length)
+        build_index(corpus, str(tiny_model_path), folder / name, cache=folder / "cache", loading=how)
     told: list[str] = []
     ready = threading.Event()
 
@@ -63,7 +65,7 @@ def address(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         told.append(place)
         ready.set()
 
-    options = {"base": str(folder / "base"), "examples": EXAMPLES, "port": 0}
+    options = {"base": str(folder / "base"), "examples": EXAMPLES, "address": ("127.0.0.1", 0)}
     threading.Thread(
         target=serve, args=(str(folder / "tuned"),), kwargs={**options, "ready": tell}, daemon=True
     ).start()

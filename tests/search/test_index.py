@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from clearir.data.passages import Corpus, Passage, read_corpus
+from clearir.models.load import Loading
 from clearir.search import store
 from clearir.search.index import IndexInfo, build_index, load_info, write_index
 from clearir.search.store import Field
@@ -40,8 +41,8 @@ def test_an_index_tells_what_it_is_of(index_path, tiny_model_path):
 
 
 def test_prompts_and_length_are_kept(corpus, tiny_model_path, tmp_path):
-    options = {"query_prompt": "query: ", "passage_prompt": "passage: ", "max_seq_length": 12}
-    info, new = build_index(corpus, str(tiny_model_path), tmp_path / "index", cache=tmp_path / "cache", **options)
+    how = Loading(query_prompt="query: ", passage_prompt="passage: ", max_seq_length=12)
+    info, new = build_index(corpus, str(tiny_model_path), tmp_path / "index", cache=tmp_path / "cache", loading=how)
     assert new
     assert info == load_info(tmp_path / "index")
     assert (info.query_prompt, info.passage_prompt, info.max_seq_length) == ("query: ", "passage: ", 12)

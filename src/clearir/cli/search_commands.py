@@ -67,6 +67,7 @@ def encode(
     ```
     """
     from clearir.models.encode_corpus import encode_corpus
+    from clearir.models.load import Loading
     from clearir.runs.recipe import parse_assignments
 
     if engine not in ("local", "ray"):
@@ -84,10 +85,10 @@ def encode(
         out,
         engine=engine,  # type: ignore[arg-type]
         workers=workers,
-        passage_prompt=passage_prompt,
-        max_seq_length=max_seq_length,
         columns=given.get("columns"),
-        trust_remote_code=trust_remote_code,
+        loading=Loading(
+            passage_prompt=passage_prompt, max_seq_length=max_seq_length, trust_remote_code=trust_remote_code
+        ),
         overwrite=overwrite,
     )
     console.print(f"{done.passages:,} passages in {done.shards:,} shards; computed in this run: {done.computed:,}")
@@ -128,6 +129,7 @@ def index(
     """
     from clearir.cli.search_tables import describe
     from clearir.data.passages import read_corpus
+    from clearir.models.load import Loading
     from clearir.models.ready_vectors import ReadyVectors
     from clearir.runs.recipe import parse_assignments
     from clearir.search.index import build_index
@@ -142,10 +144,12 @@ def index(
         out,
         cache=cache_folder(cache),
         ready=ReadyVectors.open(vectors) if vectors else None,
-        query_prompt=query_prompt,
-        passage_prompt=passage_prompt,
-        max_seq_length=max_seq_length,
-        trust_remote_code=trust_remote_code,
+        loading=Loading(
+            query_prompt=query_prompt,
+            passage_prompt=passage_prompt,
+            max_seq_length=max_seq_length,
+            trust_remote_code=trust_remote_code,
+        ),
         overwrite=overwrite,
     )
     for line in describe(info):
@@ -260,12 +264,11 @@ def serve(
         folder,
         base=base,
         examples=read_examples(examples) if examples else (),
-        host=host,
-        port=port,
+        address=(host, port),
         limits=Limits(rate=rate),
         model=model,
         trust_remote_code=trust_remote_code,
-        ready=lambda address: console.print(f"{address} (stop with Ctrl-C)", soft_wrap=True),
+        ready=lambda page: console.print(f"{page} (stop with Ctrl-C)", soft_wrap=True),
     )
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,6 +44,8 @@ from clearir.support.progress import task
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+    from clearir.models.load import Loading
 
 Engine = Literal["local", "ray"]
 #: of a corpus in one shard: what is lost when a worker is killed, and 80 MB of vectors with 1,024 dimensions
@@ -82,17 +84,15 @@ class Job:
         model: as `clearir.models.load.load_model` takes it.
         folder: for the vectors.
         prompt: put before every passage.
-        max_seq_length: tokens of a text that are read.
+        loading: how the model is loaded.
         columns: our name of a column (``text, title, id``) -> the table's.
-        trust_remote_code: run code that comes with the model.
     """
 
     model: str
     folder: str
     prompt: str
-    max_seq_length: int | None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    trust_remote_code: bool = False
+    loading: Loading
+    columns: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,8 @@ def encode_corpus(
     *,
     engine: Engine = "local",
     workers: int | None = None,
-    passage_prompt: str | None = None,
-    max_seq_length: int | None = None,
     columns: Mapping[str, str] | None = None,
-    trust_remote_code: bool = False,
-    shard_rows: int = SHARD_ROWS,
+    loading: Loading | None = None,
     overwrite: bool = False,
 ) -> Encoded:
     """Encode the passages of a corpus that need not fit into memory.
@@ -134,11 +131,8 @@ def encode_corpus(
         out: folder of the vectors; it appears when all are there.
         engine: "local" encodes in this process; "ray" on a Ray cluster, or on this machine where there is none.
         workers: of Ray; by default one a GPU, or else one a processor.
-        passage_prompt: before every passage; by default the model's own.
-        max_seq_length: tokens of a text that are read; by default the model's own limit.
         columns: our name of a column (``text, title, id``) -> the table's.
-        trust_remote_code: run code that comes with the model.
-        shard_rows: rows encoded and written together.
+        loading: prompt, length and so on, where they are not the model's own.
         overwrite: replace the vectors of something else.
 
     Raises:
@@ -147,17 +141,16 @@ def encode_corpus(
         MissingExtraError: Ray is not installed.
     """
     from clearir.data.passages import RecordReader
-    from clearir.models.load import load_model, model_fingerprint
+    from clearir.models.load import Loading, model_fingerprint
     from clearir.models.prompts import prompts_of
 
     columns = {} if columns is None else columns
     RecordReader(None, columns)  # what is no name of a column is said before a model is loaded
     if engine == "ray":
         require("ray", "ray")  # before a model is loaded for nothing
-    shards = list(shards_of(corpus, shard_rows))
-    network = load_model(
-        model, trust_remote_code=trust_remote_code, max_seq_length=max_seq_length, passage_prompt=passage_prompt
-    )
+    loading = loading or Loading()
+    shards = list(shards_of(corpus, SHARD_ROWS))
+    network = loading.load(model)
     prompt = prompts_of(network).passage
     settings = {
         "stage": "encode",
@@ -166,7 +159,7 @@ def encode_corpus(
         "model_hash": model_fingerprint(network),
         "prompt": prompt,
         "max_seq_length": network.max_seq_length,
-        "shard_rows": shard_rows,
+        "shard_rows": SHARD_ROWS,
     }
     with alone(out):
         if not is_due(out, settings, overwrite=overwrite):
@@ -177,9 +170,8 @@ def encode_corpus(
             model=str(Path(model).resolve()) if Path(model).is_dir() else model,
             folder=str(work.resolve()),
             prompt=prompt,
-            max_seq_length=max_seq_length,
+            loading=loading,
             columns=dict(columns),
-            trust_remote_code=trust_remote_code,
         )
         computed = _write_missing(job, network, shards, engine, workers)
         passages = sum(files.parquet_length(work / shard.name) for shard in shards)
@@ -207,7 +199,7 @@ def _write_missing(
     return len(missing)
 
 
-def shards_of(corpus: str | Path, rows: int = SHARD_ROWS) -> Iterator[Shard]:
+def shards_of(corpus: str | Path, rows: int) -> Iterator[Shard]:
     """Cut a corpus into shards of at most ``rows`` rows of one file.
 
     Raises:
@@ -236,12 +228,8 @@ class Worker:
     """
 
     def __init__(self, job: Job, network: SentenceTransformer | None = None) -> None:
-        from clearir.models.load import load_model
-
         self.job = job
-        self.network = network or load_model(
-            job.model, trust_remote_code=job.trust_remote_code, max_seq_length=job.max_seq_length
-        )
+        self.network = network or job.loading.load(job.model)
 
     def write(self, shard: Shard) -> int:
         """Write the vectors of a shard, and return its rows."""

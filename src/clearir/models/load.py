@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,6 +101,21 @@ def load_model(
     set_prompts(model, query_prompt, passage_prompt)
     limit_length(model, str(name_or_path), max_seq_length)
     return model
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a function that is given a model's name loads it; see `load_model` for the fields."""
+
+    device: str | None = None
+    trust_remote_code: bool = False
+    max_seq_length: int | None = None
+    query_prompt: str | None = None
+    passage_prompt: str | None = None
+
+    def load(self, name_or_path: str | Path) -> SentenceTransformer:
+        """The model, as `load_model` gives it."""
+        return load_model(name_or_path, **vars(self))
 
 
 def content_of(name: str) -> str:

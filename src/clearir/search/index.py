@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from clearir.models.load import Loading
     from clearir.models.ready_vectors import ReadyVectors
 
 FORMAT = 2
@@ -83,11 +84,7 @@ def build_index(
     *,
     cache: Path,
     ready: ReadyVectors | None = None,
-    query_prompt: str | None = None,
-    passage_prompt: str | None = None,
-    max_seq_length: int | None = None,
-    device: str | None = None,
-    trust_remote_code: bool = False,
+    loading: Loading | None = None,
     exact_below: int = store.EXACT_BELOW,
     overwrite: bool = False,
 ) -> tuple[IndexInfo, bool]:
@@ -99,11 +96,7 @@ def build_index(
         out: a folder, or a URI of object storage that LanceDB knows (``s3://bucket/index``).
         cache: folder of finished embeddings; a run that goes on finds there what it had encoded.
         ready: vectors that ``clearir encode`` made of the corpus.
-        query_prompt: before every query; by default the model's own.
-        passage_prompt: before every passage; likewise.
-        max_seq_length: tokens of a text that are read; by default the model's own limit.
-        device: as torch names it.
-        trust_remote_code: run code that comes with the model.
+        loading: prompts, length and so on, where they are not the model's own.
         exact_below: more passages than this get an approximate index.
         overwrite: replace an index of something else.
 
@@ -115,18 +108,11 @@ def build_index(
         MissingExtraError: LanceDB is not installed.
     """
     from clearir.models.encode import encode
-    from clearir.models.load import load_model, model_fingerprint
+    from clearir.models.load import Loading, model_fingerprint
     from clearir.models.prompts import prompts_of
 
     require("lancedb", "search")  # before a model is loaded for nothing
-    network = load_model(
-        model,
-        device=device,
-        trust_remote_code=trust_remote_code,
-        max_seq_length=max_seq_length,
-        query_prompt=query_prompt,
-        passage_prompt=passage_prompt,
-    )
+    network = (loading or Loading()).load(model)
     prompts = prompts_of(network)
     if ready is not None:
         ready.check(network, prompts.passage)

@@ -21,12 +21,11 @@ def serve(
     *,
     base: str | None = None,
     examples: Sequence[SearchExample] = (),
-    host: str = "127.0.0.1",
-    port: int = 8321,
+    address: tuple[str, int] = ("127.0.0.1", 8321),
     limits: Limits | None = None,
     model: str | None = None,
     trust_remote_code: bool = False,
-    ready: Callable[[str], None] = lambda address: None,
+    ready: Callable[[str], None] = lambda page: None,
 ) -> None:
     """Answer requests until the process is stopped.
 
@@ -34,8 +33,8 @@ def serve(
         location: folder or URI of an index.
         base: of the index of the base model, over the same corpus.
         examples: queries that the page offers.
-        host: address to listen at; on any but a loopback address the token in ``CLEARIR_TOKEN`` is needed.
-        port: 0 takes any free one.
+        address: host and port to listen at; on any but a loopback host the token in ``CLEARIR_TOKEN`` is needed, and
+            port 0 takes any free one.
         limits: of requests.
         model: see `clearir.search.query.Searcher.open`; likewise what follows.
         trust_remote_code: run code that comes with a model.
@@ -50,6 +49,7 @@ def serve(
     from clearir.search.api import LOOPBACK_NAMES, Service, make_app
 
     token = os.environ.get(TOKEN_VARIABLE) or None
+    host, port = address
     loopback = host in LOOPBACK_NAMES
     if not loopback and token is None:
         raise InputError(
