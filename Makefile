@@ -37,19 +37,19 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $@ $(VENV)/.demo
 
-install: $(VENV)/.dev  ## .venv with everything that developers need
+install: $(VENV)/.dev  ## create .venv with everything for development
 
-demo: $(VENV)/.demo  ## train one model for eight languages of help pages and show what it gained (10 minutes)
+demo: $(VENV)/.demo  ## train one model for help pages in eight languages and show the gain (10 minutes)
 	$(BIN)/clearir train recipes/demo.yaml
 	@$(BIN)/clearir index runs/demo/model $(SECTIONS) $(CACHE) --out runs/demo/index --overwrite >/dev/null
 	@$(BIN)/clearir index $(BASE) $(SECTIONS) $(CACHE) --out runs/demo/index-base --overwrite >/dev/null
 	@echo
 	@$(BIN)/clearir search runs/demo/index --compare runs/demo/index-base --examples runs/demo/rows
-	@echo "search these sections yourself, the base model beside the trained one:"
+	@echo "to search these sections with the base model and the trained model side by side, run:"
 	@echo "  $(BIN)/clearir serve runs/demo/index --base runs/demo/index-base $(EXAMPLES)"
 
-search: $(VENV)/.demo  ## after the demo: index all English sections of the help pages (resumable) and serve the page
-	@test -d runs/demo/model || { echo "there is no model yet; run: make demo"; exit 2; }
+search: $(VENV)/.demo  ## after the demo: index all English sections of the help pages (resumable) and serve the search page
+	@test -d runs/demo/model || { echo "no model yet; run: make demo"; exit 2; }
 	$(BIN)/clearir index runs/demo/model $(ALL) $(CACHE) --out runs/demo/all
 	$(BIN)/clearir index $(BASE) $(ALL) $(CACHE) --out runs/demo/all-base
 	$(BIN)/clearir serve runs/demo/all --base runs/demo/all-base $(EXAMPLES)
@@ -66,16 +66,16 @@ $(LOWEST)/.lowest: pyproject.toml constraints.txt tests/lowest.py
 	$(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(LOWEST)/constraints.txt --editable ".[dev]"
 	@touch $@
 
-test-lowest: $(LOWEST)/.lowest  ## the tests that touch the libraries, with the lowest versions that pyproject.toml allows
+test-lowest: $(LOWEST)/.lowest  ## the tests that use the libraries, with the lowest versions that pyproject.toml allows
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest --numprocesses auto --dist loadfile $(LOWEST_TESTS)
 
-lint: $(VENV)/.dev  ## ruff: lint and format check; import-linter: which room may import from which
+lint: $(VENV)/.dev  ## ruff: lint and format check; import-linter: the allowed imports
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo --no-cache
 
 types: $(VENV)/.dev  ## mypy, strict on src
 	$(BIN)/mypy
 
-format: $(VENV)/.dev  ## rewrite the code as ruff formats it
+format: $(VENV)/.dev  ## format the code with ruff
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 clean:  ## remove the environment and all outputs

@@ -42,7 +42,7 @@ def test_a_number_is_honoured_and_warned_of_beyond_a_factor_of_two(asked, factor
     scale = scale_for(factor * found, PAIRS, None, PROMPTS)
     assert (scale.used, scale.auto, scale.found) == (factor * found, False, found)
     assert ("off by more than a factor of 2" in scale.warning) == warned
-    assert scale.sentence.startswith(f"scale {factor * found:g} (set; {found:g} is found from 64 pairs)")
+    assert scale.sentence.startswith(f"scale {factor * found:g} (set; {found:g} was found from 64 pairs)")
     assert (
         scale.sentence.endswith(". Warning: off by more than a factor of 2 for this model; set loss.scale=auto")
         == warned

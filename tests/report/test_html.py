@@ -98,7 +98,7 @@ def test_headline_numbers_are_those_of_the_scores(run: Run, html: str) -> None:
 def test_the_scale_is_told_with_its_warning(run: Run, html: str) -> None:
     text = " ".join(Page(html).text.split())
     assert (
-        "60 steps in 201 s, at scale 20 (set; 98.4 is found from 400 pairs). Warning: off by more than a factor of 2"
+        "60 steps in 201 s, with scale 20 (set; 98.4 was found from 400 pairs). Warning: off by more than a factor of 2"
         in text
     )
     assert run.training is not None

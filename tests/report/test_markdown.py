@@ -15,7 +15,7 @@ from clearir.support.errors import InputError
 def test_every_part_of_the_run_is_there(small_folder: Path) -> None:
     report = to_markdown(load_run(small_folder))
     heads = re.findall(r"^## (.+)$", report, re.MULTILINE)
-    for head in ("Scores", "What is shown", "Queries that gained most", "Searches", "Training", "Data", "Settings"):
+    for head in ("Scores", "Significance", "Queries that gained most", "Searches", "Training", "Data", "Settings"):
         assert head in heads
     assert heads[-1] == "Where the numbers come from"
     assert "clearir compare scores/before.json scores/after.json" in report
@@ -30,7 +30,7 @@ def test_parts_that_the_run_lacks_are_left_out(small_folder: Path) -> None:
 
 def test_the_scale_is_one_line(small_folder: Path) -> None:
     lines = to_markdown(load_run(small_folder)).splitlines()
-    (line,) = [line for line in lines if line.startswith("Trained with scale 20 (set; 98.4 is found from 400 pairs)")]
+    (line,) = [line for line in lines if line.startswith("Trained with scale 20 (set; 98.4 was found from 400 pairs)")]
     assert "Warning: off by more than a factor of 2" in line
 
 
@@ -72,8 +72,8 @@ def test_data_tells_what_was_dropped(small_folder: Path) -> None:
     _, sizes, notes = data_section(replace(load_run(small_folder), data=data))
     assert sizes.splitlines()[-2:] == ["| German (de) | 7 | 0 |", "| Finnish (fi) | 5 | 2 |"]
     assert notes == (
-        "Source: table. Hard negatives a row: passages 5, target queries 4."
-        " Of them outside the rank window: passages 0, target queries 2."
+        "Source: table. Hard negatives per row: passages 5, target queries 4."
+        " Of these, outside the rank window: passages 0, target queries 2."
         r" Duplicates dropped: 1. Skipped, no \| text: 3."
     )
 

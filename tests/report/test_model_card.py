@@ -46,7 +46,7 @@ def test_the_card_tells_use_scores_data_recipe_and_source(small_folder: Path) ->
     assert f"{100 * run.before.mean('de->en'):.1f} → {100 * run.after.mean('de->en'):.1f}" in card
     assert "| German (de) | 1536 | 0 | 60 |" in card
     assert "alpha: 0.4" in card
-    assert "Trained with scale 20 (set; 98.4 is found from 400 pairs)" in card
+    assert "Trained with scale 20 (set; 98.4 was found from 400 pairs)" in card
     assert "2604.05821" in card
 
 

@@ -113,7 +113,7 @@ def test_the_card_tells_what_was_done(made):
     for line in (
         "| Catalan | 21 | 3 | 4 |",
         "- Read: 31 rows.",
-        "- Left out when reading: 2, no passage.",
+        "- Skipped when reading: 2, no passage.",
         "| duplicate | 1 | Who built the old bridge in 1610? → Jub ohvyg gur byq oevqtr va 1610? |",
         "evaluation set (exam): 2 rows.",
         "![Scores of right answers and negatives](scores.png)",

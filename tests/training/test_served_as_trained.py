@@ -123,8 +123,8 @@ def test_the_index_asks_as_training_did(model: Path, tmp_path: Path) -> None:
 
 def test_the_card_says_what_stands_in_front(model: Path) -> None:
     card = (model / "README.md").read_text(encoding="utf-8")
-    assert '`encode_query` puts `"query: "` in front of a text, `encode_document` `"passage: "`.' in card
-    assert f"Of each text the first {LENGTH} tokens are read." in card
+    assert '`encode_query` puts `"query: "` before a text, `encode_document` puts `"passage: "`.' in card
+    assert f"The model reads the first {LENGTH} tokens of each text." in card
 
 
 def test_a_merge_keeps_them(tiny_model_path: Path, model: Path, clearir: Any, tmp_path: Path) -> None:

@@ -48,7 +48,9 @@ class Scale:
     @property
     def sentence(self) -> str:
         """How the scale came about, and the warning."""
-        how = f"found from {self.pairs} pairs" if self.auto else f"set; {self.found:g} is found from {self.pairs} pairs"
+        how = (
+            f"found from {self.pairs} pairs" if self.auto else f"set; {self.found:g} was found from {self.pairs} pairs"
+        )
         return f"scale {self.used:g} ({how})" + (f". Warning: {self.warning}" if self.warning else "")
 
     def as_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The data card: the README.md of a prepared folder, as data set hubs, ``datasets`` and people read it."""
+"""The data card: the README.md of a prepared folder, for data set hubs, ``datasets`` and people."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PICTURE = "scores.png"
 _BINS = 80  # from cosine -0.6 to 1
 _LOW, _HIGH = -0.6, 1.0
 
-_COLUMNS = """`query` and `passage` are in the bridge language, `target_query` is the query in `language`. `negative_1`
-... are passages that do not answer the query, `target_negative_1` ... queries in `language` that the passage does not
-answer; the hardest come first, and only `train` has them. `target_passage` is the passage in `language` where the
-source has it; `passage_id` and `query_id` tie the same passage and question over rows and languages, `page_id` the
-passages that are sections of one page."""
+_COLUMNS = """`query` and `passage` are in the bridge language; `target_query` is the query in `language`. `negative_1`
+... are passages that do not answer the query; `target_negative_1` ... are queries in `language` that the passage does
+not answer. The hardest negatives come first, and only `train` has negatives. `target_passage` is the passage in
+`language`, if the source has it. `passage_id` and `query_id` identify the same passage and question across rows and
+languages; `page_id` identifies passages that are sections of one page."""
 
 _USE = """```python
 from datasets import load_dataset
@@ -44,7 +44,7 @@ def data_card(name: str, facts: Mapping[str, Any]) -> str:
         _front_matter(facts),
         f"# {markdown(name)}",
         f"Queries in {markdown(bridges)} with the passages that answer them, and the same queries in other languages,"
-        " to train retrieval models with CLEAR. Made by `clearir prepare`; `manifest.json` has every setting.",
+        " for training retrieval models with CLEAR. Created by `clearir prepare`; `manifest.json` lists every setting.",
         _USE,
         "## Rows",
         _sizes(splits),
@@ -53,7 +53,7 @@ def data_card(name: str, facts: Mapping[str, Any]) -> str:
         "## Columns",
         " ".join(_COLUMNS.split()),
         "## Licence",
-        "That of the data it was made from.",
+        "The licence of the source data applies.",
     ]
     return join(parts)
 
@@ -87,21 +87,21 @@ def _sizes(splits: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def _stages(facts: Mapping[str, Any]) -> list[str]:
-    """What each stage did, and what it left out."""
+    """What each stage did, and what it dropped."""
     lines = [f"- Read: {facts['read']:,} rows."]
     for reason, count in facts.get("left_out", {}).items():
-        lines.append(f"- Left out when reading: {count:,}, {markdown(reason)}.")
+        lines.append(f"- Skipped when reading: {count:,}, {markdown(reason)}.")
     if done := facts.get("translated"):
-        lines.append(f"- Translated by machine: {done['rows']:,} queries, by {markdown(done['by'])}.")
+        lines.append(f"- Machine-translated: {done['rows']:,} queries, by {markdown(done['by'])}.")
     if done := facts.get("decontaminated"):
         lines.append(
-            f"- Dropped because they stand in an evaluation set ({markdown(', '.join(done['against']))}):"
+            f"- Dropped because they occur in an evaluation set ({markdown(', '.join(done['against']))}):"
             f" {sum(done['dropped'].values()):,} rows."
         )
         lines += [f"- ... {markdown(reason)}: {count:,}." for reason, count in done["dropped"].items()]
     if facts["identified"] is not None:
         lines.append(
-            f"- Filtered; the languages of the target queries were {'' if facts['identified'] else 'not '}identified."
+            f"- Filtered; the languages of the target queries were {'' if facts['identified'] else 'not '}checked."
         )
     parts = ["## How it was made", *lines]
     if facts["filtered"]:
@@ -126,12 +126,12 @@ def _mining(mined: Mapping[str, Any] | None) -> list[str]:
     low, high = mined["window"]
     return [
         "## Negatives",
-        f"{negatives} passages and {target_negatives} target queries a row, drawn at random from the ranks {low} to"
-        f" {high} that {markdown(mined['model'])} gives; right answers are left out. Rows with too few such candidates"
-        f" got random ones: {mined['topped_up'][0]:,} rows passages, {mined['topped_up'][1]:,} rows target queries.",
+        f"{negatives} passages and {target_negatives} target queries per row, drawn at random from ranks {low} to"
+        f" {high} of {markdown(mined['model'])}, without right answers. Rows with too few candidates got random"
+        f" negatives: {mined['topped_up'][0]:,} rows (passages), {mined['topped_up'][1]:,} rows (target queries).",
         f"![Scores of right answers and negatives]({PICTURE})",
-        "Left: passages for the query. Right: queries for the passage; the target queries are the translations of those"
-        " ranked."
+        "Left: passages for the query. Right: queries for the passage; the target queries are the translations of the"
+        " ranked queries."
         if mined["mine_target"] == "bridge"
         else "Left: passages for the query. Right: target queries for the passage.",
     ]

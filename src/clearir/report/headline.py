@@ -1,4 +1,4 @@
-"""The first lines of a report, in words: the same in every format."""
+"""The first sentences of a report, the same in every format."""
 
 from __future__ import annotations
 

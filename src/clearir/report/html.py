@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no script, no request, figures inside."""
+"""A report as one self-contained HTML page: no script, no request, figures inside."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clearir.report.examples import Change, extremes
 from clearir.report.load import TERMS, Run
 from clearir.report.markdown import passages_and_queries
 from clearir.report.pools import pool_tables
-from clearir.report.text import interval, p_value, percent, points, signed, signed_percent
+from clearir.report.text import interval, p_value, percent, points, signed, signed_percent, verdict_in_words
 from clearir.support.languages import language_name
 from clearir.support.templates import html_template
 from clearir.support.texts import clean, printable
@@ -33,6 +33,7 @@ def to_html(run: Run) -> str:
         percent=percent,
         signed_percent=lambda value: signed_percent(value).replace("-", "−"),
         p_value=p_value,
+        verdict=verdict_in_words,
         interval=lambda row: interval(row.low, row.high).replace("-", "−"),
         language=language_name,
         clean=clean,
@@ -123,7 +124,7 @@ def scale_curve(run: Run) -> str:
     scale = run.training.scale if run.training else None
     if scale is None or not scale.curve:
         return ""
-    title = "Cross-entropy of the untrained model, English query to passage, by scale"
+    title = "Cross-entropy of the untrained model by scale, English query to passage"
     return charts.scale_curve(scale.curve, scale.used, title)
 
 

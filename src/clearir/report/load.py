@@ -30,9 +30,9 @@ TERMS = {
     "direct": "Direct: target query → passage",
     "reverse": "Reverse: passage → target query",
     "align": "Align: query ↔ target query",
-    "kl": "KL: reverse against forward",
-    "consistency": "Consistency: target query as query",
-    "retain": "Retain: how far English has moved",
+    "kl": "KL: reverse from forward",
+    "consistency": "Consistency: target query ranks like query",
+    "retain": "Retain: distance of English from the base model",
 }
 
 

@@ -1,4 +1,4 @@
-"""A report as Markdown: what a terminal, a code review and a hub page can show."""
+"""A report as Markdown, for terminals, code reviews and hub pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clearir.report.direction_table import Cell, DirectionTable
 from clearir.report.examples import Change, Found, most_changed
 from clearir.report.headline import headline
 from clearir.report.load import TERMS, Run, Training
-from clearir.report.text import interval, markdown, p_value, points, signed
+from clearir.report.text import interval, markdown, p_value, points, signed, verdict_in_words
 from clearir.support.languages import language_name
 from clearir.support.texts import printable
 
@@ -23,7 +23,8 @@ def to_markdown(run: Run) -> str:
     table = run.table
     parts = [
         f"# {markdown(run.name)}",
-        f"{markdown(run.before.model)} before, {markdown(run.after.model)} after, on {markdown(run.before.suite)}.",
+        f"Before: {markdown(run.before.model)}. After: {markdown(run.after.model)}."
+        f" Suite: {markdown(run.before.suite)}.",
         *(f"- {markdown(line, 1000)}" for line in headline(table)),
         "## Scores",
         score_table(table),
@@ -62,18 +63,18 @@ def score_table(table: DirectionTable) -> str:
 
 
 def table_note(table: DirectionTable) -> str:
-    """What the numbers of `score_table` are."""
+    """How to read the numbers of `score_table`."""
     code, bridge = markdown(table.bridge), markdown(language_name(table.bridge))
     return (
         f"{markdown(table.metric)} x 100. x->{code}: queries in the language of the row, passages in {bridge}."
-        f" {code}->{code} is over those {bridge} queries that are also asked in the language of the row."
+        f" {code}->{code} covers only the {bridge} queries that are also asked in the language of the row."
     )
 
 
 def proof_section(run: Run) -> list[str]:
-    """What is shown and what is not, as blocks: kinds of direction, then target queries on bridge passages."""
+    """Significant and other differences, as blocks: kinds of direction, then target queries on bridge passages."""
     differences = proof.kinds(run) + [row for _, row in proof.cross(run)]
-    head = ["direction", "queries", "difference", "95 % interval", "p (Holm)", "shown"]
+    head = ["direction", "queries", "difference", "95 % interval", "p (Holm)", "verdict"]
     rows = [
         [
             markdown(row.name),
@@ -81,15 +82,15 @@ def proof_section(run: Run) -> list[str]:
             signed(row.difference),
             interval(row.low, row.high),
             p_value(row.p_holm),
-            row.verdict,
+            verdict_in_words(row.verdict),
         ]
         for row in differences
     ]
-    return ["## What is shown", markdown(run.verdict, 2000), grid(head, rows)]
+    return ["## Significance", markdown(run.verdict, 2000), grid(head, rows)]
 
 
 def data_section(run: Run) -> list[str]:
-    """Sizes of the data, as blocks; none where the run does not tell."""
+    """Sizes of the data, as blocks; none if the run has no such facts."""
     data = run.data
     if data is None:
         return []
@@ -105,8 +106,8 @@ def data_section(run: Run) -> list[str]:
     if data.source:
         notes.append(f"Source: {markdown(data.source)}.")
     for name, numbers in (
-        ("Hard negatives a row", data.negatives),
-        ("Of them outside the rank window", data.topped_up),
+        ("Hard negatives per row", data.negatives),
+        ("Of these, outside the rank window", data.topped_up),
     ):
         if numbers and any(numbers):
             notes.append(f"{name}: {passages_and_queries(numbers)}.")
@@ -126,10 +127,10 @@ def settings_section(run: Run) -> list[str]:
 
 
 def provenance(run: Run) -> str:
-    """Which files hold the values, and what to type to see them."""
+    """Which files hold the values, and how to print them."""
     before, after = run.files
     return (
-        "Every mean is taken over the values per query in"
+        "Every mean is computed from the per-query values in"
         f" {code(before)} and {code(after)}\n(`directions`, then `de->en`, then `values`, then the metric; the"
         " queries' ids are in `query_ids`)."
         f"\n\n{_fenced(f'clearir compare {before} {after}', 'sh')}"
@@ -204,13 +205,13 @@ def _training(training: Training) -> list[str]:
     rows = [[f"{entry['step']:.0f}", *(_number(entry.get(term)) for term in terms[1:])] for entry in few]
     seen = sum(training.rows_by_language.values())
     note = f"{training.steps} steps in {training.seconds:.0f} s"
-    note += f", {seen} rows seen, each as often as it was" if seen else ""
+    note += f", {seen} rows seen, counting repetitions" if seen else ""
     parts = ["## Training", f"{note}.", *scale_note(training)]
     return [*parts, grid(terms, rows)] if rows else parts
 
 
 def scale_note(training: Training) -> list[str]:
-    """The scale of the loss and how it came about, as a block; none where the run does not tell."""
+    """The scale of the loss and where it comes from, as a block; none if the run has no such facts."""
     return [f"Trained with {markdown(training.scale.sentence, 1000)}."] if training.scale else []
 
 

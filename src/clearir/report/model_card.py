@@ -1,4 +1,4 @@
-"""The model card: the README.md of a trained sentence-transformers folder, as model hubs and people read it."""
+"""The model card: the README.md of a trained sentence-transformers folder, for model hubs and people."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def model_card(run: Run) -> str:
         f"# {markdown(run.name)}",
         f"A sentence-transformers model for search across languages: {markdown(base)}, trained with"
         f" {objective(run)} so that queries in {markdown(targets, 2000)} find passages in {markdown(bridge)}, while"
-        f" {markdown(bridge)} search stays what it was.",
+        f" keeping the quality of {markdown(bridge)} search.",
         "## Use",
         USAGE,
         *_adapters(run, base),
         *_reading(run),
         "## Scores",
         *(f"- {markdown(line, 2000)}" for line in headline(table)),
-        f"Before is {markdown(run.before.model)}, after is this model; on {markdown(run.before.suite)}.",
+        f"Before: {markdown(run.before.model)}. After: this model. Suite: {markdown(run.before.suite)}.",
         score_table(table),
         table_note(table),
         *proof_section(run),
@@ -64,8 +64,8 @@ def model_card(run: Run) -> str:
         *settings_section(run),
         provenance(run),
         "## Limits",
-        f"Trained between {markdown(bridge)} and the languages above only; other pairs of languages gain what spills"
-        " over. The licences of the base model and of the training data apply.",
+        f"Trained only between {markdown(bridge)} and the languages above; other pairs of languages were not trained."
+        " The licences of the base model and of the training data apply.",
         "## Citation",
         f"```bibtex{CITATION}```",
     ]
@@ -82,7 +82,7 @@ def _adapters(run: Run, base: str) -> list[str]:
 
 
 def _reading(run: Run) -> list[str]:
-    """What stands before a text and how much of it is read, for those who use the model without this library."""
+    """Prompts and maximum length, for users of the model without this library."""
     prompts, length = (run.after.settings.get(key) for key in ("prompts", "max_seq_length"))
     lines = []
     if isinstance(prompts, dict) and any(prompts.values()):
@@ -90,14 +90,14 @@ def _reading(run: Run) -> list[str]:
             code(json.dumps(printable(str(prompts.get(kind) or "")), ensure_ascii=False))
             for kind in ("query", "passage")
         )
-        lines.append(f"`encode_query` puts {query} in front of a text, `encode_document` {passage}.")
+        lines.append(f"`encode_query` puts {query} before a text, `encode_document` puts {passage}.")
     if length is not None:
-        lines.append(f"Of each text the first {length} tokens are read.")
+        lines.append(f"The model reads the first {length} tokens of each text.")
     return [" ".join(lines)] if lines else []
 
 
 def objective(run: Run) -> str:
-    """What the model was trained with, in words; CLEAR where the run does not tell."""
+    """The objective of the training, in words; CLEAR if the run has no such facts."""
     loss = run.settings.get("loss")
     loss = loss if isinstance(loss, dict) else {}
     if loss.get("weights"):
@@ -107,7 +107,7 @@ def objective(run: Run) -> str:
 
 
 def trained_languages(run: Run) -> list[str]:
-    """Target languages that had training data; those of the scores where the run does not tell."""
+    """Target languages with training data; those of the scores if the run has no such facts."""
     trained = [language for language, rows in run.rows_by_language.items() if rows]
     return trained or run.languages
 

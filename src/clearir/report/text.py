@@ -1,9 +1,10 @@
-"""Numbers and user text as a report writes them, whatever its format."""
+"""Numbers, verdicts and user text as all report formats write them."""
 
 from __future__ import annotations
 
 import re
 
+from clearir.evaluation.compare import NOT_SHOWN
 from clearir.support.texts import clean
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
@@ -20,7 +21,7 @@ _LATEX = {
 
 
 def points(value: float | None) -> str:
-    """A score between 0 and 1 in points of 100, one decimal; a dash for what was not scored."""
+    """A score between 0 and 1 in points of 100 with one decimal; a dash if it was not scored."""
     return "–" if value is None else f"{100 * value:.1f}"
 
 
@@ -49,15 +50,20 @@ def p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def verdict_in_words(verdict: str) -> str:
+    """``better``, ``worse`` or ``not significant``."""
+    return "not significant" if verdict == NOT_SHOWN else verdict
+
+
 def markdown(text: str, limit: int = 300) -> str:
-    """User text that Markdown shows as it stands, also in the cell of a table."""
+    """User text that Markdown shows unchanged, also in a table cell."""
     line = clean(text, limit).replace("&", "&amp;").replace("<", "&lt;")
     line = _MARKDOWN_START.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", line))
     return re.sub(r"(?i)(https?|www|ftp)([:.])", r"\1&#8203;\2", line)  # a bare address would become a link
 
 
 def latex(text: str, limit: int = 300) -> str:
-    """User text that LaTeX prints as it stands."""
+    """User text that LaTeX prints unchanged."""
     return "".join(_LATEX.get(character, character) for character in clean(text, limit))
 
 
