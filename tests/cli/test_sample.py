@@ -119,7 +119,7 @@ def test_nothing_that_is_there_is_replaced_unasked(clearir: Run, folder: Path) -
     (folder / "recipe.yaml").unlink()
     status, _, messages = clearir("init")
     assert status == 2
-    assert "rows.jsonl, english.jsonl: there already; name another folder or add --overwrite" in messages
+    assert "rows.jsonl, english.jsonl: already exist; name another folder or add --overwrite" in messages
     assert not (folder / "recipe.yaml").exists()
     status, shown, _ = clearir("init", "other")
     assert (status, shown.splitlines()[-1]) == (0, "next: cd other && clearir train recipe.yaml")

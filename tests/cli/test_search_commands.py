@@ -52,11 +52,11 @@ def test_a_wrong_query_does_not_end_the_typing(clearir, index_path, monkeypatch)
 def test_a_query_that_is_not_utf_8_is_said(clearir, index_path):
     status, shown, messages = clearir("search", index_path, "-k", 1, typed=b"caf\xe9\nedit text\n")
     assert status == 0
-    assert "error: the query holds a byte that is no UTF-8" in messages
+    assert "error: the query holds a byte that is not UTF-8" in messages
     assert "text editor" in shown
     status, _, messages = clearir("search", index_path, "caf\udce9")
     assert status == 2
-    assert "the query holds a byte that is no UTF-8; type it again" in messages
+    assert "the query holds a byte that is not UTF-8; type it again" in messages
 
 
 def test_two_models_beside_each_other(clearir, index_path, other_index_path):

@@ -208,7 +208,7 @@ def test_a_file_without_a_column_of_texts(tmp_path):
 
 
 def test_unknown_names_and_options():
-    with pytest.raises(InputError, match="'body' is none of ours"):
+    with pytest.raises(InputError, match="'body' is not a column of passages"):
         read_corpus("missing.jsonl", columns={"body": "x"})
     with pytest.raises(InputError, match="no such file"):
         read_corpus("missing.jsonl")

@@ -157,7 +157,7 @@ def test_a_backend_that_answers_too_few_texts():
 def test_a_file_that_is_no_cache(tmp_path):
     path = tmp_path / "c.sqlite3"
     path.write_text("this is text, and long enough to be no empty database " * 10)
-    with pytest.raises(InputError, match="no usable cache"):
+    with pytest.raises(InputError, match="not a usable cache"):
         TranslationCache(path)
 
 

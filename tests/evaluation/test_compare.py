@@ -175,7 +175,7 @@ def test_scores_that_cannot_be_compared(make_scores: Make) -> None:
         match=r"base was scored on toy \(0123, bridge en\) and t was scored on toy \(9999, bridge en\): other texts",
     ):
         compare(scores, make_scores({"de->en": [0.5, 0.5]}, model="t", suite_hash="9999"))
-    with pytest.raises(InputError, match=r"\(0123, bridge de\): other texts, languages or bridge"):
+    with pytest.raises(InputError, match=r"\(0123, bridge de\): different texts, languages or bridge"):
         compare(scores, make_scores({"de->en": [0.5, 0.5]}, model="t", bridge="de"))
     pools = {"de->all": [0.5, 0.5]}, {"de->all": [0.5]}
     with pytest.raises(InputError, match="de->all: b and t were scored on different queries"):

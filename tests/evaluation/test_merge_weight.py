@@ -87,7 +87,7 @@ def test_what_cannot_be_mixed_is_said(models, suite):
     with pytest.raises(InputError, match=r"a weight of -0\.5"):
         choose_weight(*models, suite, weights=(0.5, -0.5))
     other = SentenceTransformer(modules=[torch.nn.Linear(2, 2)])
-    with pytest.raises(InputError, match="missing in the tuned one; give a model and what was trained from it"):
+    with pytest.raises(InputError, match="missing in the tuned one; give a model and one that was trained from it"):
         interpolate(models[0], other, 0.5)
     english = Suite("one", {"en": ENGLISH}, {"en": PASSAGES}, {f"q{n}": {f"p{n}": 1} for n in range(1, 5)})
     with pytest.raises(InputError, match="one has no x->en"):

@@ -165,7 +165,7 @@ def test_relevance_in_parts_is_made_whole(
     suite = load_suite(beir(tmp_path, "".join(lines), CORPUS, QUERIES))
     whole = [int(value) for value in relevance.split()]
     assert suite.qrels == {"q1": dict(zip(passages, whole, strict=True))}
-    said = f"{tmp_path}: relevance is taken times {times}, which makes it whole; no metric changes by that"
+    said = f"{tmp_path}: relevance is multiplied by {times}, which makes the scores whole numbers; no metric changes"
     assert [one for one in caplog.messages if "times" in one] == [said] * (times > 1)
 
 
@@ -187,7 +187,11 @@ def test_suites_by_name_are_read_as_published(tmp_path: Path) -> None:
         ("qrels.tsv", "query\tpassage\nq1\td1\n", r"qrels\.tsv: no columns query-id, corpus-id, score; the first"),
         ("qrels.tsv", "query-id\tcorpus-id\tscore\nq1\td9\t1\n", r"qrels\.tsv:2, passage 'd9': in no corpus\.jsonl; "),
         ("qrels.tsv", "query-id\tcorpus-id\tscore\nq9\td1\t1\n", r"qrels\.tsv:2, query 'q9': in no queries\.jsonl; "),
-        ("qrels.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t0.33333\n", r"qrels\.tsv: 0\.33333 is no relevance; write"),
+        (
+            "qrels.tsv",
+            "query-id\tcorpus-id\tscore\nq1\td1\t0.33333\n",
+            r"qrels\.tsv: 0\.33333 is not a relevance score; write",
+        ),
         (
             "en/corpus.jsonl",
             '{"_id": "d1", "text": "a"}\n{"_id": "d1", "text": "b"}\n',
@@ -206,7 +210,7 @@ def test_a_broken_file_is_named_with_its_line(own: Path, file: str, text: str, m
 
 def test_a_folder_without_relevance(own: Path) -> None:
     (own / "qrels.tsv").unlink()
-    with pytest.raises(InputError, match=r"no suite; a suite is corpus\.jsonl, queries\.jsonl and qrels"):
+    with pytest.raises(InputError, match=r"not a suite; a suite is corpus\.jsonl, queries\.jsonl and qrels"):
         load_suite("shop", own)
 
 

@@ -100,7 +100,7 @@ def test_lists_of_different_lengths_are_refused(make_scores: Make, tmp_path: Pat
     scores = make_scores({"de->en": [1.0, 0.5]})
     scores.directions["de->en"].ranks.pop()
     scores.save(tmp_path / "scores.json")
-    with pytest.raises(InputError, match="de->en: not one value a query"):
+    with pytest.raises(InputError, match="de->en: not one value per query"):
         Scores.load(tmp_path / "scores.json")
 
 

@@ -329,7 +329,7 @@ def test_other_weights_under_the_name_of_the_base_are_another_base(recipe_path, 
 
     weights = load_file(base / "model.safetensors")
     save_file({name: weight + 0.1 for name, weight in weights.items()}, base / "model.safetensors", {"format": "pt"})
-    with pytest.raises(InputError, match=r"mined holds the output of other settings \(other model\)"):
+    with pytest.raises(InputError, match=r"mined holds output made with other settings \(other model\)"):
         train_run.run(moved)
     train_run.run(moved, overwrite=True, say=said.append)
     assert [line.partition(":")[0] for line in said if "written to" in line] == ["negatives", "model", "scores"]
@@ -366,7 +366,7 @@ def test_the_report_of_scores_of_another_model_is_refused(recipe_path, recipe, f
     with pytest.raises(InputError, match=r"out/scores: of another model than the one in .*out/model; .*clearir train"):
         load_run(tmp_path / "out")
     again = load_recipe(recipe_path, [f"output={tmp_path / 'out'}"])
-    with pytest.raises(InputError, match=r"scores holds the output of other settings \(other scored\)"):
+    with pytest.raises(InputError, match=r"scores holds output made with other settings \(other scored\)"):
         train_run.run(again)
     shutil.rmtree(tmp_path / "out" / "model")
     assert load_run(tmp_path / "out").after.summary() == finished[0].after.summary()

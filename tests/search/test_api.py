@@ -118,7 +118,7 @@ def test_health(one):
         (("POST", "/api/search", b'{"query": " "}'), 400, "the query is empty"),
         (("POST", "/api/search", b'{"query": "x", "K": 3}'), 400, "unknown key 'K'"),
         (("POST", "/api/search", b'{"query": "' + 2000 * b"x" + b'"}'), 413, "more than 2,000 bytes"),
-        (("PUT", "/api/search"), 405, "PUT is not taken here"),
+        (("PUT", "/api/search"), 405, "PUT is not supported here"),
         (("GET", "/api/nothing"), 404, "there is nothing here"),
     ],
 )

@@ -50,7 +50,7 @@ def test_any_address_is_read_or_refused(address):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("a\0b", "holds NUL"), ("a\ud800", "holds half a character"), ("caf\udce9", "holds a byte that is no UTF-8")],
+    [("a\0b", "holds NUL"), ("a\ud800", "holds half a character"), ("caf\udce9", "holds a byte that is not UTF-8")],
 )
 def test_what_is_no_character_is_refused(text, words):
     with pytest.raises(InputError, match=f"the query {words}; type it again, as UTF-8"):
@@ -71,7 +71,7 @@ def test_json():
         (b"\xff", "not UTF-8"),
         (b'{"query": "caf\xe9"}', "not UTF-8"),
         (b"[" * 100_000, "not JSON"),
-        (b"[]", "no JSON object"),
+        (b"[]", "not a JSON object"),
         (b'{"querys": ["x"]}', "unknown key 'querys'"),
         (b'{"queries": "x"}', "lists of texts"),
         (b'{"queries": [1]}', "lists of texts"),

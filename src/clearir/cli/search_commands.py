@@ -55,7 +55,7 @@ def encode(
     trust_remote_code: TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace vectors made from other inputs.")] = False,
 ) -> None:
-    """Encode a corpus that is too large for memory: Parquet in, Parquet out.
+    """Encode a corpus of any size, shard by shard: Parquet in, Parquet out.
 
     `clearir index` and `clearir mine` read the vectors with --vectors. A stopped run resumes.
 

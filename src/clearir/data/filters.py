@@ -131,8 +131,8 @@ def filter_rows(rows: Sequence[Row], settings: FilterSettings | None = None, *, 
     settings = settings or FilterSettings()
     if settings.language is None and not settings.identifies and any(row.language for row in rows):
         logger.warning(
-            "nobody looks whether target queries are in the language that they are said to be in; to do so, run: "
-            'pip install "clearir[langid]"; filter.language=false says that it is not needed'
+            "the languages of the target queries are not checked; to check them, run: "
+            'pip install "clearir[langid]"; filter.language=false turns this warning off'
         )
     dropped: dict[str, list[Row]] = defaultdict(list)
     kept = _kept(track(rows, "Filtering"), list(_checks(settings, translated)), dropped)

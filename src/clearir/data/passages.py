@@ -102,14 +102,14 @@ def read_corpus(
     """
     if source is None and options:
         raise InputError(
-            f"{', '.join(options)}: a file of passages has the options language and columns only; name a source of "
+            f"{', '.join(options)}: a file of passages has only the options language and columns; name a source of "
             f"rows with --source ({', '.join(sources.KINDS)})"
         )
     if source is not None and language is not None:
         raise InputError(f"language: passages of a source are in its bridge language; write bridge={language} instead")
     default = None if language is None else checks.language(language, "language")
     if "skipped" in options:
-        raise InputError("skipped: no option, but what is counted here; on_bad=skip leaves bad rows out")
+        raise InputError("skipped: not an option; leave bad rows out with on_bad=skip")
     left_out: Counter[str] = Counter()
     if source is None:
         named = _from_files(Path(path), default, columns or {})
@@ -181,10 +181,10 @@ class RecordReader:
 
     def __init__(self, language: str | None, columns: Mapping[str, str]) -> None:
         if not isinstance(columns, Mapping):
-            raise InputError(f"columns: {columns!r} names no column; write for example columns.text=body")
+            raise InputError(f"columns: {columns!r} does not name a column; write for example columns.text=body")
         wrong = next((name for name in columns if name not in ("text", "title", "id", "language")), None)
         if wrong is not None:
-            raise InputError(f"columns: {wrong!r} is none of ours; write one of text, title, id, language")
+            raise InputError(f"columns: {wrong!r} is not a column of passages; write one of text, title, id, language")
         self._language = language
         self._text = (columns["text"],) if "text" in columns else TEXT
         self._title = (columns["title"],) if "title" in columns else TITLE
@@ -314,6 +314,6 @@ def _distinct(located: Located, left_out: Counter[str]) -> Iterator[Passage]:
             left_out["the same passage again"] += 1
         else:
             raise InputError(
-                f"{place}: a passage before this one has the same id, {passage.id!r}, and another text; give every "
-                "passage an id of its own, or none at all"
+                f"{place}: an earlier passage has the same id, {passage.id!r}, but a different text; give every "
+                "passage its own id, or none at all"
             )

@@ -123,7 +123,7 @@ class Rows:
         """Write a Parquet file that ``datasets.load_dataset`` reads. Missing negatives are null.
 
         Raises:
-            InputError: a text holds half a surrogate pair, which is no character and has no UTF-8.
+            InputError: a text holds half a surrogate pair, which is not a character and has no UTF-8.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -192,7 +192,7 @@ def _array(name: str, values: list[str | None]) -> pa.Array[Any]:
     except UnicodeEncodeError as error:
         row = next(i for i, value in enumerate(values, start=1) if value is not None and _half_pair(value))
         raise InputError(
-            f"row {row}, column {name!r}: half a surrogate pair is no character; take it out of the text"
+            f"row {row}, column {name!r}: half a surrogate pair is not a character; remove it from the text"
         ) from error
 
 

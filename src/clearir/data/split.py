@@ -76,8 +76,8 @@ def split(rows: Sequence[Row], *, test: Size = 0.1, dev: Size = 0.0, seed: int =
         asked = sum(budget.get(language, 0) for budget in wanted.values())
         if asked and asked >= count:
             raise InputError(
-                f"test and dev together ask for {asked} of the {count} rows of {language!r}, which leaves none to"
-                " train on; ask for less"
+                f"test and dev together ask for {asked} of the {count} rows of {language!r}, which leaves none"
+                " for training; ask for less"
             )
     side = ["train"] * len(rows)
     for name, budget in wanted.items():
@@ -178,7 +178,7 @@ def _wanted(size: Size, counts: Mapping[str, int], name: str) -> dict[str, int]:
         if language not in counts:
             raise InputError(f"{name}: no rows in {language!r}; there are rows in {', '.join(sorted(counts))}")
         if language in sizes:
-            raise InputError(f"{name}: {code!r} stands twice, under another code of {language!r}; give it once")
+            raise InputError(f"{name}: {language!r} is given twice, also as {code!r}; give it once")
         sizes[language] = _number(of_language, counts[language], name)
     return sizes
 
@@ -219,8 +219,8 @@ def _tell(budget: Mapping[str, int], left: Mapping[str, int], name: str) -> None
     for language, wanted in budget.items():
         if wanted and left[language] == wanted:
             raise InputError(
-                f"{name}: none of the {wanted} rows wanted in {language!r} can be held out, because its passages hang"
-                " together in larger groups or with other languages; ask for more rows, or name no other language"
+                f"{name}: none of the {wanted} rows wanted in {language!r} can be held out, because its passages are"
+                " tied into larger groups or to other languages; ask for more rows, or name no other language"
             )
         if left[language]:
             logger.warning("%s has %d rows of %r; %d were wanted", name, wanted - left[language], language, wanted)

@@ -167,7 +167,7 @@ def check_same(baseline: Scores, other: Scores) -> None:
             for scores in (baseline, other)
         )
         raise InputError(
-            f"{one} and {two}: other texts, languages or bridge; evaluate both with the same --suite, --data and "
+            f"{one} and {two}: different texts, languages or bridge; evaluate both with the same --suite, --data and "
             "--languages"
         )
     shared_pools = baseline.pools.keys() & other.pools.keys()

@@ -66,8 +66,8 @@ def read_folder(path: Path, languages: Collection[str] | None, split: str | None
     passages = {code: reader.passages(file) for code, file in _files(folders, "corpus.jsonl")}
     if not queries or not passages or not relevance:
         raise InputError(
-            f"{path}: no suite; a suite is corpus.jsonl, queries.jsonl and qrels/test.tsv, or a folder a language "
-            "(en/, sw/ ...) with corpus.jsonl and queries.jsonl, and a qrels.tsv"
+            f"{path}: not a suite; a suite is corpus.jsonl, queries.jsonl and qrels/test.tsv, or one folder per "
+            "language (en/, sw/ ...) with corpus.jsonl and queries.jsonl, and a qrels.tsv"
         )
     if split is not None and all(file.stem != split for file in relevance):
         raise InputError(f"{path}: no qrels/{split}.tsv; leave --split out, or name a file in qrels/")
@@ -133,8 +133,8 @@ class _Reader:
                 "%s: %d relevant %s in no corpus.jsonl; they count as not found, as in MTEB", path, lost, what
             )
         if times > 1:
-            changes = "which makes it whole; no metric changes by that"
-            logger.warning("%s: relevance is taken times %d, %s", path, times, changes)
+            changes = "which makes the scores whole numbers; no metric changes"
+            logger.warning("%s: relevance is multiplied by %d, %s", path, times, changes)
 
     def _leave_out(self, bad: BadRowError, what: str = "") -> None:
         if self._on_bad == "error":
@@ -155,7 +155,7 @@ def whole_numbers(judged: Collection[beir.Judgement], place: object) -> tuple[Qr
     times = math.lcm(*(fraction.denominator for fraction in fractions))
     odd = next((o.score for o, f in zip(judged, fractions, strict=True) if abs(o.score - f) > 1e-9), None)
     if odd is not None or times > _FINEST:
-        shown = f"{odd} is no relevance" if odd is not None else "the scores are no relevance"
+        shown = f"{odd} is not a relevance score" if odd is not None else "the scores are not relevance scores"
         raise InputError(f"{place}: {shown}; write whole numbers, 0 for not relevant, 1, 2, 3 for how relevant")
     qrels: Qrels = defaultdict(dict)
     for one, fraction in zip(judged, fractions, strict=True):

@@ -335,9 +335,9 @@ def _document(path: Path, kind: str, command: str) -> dict[str, Any]:
 def _check(direction: Direction) -> None:
     lists: list[list[Any]] = [direction.gold, direction.ranks, direction.top, *direction.values.values()]
     if any(len(items) != len(direction.query_ids) for items in lists):
-        raise ValueError(f"{direction.name}: not one value a query")
+        raise ValueError(f"{direction.name}: not one value per query")
     if not all(math.isfinite(value) for values in direction.values.values() for value in values):
-        raise ValueError(f"{direction.name}: a value that is no number")
+        raise ValueError(f"{direction.name}: a value that is not a number")
 
 
 def _first_of(error: ValueError) -> str:

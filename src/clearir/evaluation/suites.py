@@ -280,7 +280,7 @@ def _check(suite: Suite) -> None:
     if not any(value > 0 for row in suite.qrels.values() for value in row.values()):
         raise InputError(
             f"{suite.name}: no query has a relevant passage in {', '.join(suite.languages)}; "
-            "check the relevance (qrels), or take more languages"
+            "check the relevance (qrels), or add languages"
         )
     for kind, side in (("query", suite.queries), ("passage", suite.passages)):
         for language, texts in side.items():
@@ -300,5 +300,5 @@ def _wrong(text: object) -> str | None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "half a surrogate pair, which is no character"
+        return "half a surrogate pair, which is not a character"
     return None

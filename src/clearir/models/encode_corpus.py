@@ -210,7 +210,7 @@ def shards_of(corpus: str | Path, rows: int) -> Iterator[Shard]:
     for file in found:
         if file.suffix.lower() != ".parquet":
             raise InputError(
-                f"{file}: only Parquet can be read in parts; write it anew with: python -c "
+                f"{file}: only Parquet can be read in parts; convert it with: python -c "
                 f"\"import pandas; pandas.read_json('{file.name}', lines=True).to_parquet('passages.parquet')\""
             )
         total = files.parquet_length(file)

@@ -53,14 +53,16 @@ def check_mixture(base: SentenceTransformer, tuned: SentenceTransformer, weights
     """
     for weight in weights:
         if not 0 <= weight <= 1:
-            raise InputError(f"a weight of {weight} is no mixture; give one from 0 (the base) to 1 (the tuned model)")
+            raise InputError(
+                f"a weight of {weight} is not a mixture; give one from 0 (the base) to 1 (the tuned model)"
+            )
     shapes = [{name: tuple(one.shape) for name, one in model.state_dict().items()} for model in (base, tuned)]
     for name in {**shapes[0], **shapes[1]}:
         before, after = shapes[0].get(name), shapes[1].get(name)
         if before != after:
             raise InputError(
                 f"the two models cannot be mixed: {name} is {before or 'missing'} in the base and "
-                f"{after or 'missing'} in the tuned one; give a model and what was trained from it"
+                f"{after or 'missing'} in the tuned one; give a model and one that was trained from it"
             )
     if _vocabulary(base) != _vocabulary(tuned):
         raise InputError("the two models cannot be mixed: they have different vocabularies")

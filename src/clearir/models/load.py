@@ -156,7 +156,7 @@ def _resolve(name: str) -> str | Path:
             return packaged_e5.unpacked(path)
     if not (path / "modules.json").is_file() and not (path / "config.json").is_file():
         raise InputError(
-            f"{name}: neither modules.json nor config.json in it, so it is no model; "
+            f"{name}: neither modules.json nor config.json in it, so it is not a model; "
             "give the folder that SentenceTransformer.save_pretrained wrote"
         )
     return path

@@ -29,15 +29,15 @@ def refuse_two_ways(model: SentenceTransformer, name: str) -> None:
     for module in model.modules():
         if isinstance(module, Router) and _routes_by_task(module):
             raise InputError(
-                f"{name}: it sends queries and passages through modules of their own (Router), and clearir reads both "
+                f"{name}: it sends queries and passages through different modules (Router), but clearir reads both "
                 "with the same; save one route as a model and name that, or train all of it with clearir.losses in "
                 "your own SentenceTransformerTrainer, with router_mapping"
             )
         for setting in _FOR_ONE_SIDE:
             if getattr(module, setting, None) is not None:
                 raise InputError(
-                    f"{name}: {setting} holds for one side alone, and clearir reads queries and passages in one way; "
-                    f"take {setting} out of sentence_bert_config.json in the model's folder and give max_seq_length"
+                    f"{name}: {setting} applies to one side only, but clearir reads queries and passages in one way; "
+                    f"remove {setting} from sentence_bert_config.json in the model's folder and give max_seq_length"
                 )
 
 

@@ -76,13 +76,13 @@ class ReadyVectors:
         for name, value in ours.items():
             if (made := self._settings[name]) != value:
                 same = {
-                    "model_hash": "take the model that made them",
+                    "model_hash": "use the model that made them",
                     "prompt": f"add --passage-prompt {shlex.quote(str(made))}",
                     "max_seq_length": f"add --max-seq-length {made}",
                 }
                 raise InputError(
-                    f"{self.folder}: vectors of another {name} ({made!r}, and here it is {value!r}); {same[name]}, or "
-                    "encode the corpus anew"
+                    f"{self.folder}: vectors of another {name} ({made!r}, but here it is {value!r}); {same[name]}, or "
+                    "encode the corpus again"
                 )
 
     def find(self, keys: Mapping[str, bytes]) -> dict[str, NDArray[np.float32]]:

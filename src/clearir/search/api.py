@@ -131,7 +131,7 @@ class _Api:
     async def on_http_error(self, request: Request, error: Exception) -> Response:
         """No such path, or a method that is not taken."""
         assert isinstance(error, HTTPException)
-        reasons = {404: "there is nothing here; the page is at /", 405: f"{request.method} is not taken here"}
+        reasons = {404: "there is nothing here; the page is at /", 405: f"{request.method} is not supported here"}
         return self._refuse(
             request, Refused(error.status_code, reasons.get(error.status_code, error.detail), error.headers)
         )

@@ -79,5 +79,5 @@ def _typed(text: str, field: Field, value: str) -> Value:
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or abs(number) > 2**63 - 1:
-        raise InputError(f"filter {text!r}: {field.name} holds numbers, and {value!r} is none")
+        raise InputError(f"filter {text!r}: {field.name} holds numbers, but {value!r} is not a number")
     return number

@@ -197,7 +197,7 @@ def load_info(location: str | Path) -> IndexInfo:
         raise InputError(f"{location}: no finished index; make one with: clearir index MODEL CORPUS --out {location}")
     if content.get("format") != FORMAT:
         raise InputError(
-            f"{location}: an index of format {content.get('format')}, and this version of clearir reads {FORMAT}; "
+            f"{location}: an index of format {content.get('format')}, but this version of clearir reads {FORMAT}; "
             "index the corpus again with --overwrite"
         )
     return IndexInfo(**{**content, "fields": tuple(Field(**one) for one in content["fields"])})

@@ -140,7 +140,7 @@ class Searcher:
         if model_fingerprint(network) != info.model_hash:
             raise InputError(
                 f"{location}: its passages were encoded by another model than the one in {name}; index the corpus "
-                "again, or say with --model where the model of this index lies"
+                "again, or give the path of the model of this index with --model"
             )
         return cls(info, store.connect(location).open_table(store.PASSAGES), network)
 

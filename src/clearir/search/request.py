@@ -61,7 +61,7 @@ class Asked:
         except (ValueError, RecursionError):
             raise InputError(f"the body is not JSON; {_EXAMPLE}") from None
         if not isinstance(content, dict):
-            raise InputError(f"the body is no JSON object; {_EXAMPLE}")
+            raise InputError(f"the body is not a JSON object; {_EXAMPLE}")
         unknown = [key for key in content if key not in _KEYS]
         if unknown:
             raise InputError(f"unknown key {unknown[0][:60]!r}; the keys are {', '.join(_KEYS)}")
@@ -87,7 +87,7 @@ def check_text(text: str, what: str) -> None:
     bad = next((one for one in text if one == "\0" or "\ud800" <= one <= "\udfff"), None)
     if bad is not None:
         of_a_byte = "\udc80" <= bad <= "\udcff"  # as Python keeps those that it cannot read
-        kind = "NUL" if bad == "\0" else "a byte that is no UTF-8" if of_a_byte else "half a character"
+        kind = "NUL" if bad == "\0" else "a byte that is not UTF-8" if of_a_byte else "half a character"
         raise InputError(f"the {what} holds {kind}; type it again, as UTF-8")
 
 

@@ -52,9 +52,7 @@ def serve(
     host, port = address
     loopback = host in LOOPBACK_NAMES
     if not loopback and token is None:
-        raise InputError(
-            f"--host {host} lets other machines ask; set a token for them first: export {TOKEN_VARIABLE}=..."
-        )
+        raise InputError(f"--host {host} lets other machines connect; set a token first: export {TOKEN_VARIABLE}=...")
     with _listen(host, port) as listening:
         searcher = Searcher.open(location, model=model, trust_remote_code=trust_remote_code)
         searcher.warm_up()

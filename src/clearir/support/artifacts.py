@@ -228,7 +228,7 @@ def is_due(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False
     """Whether `run_stage` would do the work.
 
     Raises:
-        InputError: ``folder`` holds the output of other settings and ``overwrite`` is off, or what no stage wrote.
+        InputError: ``folder`` holds output made with other settings and ``overwrite`` is off, or what no stage wrote.
     """
     if is_finished(folder, settings):
         return False
@@ -236,7 +236,7 @@ def is_due(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False
     if (folder / MANIFEST).is_file() and not overwrite:
         there = read_json(folder / MANIFEST).get("settings", {})
         raise InputError(
-            f"{folder} holds the output of other settings ({differences(there, settings)}); choose another output "
+            f"{folder} holds output made with other settings ({differences(there, settings)}); choose another output "
             "folder or add --overwrite"
         )
     return True

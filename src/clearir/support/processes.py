@@ -132,7 +132,7 @@ def report_lost_process() -> Iterator[None]:
             raise
         raise ClearirError(
             f"{socket.gethostname()}, process {os.environ['RANK']}: another process of this run is gone; its own "
-            "message says why. Start the run again: it goes on from the last checkpoint"
+            "message says why. Start the run again: it resumes from the last checkpoint"
         ) from error
 
 

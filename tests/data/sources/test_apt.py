@@ -119,7 +119,7 @@ def test_progress_reaches_its_end(apt_that: Path, tmp_path: Path) -> None:
 
 def test_a_folder_of_other_things_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="holds other things than Debian's package descriptions"):
+    with pytest.raises(InputError, match="contains files other than Debian's package descriptions"):
         fetch(tmp_path, ["de"])
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 

@@ -156,7 +156,7 @@ def test_a_folder_of_other_things_is_not_replaced(archive: Path, tmp_path: Path)
         fetch(tmp_path, ["om"])
     assert thesis.read_text() == "years of work"
     (tmp_path / MANIFEST).write_text("[1]")
-    with pytest.raises(InputError, match="holds other things than help pages; choose another folder"):
+    with pytest.raises(InputError, match="contains files other than help pages; choose another folder"):
         fetch(tmp_path, ["om"])
 
 

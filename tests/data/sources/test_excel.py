@@ -67,7 +67,7 @@ def test_the_one_sheet_that_is_a_table_is_read(tmp_path: Path, caplog: pytest.Lo
     path = write(tmp_path / "faq.xlsx", Notes=[["for", "Ann"]], FAQ=FAQ)
     with caplog.at_level(logging.WARNING):
         assert list(read(path)) == ROWS
-    assert f"{path}: the sheet 'FAQ' is read; not read: 'Notes'" in caplog.messages
+    assert f"{path}: the sheet 'FAQ' is read; skipped: 'Notes'" in caplog.messages
 
 
 def test_a_hidden_sheet_is_none(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_folders_are_languages(tmp_path: Path) -> None:
 
 
 def test_folders_without_english_pages(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such folder; give the folder that has a folder for each language"):
+    with pytest.raises(InputError, match="no such folder; give the folder with one subfolder per language"):
         help_html.read(tmp_path / "no")
     folder_of(tmp_path, {"de/a.html": page(TITEL)})
     with pytest.raises(InputError, match=r"no folder 'en' \(or en-US, C\) with \.html or \.htm or \.xhtml files in it"):

@@ -254,7 +254,7 @@ CUT_GZIP = gzip.compress(b"query,passage\nq,p\n", mtime=0)[:-9]
         ("a.csv", "query,passage\nq,p\nq,p,r\n", r"a\.csv:3: 3 cells where the header has 2; quote cells"),
         ("a.csv", 'query,passage\nq,p\nq,"p\n', r"a\.csv:3: unexpected end of data; put cells"),
         ("a.csv", "query,passage\nq,p\n,p\n", r"a\.csv:3: column 'query' is empty"),
-        ("a.csv", "query,passage\rq,p\r", r"a\.csv:1: a line ends in CR alone; save the file as CSV UTF-8"),
+        ("a.csv", "query,passage\rq,p\r", r"a\.csv:1: a line ends with CR only; save the file as CSV UTF-8"),
         ("a.csv", b"query,passage\nq,\xc3\xa4\nq,\xff\n", r"a\.csv:3: byte 3 of the line is not UTF-8"),
         ("a.csv", "query,passage,target_query\nq,p,t\n", r"a\.csv:2: the language of the target .*language=sw"),
         ("a.csv", "query,passage,target_query,language\nq,p,t,xqq\n", r"a\.csv:2: unknown language code 'xqq'; "),
@@ -280,7 +280,7 @@ def test_bad_places_and_arguments(tmp_path: Path) -> None:
         read(tmp_path / "b.csv")
     with pytest.raises(InputError, match="no files given"):
         read([])
-    with pytest.raises(InputError, match=r"columns: 'question' is not a name of ours; write one of query, passage"):
+    with pytest.raises(InputError, match=r"columns: 'question' is not a field of a row; write one of query, passage"):
         read(tmp_path / "a.csv", columns={"question": "query"})
     with pytest.raises(InputError, match=r"no column 'frage'; the columns are .* with columns\.query=query \("):
         list(read(tmp_path / "a.csv", columns={"query": "frage"}))

@@ -24,7 +24,7 @@ def write_sample(folder: Path, *, overwrite: bool = False) -> list[Path]:
     paths = [folder / name for name in FILES]
     there = [str(path) for path in paths if path.exists()]
     if there and not overwrite:
-        raise InputError(f"{', '.join(there)}: there already; name another folder or add --overwrite")
+        raise InputError(f"{', '.join(there)}: already exist; name another folder or add --overwrite")
     for path in paths:
         text = (files(__name__) / path.name).read_text(encoding="utf-8")
         if find_spec(PACKAGE) is None:

@@ -91,7 +91,7 @@ def _find(path: Path) -> list[_File]:
     ]
     if not found:
         raise InputError(
-            f"{path}: no file with a name like gold_span_passages.afriqa.swa.en.dev.json, which says the language,"
+            f"{path}: no file with a name like gold_span_passages.afriqa.swa.en.dev.json, which names the language,"
             " the pivot and the split; read other JSON lines as a source of kind 'table'"
         )
     return found

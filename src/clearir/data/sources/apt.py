@@ -134,7 +134,7 @@ def _fetched(folder: Path) -> list[str]:
         return []
     manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
     if not isinstance(manifest, dict) or manifest.get("source") != "debian":
-        raise InputError(f"{folder} holds other things than Debian's package descriptions; choose another folder")
+        raise InputError(f"{folder} contains files other than Debian's package descriptions; choose another folder")
     return [code for code in manifest["languages"] if (folder / f"{PREFIX}{code}").is_file()]
 
 

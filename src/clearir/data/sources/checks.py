@@ -111,7 +111,7 @@ def text(value: Any, place: str, column: str) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise BadRowError(
-            place, f"column {column!r} holds half a surrogate pair, which is no character", _FIX
+            place, f"column {column!r} holds half a surrogate pair, which is not a character", _FIX
         ) from error
     return value
 

@@ -99,7 +99,7 @@ def _fetched(folder: Path) -> list[str] | None:
     """The languages of an earlier fetch; None where there was none, or it was stopped."""
     manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
     if manifest is not None and (not isinstance(manifest, dict) or manifest.get("source") != _NAME):
-        raise InputError(f"{folder} holds other things than help pages; choose another folder")
+        raise InputError(f"{folder} contains files other than help pages; choose another folder")
     return None if manifest is None else list(manifest["languages"])
 
 

@@ -68,9 +68,11 @@ def _table(file: Path, sheets: list[Any], header: _Header) -> list[Any]:
     if len(fitting) > 1:
         names = " and ".join(repr(sheet.name) for sheet in fitting)
         how = "both" if len(fitting) == 2 else "all"
-        raise InputError(f"{file}: the sheets {names} are {how} tables; hide the others, or save the one as a file")
+        raise InputError(
+            f"{file}: the sheets {names} are {how} tables; hide the others, or save the right one as a file"
+        )
     if others := [sheet.name for sheet in sheets if sheet not in fitting]:
-        logger.warning("%s: the sheet %r is read; not read: %s", file, fitting[0].name, ", ".join(map(repr, others)))
+        logger.warning("%s: the sheet %r is read; skipped: %s", file, fitting[0].name, ", ".join(map(repr, others)))
     return fitting
 
 

@@ -152,7 +152,7 @@ def _json(file: Path) -> Iterator[Located]:
     if isinstance(value, dict):
         value = value.get("data", [value])
     if not isinstance(value, list):
-        raise InputError(f"{file}: not a table; write a list of objects, [{{...}}, {{...}}], or one object a line")
+        raise InputError(f"{file}: not a table; write a list of objects, [{{...}}, {{...}}], or one object per line")
     for number, record in enumerate(value, start=1):
         place = f"{file}, row {number}"
         wrong = BadRowError(place, f"a JSON {type(record).__name__}, not an object", "correct it: {...}")

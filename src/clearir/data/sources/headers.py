@@ -78,7 +78,7 @@ def check_mapping(columns: Mapping[str, str]) -> None:
     for ours, theirs in columns.items():
         if ours not in NAMES and _numbered_field(ours) is None and _target_of(ours) is None:
             known = ", ".join([*NAMES, "negative_1", "target_negative_1", "target_query_es"])
-            raise InputError(f"columns: {ours!r} is not a name of ours; write one of {known}")
+            raise InputError(f"columns: {ours!r} is not a field of a row; write one of {known}")
         if not isinstance(theirs, str):
             raise InputError(f"columns: {ours} is {theirs!r}, not the name of a column; write it in quotation marks")
 

@@ -181,7 +181,7 @@ class RowMaker:
         found = text(value, place, column)
         if control := CONTROLS.search(found):
             reason = f"column {column!r} holds the control character U+{ord(control[0]):04X}"
-            fix = "text that Windows saved was read as Latin-1: convert it anew (iconv -f cp1252 -t utf-8 OLD > NEW)"
+            fix = "text that Windows saved was read as Latin-1: convert it again (iconv -f cp1252 -t utf-8 OLD > NEW)"
             raise BadRowError(place, reason, fix)
         return found
 

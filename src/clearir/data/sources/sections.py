@@ -90,7 +90,7 @@ class Folders:
             InputError: no such folder, or two for one language (``zh_CN`` and ``zh-Hans``).
         """
         if not self.path.is_dir():
-            raise InputError(f"{self.path}: no such folder; give the folder that has a folder for each language")
+            raise InputError(f"{self.path}: no such folder; give the folder with one subfolder per language")
         found: dict[str, Path] = {}
         for folder in sorted(self.path.iterdir()):
             code = _language(folder.name) if folder.is_dir() else None

@@ -146,7 +146,7 @@ def _quoted_rows(file: Path, lines: _Lines, separator: str) -> Iterator[_Row]:
         except csv.Error as error:
             fix = 'put cells with quotation marks or line breaks in "...", and write "" for a mark inside'
             if "new-line character" in str(error):
-                raise InputError(f"{file}:{taken[0]}: a line ends in CR alone; save the file as CSV UTF-8") from error
+                raise InputError(f"{file}:{taken[0]}: a line ends with CR only; save the file as CSV UTF-8") from error
             raise InputError(f"{file}:{taken[0]}: {error}; {fix}") from error
         yield taken[0], taken[-1], cells
 

@@ -117,7 +117,7 @@ def _row(place: str, row: Row) -> Row:
 def _find(folder: Path) -> dict[tuple[str, str], Path]:
     """Files by language of the passages and language of the questions."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give the folder of the files of all languages")
+        raise InputError(f"{folder}: no such folder; give the folder with the files of all languages")
     pairs: dict[tuple[str, str], Path] = {}
     for file in sorted(folder.glob("*.json")):
         if name := _MLQA.fullmatch(file.name):
@@ -132,8 +132,8 @@ def _find(folder: Path) -> dict[tuple[str, str], Path]:
         pairs[pair] = file
     if not pairs:
         raise InputError(
-            f"{folder}: no file with a name like xquad.de.json or dev-context-en-question-de.json, which says the"
-            " language; of MLQA give the folder 'dev' or 'test'"
+            f"{folder}: no file with a name like xquad.de.json or dev-context-en-question-de.json, which names"
+            " the language; for MLQA, give the folder 'dev' or 'test'"
         )
     return pairs
 

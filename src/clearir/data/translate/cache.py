@@ -54,6 +54,6 @@ class TranslationCache:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        wrong, advice = "no usable cache of translations", "delete it or name another"
+        wrong, advice = "not a usable cache of translations", "delete it or name another"
         with open_database(self.path, wrong, advice) as connection, connection:
             yield connection

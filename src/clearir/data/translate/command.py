@@ -35,7 +35,7 @@ class CommandTranslator:
         if not self._arguments():
             raise InputError("the command backend has no command; write one such as 'apertium -u eng-spa'")
         if self.batch_size < 1:
-            raise InputError(f"batch_size is {self.batch_size}; it is at least 1")
+            raise InputError(f"batch_size is {self.batch_size}; it must be at least 1")
 
     @property
     def identity(self) -> str:
@@ -69,8 +69,8 @@ class CommandTranslator:
             lines = lines[::2] if not any(lines[1::2]) else [line for line in lines if line]
         if len(lines) != len(texts):
             raise InputError(
-                f"{shlex.join(command)}: {len(lines)} lines came back for {len(texts)} texts; the program has to answer"
-                " a line a text" + ("" if blank else " (if it reads across line ends, set blank_lines)")
+                f"{shlex.join(command)}: {len(lines)} lines came back for {len(texts)} texts; the program must print"
+                " one line per text" + ("" if blank else " (if it reads across line ends, set blank_lines)")
             )
         return lines
 

@@ -53,7 +53,7 @@ class HFTranslator:
     def __post_init__(self) -> None:
         for setting in ("batch_size", "beams"):
             if getattr(self, setting) < 1:
-                raise InputError(f"{setting} is {getattr(self, setting)}; it is at least 1")
+                raise InputError(f"{setting} is {getattr(self, setting)}; it must be at least 1")
 
     @property
     def identity(self) -> str:
@@ -165,7 +165,7 @@ def _token(model: str, tokens: dict[str, str], language: str) -> str:
     code = match(language, spellings)
     if code is None:
         shown = ", ".join(list(tokens)[:20]) + (", ..." if len(tokens) > 20 else "")
-        raise InputError(f"{model} does not know {name(language)} ({language!r}); it knows {shown}; take another model")
+        raise InputError(f"{model} does not know {name(language)} ({language!r}); it knows {shown}; use another model")
     return spellings[code]
 
 
@@ -176,5 +176,5 @@ def _check_pair(model: str, tokenizer: Any, source: str, target: str) -> None:
         if isinstance(own, str) and re.fullmatch(r"[a-z]{2,3}", own) and own != "mul" and match(wanted, [own]) is None:
             raise InputError(
                 f"{model} translates {tokenizer.source_lang} into {tokenizer.target_lang}, not {source} into {target};"
-                " take another model"
+                " use another model"
             )

@@ -71,14 +71,14 @@ class OpenAITranslator:
         require("tenacity", "translate")
         for setting in ("lines", "concurrency"):
             if getattr(self, setting) < 1:
-                raise InputError(f"{setting} is {getattr(self, setting)}; it is at least 1")
+                raise InputError(f"{setting} is {getattr(self, setting)}; it must be at least 1")
         parts = urlsplit(self.base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError("base_url is no address; write it as http://localhost:8000/v1")
+            raise InputError("base_url is not an address; write it like http://localhost:8000/v1")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise InputError(
-                "base_url holds a user, a password or a query; a key belongs into the environment variable"
-                f" {self.api_key_env}, where no file keeps it"
+                "base_url holds a user, a password or a query; put the key into the environment variable"
+                f" {self.api_key_env}, so that no file contains it"
             )
 
     @property
@@ -141,8 +141,8 @@ class OpenAITranslator:
         except tenacity.RetryError as error:
             again = error.last_attempt.exception()
             raise InputError(
-                f"{self._place()}: gave up after {self.retries + 1} tries, at last: {again}; what is translated so far"
-                " is kept, run it again later or with a lower concurrency"
+                f"{self._place()}: gave up after {self.retries + 1} tries, the last: {again}; finished translations"
+                " are kept; run it again later or with a lower concurrency"
             ) from again
 
     def _wait(self, state: RetryCallState) -> float:
@@ -193,7 +193,9 @@ class OpenAITranslator:
     def _key(self) -> str:
         key = os.environ.get(self.api_key_env, "").strip()
         if not key.isprintable() or not key.isascii():
-            raise InputError(f"the key in {self.api_key_env} holds a line end or another odd character; set it again")
+            raise InputError(
+                f"the key in {self.api_key_env} contains a line end or another invalid character; set it again"
+            )
         return key
 
     def _hide(self, text: str) -> str:
@@ -243,7 +245,7 @@ def _content(answer: Any) -> str:
         choice = answer["choices"][0]
         content = choice["message"]["content"]
     except (KeyError, IndexError, TypeError) as error:
-        raise _AgainError("the answer is no chat completion") from error
+        raise _AgainError("the answer is not a chat completion") from error
     return content if isinstance(content, str) and choice.get("finish_reason") != "length" else ""
 
 
