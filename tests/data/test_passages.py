@@ -189,7 +189,7 @@ def test_debian_descriptions(tmp_path):
         ([{"body": "x"}], "c.jsonl:1: no column 'text' or 'passage' or 'contents'; the columns are 'body'"),
         ([{"text": 3}], "c.jsonl:1: column 'text' holds a value of type int"),
         ([{"text": "a", "language": "xqq"}], "c.jsonl:1: unknown language code"),
-        ([{"id": "a", "text": "one"}, {"id": "a", "text": "two"}], "c.jsonl:2: a passage before this one has the same"),
+        ([{"id": "a", "text": "one"}, {"id": "a", "text": "two"}], "c.jsonl:2: an earlier passage has the same"),
         ([{"text": ""}], "no passages"),
         ([], "no passages"),
         ([["text"]], "c.jsonl:1: a JSON list"),
@@ -216,9 +216,9 @@ def test_unknown_names_and_options():
         read_corpus("missing.txt")
     with pytest.raises(InputError, match="name a source of rows with --source"):
         read_corpus("c.jsonl", split="dev")
-    with pytest.raises(InputError, match="path: a file of passages has the options language and columns only"):
+    with pytest.raises(InputError, match="path: a file of passages has only the options language and columns"):
         read_corpus("c.jsonl", **{"path": "d.jsonl"})
-    with pytest.raises(InputError, match=r"skipped: no option, .* on_bad=skip"):
+    with pytest.raises(InputError, match=r"skipped: not an option; .* on_bad=skip"):
         read_corpus("passages.jsonl", "table", skipped="x")
     with pytest.raises(InputError, match="no option 'path'"):
         read_corpus("c.jsonl", "table", **{"path": "d.jsonl"})

@@ -185,7 +185,7 @@ def test_an_endpoint_that_asks_for_an_hour_is_given_up(server):
 
 def test_gives_up_in_the_end_and_keeps_what_is_done(server, tmp_path):
     server.faults = [answer_all, *[status(500, "on fire")] * 3]
-    with pytest.raises(InputError, match=r"gave up after 3 tries, at last: status 500 .*on fire"):
+    with pytest.raises(InputError, match=r"gave up after 3 tries, the last: status 500 .*on fire"):
         translate_texts(TEXTS, translator(server, retries=2, concurrency=1), "en", "es", cache=tmp_path / "c")
     assert len(TranslationCache(tmp_path / "c").get(translator(server).identity, "en", "es", TEXTS)) == 3
     assert translate_texts(TEXTS, translator(server), "en", "es", cache=tmp_path / "c") == UPPER
@@ -256,7 +256,7 @@ def test_a_server_that_is_not_there(monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    with pytest.raises(InputError, match="gave up after 2 tries, at last: ConnectError"):
+    with pytest.raises(InputError, match="gave up after 2 tries, the last: ConnectError"):
         list(OpenAITranslator("x", base_url=url, retries=1, backoff=0.01).translate(["a"], "en", "es"))
 
 

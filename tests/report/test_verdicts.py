@@ -1,4 +1,4 @@
-"""Better and worse, their colours and the headline only where a difference is shown, in every format."""
+"""Every format marks a difference as better or worse only if it is significant."""
 
 from __future__ import annotations
 
