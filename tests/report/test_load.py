@@ -81,7 +81,9 @@ def test_a_folder_of_scores_is_a_run(run_folder: Path, folder: Path) -> None:
     assert run.files == (str(run_folder / "scores" / "before.json"), str(run_folder / "scores" / "after.json"))
     assert run.texts is not None
     shutil.copy(folder / "scores" / "after.json", folder / "scores" / "third.json")
-    with pytest.raises(InputError, match=r"of two files of scores, before and after, and here are 3: .*third\.json"):
+    with pytest.raises(
+        InputError, match=r"needs two files of scores, before and after, but there are 3: .*third\.json"
+    ):
         load_run(folder / "scores")
 
 

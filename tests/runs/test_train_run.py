@@ -363,7 +363,7 @@ def test_the_report_of_scores_of_another_model_is_refused(recipe_path, recipe, f
     load_run(tmp_path / "out")
     model = tmp_path / "out" / "model" / "model.safetensors"
     shutil.copyfile(Path(recipe.model) / "model.safetensors", model)
-    with pytest.raises(InputError, match=r"out/scores: of another model than the one in .*out/model; .*clearir train"):
+    with pytest.raises(InputError, match=r"out/scores: not the scores of the model in .*out/model; .*clearir train"):
         load_run(tmp_path / "out")
     again = load_recipe(recipe_path, [f"output={tmp_path / 'out'}"])
     with pytest.raises(InputError, match=r"scores holds output made with other settings \(other scored\)"):

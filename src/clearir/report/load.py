@@ -194,7 +194,7 @@ def _check_model(folder: Path) -> None:
     scored = read_json(scores / MANIFEST).get("settings", {}).get(SCORED)
     if scored is not None and scored != model_content(model):
         raise InputError(
-            f"{scores}: of another model than the one in {model}; score it again with: clearir train RECIPE.yaml "
+            f"{scores}: not the scores of the model in {model}; score it again with: clearir train RECIPE.yaml "
             "--overwrite"
         )
 
@@ -211,7 +211,7 @@ def load_scores(*paths: Path) -> Run:
     found = read_scores(paths)
     if len(found) != 2:
         names = ", ".join(map(str, found)) or "none"
-        raise InputError(f"a report is of two files of scores, before and after, and here are {len(found)}: {names}")
+        raise InputError(f"a report needs two files of scores, before and after, but there are {len(found)}: {names}")
     (before, first), (after, second) = found.items()
     with prefix_errors_with(before, after):
         check_same(first, second)
@@ -250,5 +250,5 @@ def _recipe(path: Path) -> tuple[str, Mapping[str, Any]] | None:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read ({error}); run the recipe again") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: holds no mapping of settings; run the recipe again")
+        raise InputError(f"{path}: not a mapping of settings; run the recipe again")
     return text, content
