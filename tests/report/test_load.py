@@ -108,7 +108,7 @@ def test_no_scores(folder: Path) -> None:
         ("data.json", '{"languages": {"de": {"train": "many"}}}', r"data\.json: languages\.de\.train: "),
         ("searches.json", '[{"language": "de"}]', r"searches\.json: 0\.query: "),
         ("recipe.yaml", "a: [", r"recipe\.yaml: cannot be read"),
-        ("recipe.yaml", "- a", r"recipe\.yaml: holds no mapping"),
+        ("recipe.yaml", "- a", r"recipe\.yaml: not a mapping"),
     ],
 )
 def test_a_broken_part_is_named(folder: Path, part: str, content: str, message: str) -> None:
