@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 from clearir.support.errors import InputError
+from clearir.support.texts import clip
 
 _NO_LANGUAGE = {"und", "mul", "mis", "zxx"}
 # Where CLDR's standard member of a macrolanguage is not that of data sets: it folds Twi into Akan, and FLORES and NLLB
@@ -72,7 +73,7 @@ def members(code: str) -> list[str]:
 def _normalise(code: str) -> str:
     tag = _parse(code)
     if tag is None:
-        raise InputError(f"unknown language code {_short(code)!r}; {_advice(code)}")
+        raise InputError(f"unknown language code {clip(code, 40)!r}; {_advice(code)}")
     return tag
 
 
@@ -112,10 +113,6 @@ def _likely(tag: str) -> Any:
     import langcodes
 
     return langcodes.Language.get(tag, normalize=False).maximize()
-
-
-def _short(code: str) -> str:
-    return code if len(code) <= 40 else code[:40] + "..."
 
 
 def _advice(code: str) -> str:
