@@ -30,7 +30,7 @@ from clearir.evaluation.matrix import evaluate
 from clearir.evaluation.suites import Suite
 from clearir.models.encode import encode
 from clearir.models.load import load_model
-from clearir.settings import LossSettings, TrainSettings
+from clearir.settings import LossSettings, MineSettings, TrainSettings
 from clearir.support.texts import text_key
 from clearir.training.batches import draw_rows
 from clearir.training.mine import Mined, mine
@@ -60,10 +60,8 @@ def answers(kind: str, folder: Path) -> dict[str, list[str]]:
 
 
 def mined(rows: list[Row], model, way: str, cache: Path, window: tuple[int, int], seed: int) -> Mined:
-    options = {"negatives": 0, "target_negatives": 5, "window": window, "seed": seed, "cache": cache}
-    if way == "random":
-        return mine(rows, model, **(options | {"window": (1, 10**9)}))
-    return mine(rows, model, mine_target=way, **options)
+    ranks = {"window": (1, 10**9)} if way == "random" else {"window": window, "mine_target": way}
+    return mine(rows, model, MineSettings(negatives=0, target_negatives=5, **ranks), seed=seed, cache=cache)
 
 
 def look(rows: list[Row], model, known: dict[str, list[str]], cache: Path) -> None:
@@ -106,9 +104,8 @@ def compare(rows: list[Row], name: str, seeds: list[int], steps: int, cache: Pat
             distinct = list(dict.fromkeys(drawn))
             after = {}
             for way in ("bridge", "target"):
-                found = mine(
-                    distinct, base, negatives=1, target_negatives=1, mine_target=way, seed=seed, cache=cache
-                ).rows
+                one = MineSettings(negatives=1, target_negatives=1, mine_target=way)
+                found = mine(distinct, base, one, seed=seed, cache=cache).rows
                 with_negatives = dict(zip(distinct, found, strict=True))
                 out = Path(folder) / f"{way}-{seed}"
                 train(

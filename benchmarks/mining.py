@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from clearir.data.rows import Row
+from clearir.settings import MineSettings
 from clearir.training.mine import mine
 
 
@@ -66,7 +67,7 @@ def main() -> None:
 
     before = peak_gb()
     start = time.perf_counter()
-    mined = mine(rows, model, margin=None if not options.model else 0.05)
+    mined = mine(rows, model, MineSettings(margin=None if not options.model else 0.05))
     seconds = time.perf_counter() - start
     print(f"{len(rows):,} rows, {len({row.passage for row in rows}):,} passages, {torch.get_num_threads()} threads")
     print(f"{'model ' + options.model if options.model else f'random vectors of {options.dimensions} numbers'}")

@@ -133,6 +133,17 @@ class MineSettings(Settings):
     """Hard negatives; see `clearir.training.mine.mine`. The paper draws 5 and 5 from ranks 50 to 100.
 
     With 0 and 0 nothing is mined, and rows keep the negatives that they came with.
+
+    Attributes:
+        negatives: passages per row; 0 leaves this side out.
+        target_negatives: target queries per row; 0 leaves this side out.
+        window: first and last rank, counted from 1 among the candidates, from which negatives are drawn at random.
+            The very first ranks are skipped because unlabelled right answers gather there.
+        margin: drop candidates that score above ``positive - margin * |positive|`` (0.05 in NV-Retriever, 2407.15831),
+            inside the window and outside. Where too few texts score below, those with the lowest scores are taken.
+        max_score: drop candidates that score above this cosine, likewise.
+        mine_target: "bridge" ranks the bridge queries against the passage and takes their translations, so a model
+            that cannot read the target language finds hard negatives in it; "target" ranks the target queries.
     """
 
     negatives: Count = 5

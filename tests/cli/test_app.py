@@ -126,6 +126,22 @@ def test_a_window_that_is_none_is_said(table, tmp_path):
     assert "write the first and the last rank" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--window", "20,10"), "the window, ranks 20 to 10, holds fewer ranks than negatives are to be drawn"),
+        (("--window", "0,10"), "--window: Input should be greater than or equal to 1 (got 0)"),
+        (("--negatives", "-1"), "--negatives: Input should be greater than or equal to 0 (got -1)"),
+        (("--max-score", "2"), "--max-score: Input should be less than or equal to 1 (got 2.0)"),
+        (("--mine-target", "x"), "--mine-target: Input should be 'bridge' or 'target' (got 'x')"),
+    ],
+)
+def test_settings_of_mining_that_cannot_work_are_refused_before_anything_is_read(tmp_path, option, message):
+    done = clearir("mine", tmp_path / "none.csv", "--model", "m", "--out", tmp_path / "o.parquet", *option)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+
+
 def test_only_training_runs_in_several_processes():
     env = {**os.environ, "LOCAL_RANK": "0", "RANK": "0", "WORLD_SIZE": "2"}
     command = [sys.executable, "-m", "clearir", "mine", "rows.jsonl"]

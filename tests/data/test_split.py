@@ -119,7 +119,7 @@ def test_rows_without_a_target_count_for_the_bridge() -> None:
         ({"test": {"de": 50}, "dev": {"de": 10}}, "test and dev together ask for 60 of the 60 rows of 'de'"),
         ({"test": 1.0}, "ask for 60 of the 60 rows of 'de', which leaves none for training; ask for less"),
         ({"test": {"sw": 5}}, "test: no rows in 'sw'; there are rows in de, fi"),
-        ({"test": {"de": 5, "deu": 6}}, "test: 'deu' stands twice, under another code of 'de'; give it once"),
+        ({"test": {"de": 5, "deu": 6}}, "test: 'de' is given twice, also as 'deu'; give it once"),
         ({"dev": {"xx": 5}}, "unknown language code 'xx'"),
         ({"test": -1}, "test is -1; write a share such as 0.1, or a number of rows"),
         ({"test": {"de": "many"}}, "test is 'many'; write a share"),

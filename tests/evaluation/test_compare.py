@@ -172,7 +172,7 @@ def test_scores_that_cannot_be_compared(make_scores: Make) -> None:
         compare(scores)
     with pytest.raises(
         InputError,
-        match=r"base was scored on toy \(0123, bridge en\) and t was scored on toy \(9999, bridge en\): other texts",
+        match=r"base was scored on toy \(0123, bridge en\) and t was scored on toy \(9999, bridge en\): different",
     ):
         compare(scores, make_scores({"de->en": [0.5, 0.5]}, model="t", suite_hash="9999"))
     with pytest.raises(InputError, match=r"\(0123, bridge de\): different texts, languages or bridge"):

@@ -221,14 +221,14 @@ def test_whether_languages_are_identified_stands_in_the_card_and_makes_new_rows_
     monkeypatch.setattr("clearir.data.filters.is_installed", lambda: False)
     done = prepare(human, tmp_path / "out")
     assert done.facts["identified"] is False
-    assert "languages of the target queries were not identified" in (done.folder / "README.md").read_text()
+    assert "languages of the target queries were not checked" in (done.folder / "README.md").read_text()
     monkeypatch.undo()
     pytest.importorskip("py3langid", reason="py3langid is not installed (extra 'langid')")
     with pytest.raises(InputError, match="identifies is false there and true here"):
         prepare(human, tmp_path / "out")
     again = prepare(human, tmp_path / "out", overwrite=True)
     assert again.facts["identified"] is True
-    assert "languages of the target queries were identified" in (again.folder / "README.md").read_text()
+    assert "languages of the target queries were checked" in (again.folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

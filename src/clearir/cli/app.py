@@ -28,6 +28,7 @@ from clearir.cli.common import (
     refuse_ignored,
     refuse_options,
     say,
+    settings_of,
     silence_libraries,
     slugs,
     suite_of,
@@ -440,10 +441,19 @@ def mine(
     from clearir.data.sources import tables
     from clearir.models.load import load_model
     from clearir.models.ready_vectors import ReadyVectors
+    from clearir.settings import MineSettings
     from clearir.training.mine import mine as mine_rows
 
     claim(context, out, overwrite)
-    ranks = pair_of(window)
+    settings = settings_of(
+        MineSettings,
+        negatives=negatives,
+        target_negatives=target_negatives,
+        window=pair_of(window),
+        margin=margin,
+        max_score=max_score,
+        mine_target=mine_target,
+    )
     given, _ = table_options(options or [], only=True)
     rows = Rows.collect(tables.read(table, **{"language": language, **given}), str(table))
     network = load_model(
@@ -453,19 +463,8 @@ def mine(
         passage_prompt=passage_prompt,
         trust_remote_code=trust_remote_code,
     )
-    mined = mine_rows(
-        rows.rows,
-        network,
-        negatives=negatives,
-        target_negatives=target_negatives,
-        window=ranks,
-        margin=margin,
-        max_score=max_score,
-        mine_target=mine_target,  # type: ignore[arg-type]
-        cache=cache_folder(cache),
-        ready=ReadyVectors.open(vectors) if vectors else None,
-        seed=seed,
-    )
+    ready = ReadyVectors.open(vectors) if vectors else None
+    mined = mine_rows(rows.rows, network, settings, seed=seed, cache=cache_folder(cache), ready=ready)
     Rows(mined.rows).to_parquet(out)
     console.print(
         f"{len(rows):,} rows, {negatives} negative passages and {target_negatives} negative target queries each; "

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -14,6 +14,10 @@ from clearir.cli.console import console
 from clearir.support.errors import InputError
 from clearir.support.locks import alone
 
+if TYPE_CHECKING:
+    from clearir.settings import Settings
+
+SettingsKind = TypeVar("SettingsKind", bound="Settings")
 QueryPrompt = Annotated[str | None, typer.Option(help="Prompt before every query; default: the model's own.")]
 PassagePrompt = Annotated[str | None, typer.Option(help="Prompt before every passage; default: the model's own.")]
 MaxSeqLength = Annotated[int | None, typer.Option(help="Maximum tokens per text; default: the model's own limit.")]
@@ -56,6 +60,25 @@ def pair_of(text: str) -> tuple[int, int]:
     if not comma or not first.strip().isdigit() or not last.strip().isdigit():
         raise InputError(f"--window {text!r}: write the first and the last rank, e.g. --window 10,100")
     return int(first), int(last)
+
+
+def settings_of(kind: type[SettingsKind], **options: Any) -> SettingsKind:
+    """Settings out of a command's options.
+
+    Raises:
+        InputError: an option's value does not fit; the message names it as it is typed.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return kind.model_validate(options)
+    except ValidationError as error:
+        lines = []
+        for one in error.errors():
+            place = f"--{one['loc'][0]}: ".replace("_", "-") if one["loc"] else ""
+            got = f" (got {one['input']!r})" if one["loc"] else ""
+            lines.append(f"{place}{one['msg'].removeprefix('Value error, ')}{got}; correct it")
+        raise InputError("\n".join(lines)) from error
 
 
 def claim(context: typer.Context, path: Path, overwrite: bool) -> None:

@@ -287,13 +287,7 @@ class _Line:
             passage_prompt=settings.prompts.passage,
             trust_remote_code=settings.trust_remote_code,
         )
-        return mine(
-            rows,
-            network,
-            **settings.mine.model_dump(),
-            seed=settings.seed,
-            cache=self._work / "embeddings",
-        )
+        return mine(rows, network, settings.mine, seed=settings.seed, cache=self._work / "embeddings")
 
     def _stage(self, name: str, asked: Mapping[str, Any], make: Callable[[], tuple[dict[str, _Rows], _Facts]]) -> None:
         key = {"stage": name, "before": self._chain, **asked}

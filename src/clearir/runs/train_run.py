@@ -426,7 +426,7 @@ def _write_mined(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
         found = mine(
             distinct,
             load_model_of(recipe, recipe.model),
-            **wanted.model_dump(),
+            wanted,
             seed=recipe.seed,
             cache=Path(recipe.output) / "cache",
         )

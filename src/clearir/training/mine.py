@@ -1,7 +1,7 @@
 """Hard negatives for both sides of a row: passages for its query, target queries for its passage.
 
 ```python
-mined = mine(rows, model, negatives=5, target_negatives=5, window=(10, 100))
+mined = mine(rows, model, MineSettings(negatives=5, target_negatives=5, window=(10, 100)))
 mined.rows                  # the same rows with negatives and target_negatives filled in
 mined.topped_up_passages    # how many rows had too few candidates in the window
 ```
@@ -19,11 +19,12 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from clearir.data.answers import Answers, Group
 from clearir.data.rows import Row
 from clearir.evaluation.ranking import BLOCK, score_blocks, top_columns
+from clearir.settings import MineSettings
 from clearir.support.errors import InputError
 from clearir.support.progress import task
 
@@ -62,13 +63,8 @@ class Mined:
 def mine(
     rows: Sequence[Row],
     model: Any,
+    settings: MineSettings | None = None,
     *,
-    negatives: int = 5,
-    target_negatives: int = 5,
-    window: tuple[int, int] = (10, 100),
-    margin: float | None = None,
-    max_score: float | None = None,
-    mine_target: Literal["bridge", "target"] = "bridge",
     seed: int = 0,
     cache: str | Path | None = None,
     ready: ReadyVectors | None = None,
@@ -86,15 +82,7 @@ def mine(
         rows: of one or several languages and bridges. Rows without target query get passages only.
         model: a SentenceTransformer, or a function (texts, "query" or "passage") -> unit vectors, float32 [texts, dim],
             for embeddings made elsewhere.
-        negatives: passages a row; 0 leaves this side out.
-        target_negatives: target queries a row; 0 leaves this side out.
-        window: first and last rank, counted from 1 among the candidates, from which negatives are drawn at random.
-            The very first ranks are skipped because unlabelled right answers gather there.
-        margin: drop candidates that score above ``positive - margin * |positive|`` (0.05 in NV-Retriever, 2407.15831),
-            inside the window and outside. Where too few texts score below, those with the lowest scores are taken.
-        max_score: drop candidates that score above this cosine, likewise.
-        mine_target: "bridge" ranks the bridge queries against the passage and takes their translations, so a model
-            that cannot read the target language finds hard negatives in it; "target" ranks the target queries.
+        settings: how many, from which ranks, below which scores; see `MineSettings`.
         seed: of the draw. The same rows, model and seed give the same negatives.
         cache: folder of finished embeddings (see `clearir.models.encode`).
         ready: vectors of the passages, as ``clearir encode`` made them with this model.
@@ -102,21 +90,13 @@ def mine(
             gets what the model was saved with.
 
     Raises:
-        InputError: a setting is out of range, or some row has fewer other texts to choose from than it needs.
+        InputError: some row has fewer other texts to choose from than it needs.
     """
-    low, high = window
-    for wanted in (negatives, target_negatives):
-        if wanted < 0 or not 1 <= low <= high or high - low + 1 < wanted:
-            raise InputError(
-                f"cannot draw {wanted} negatives from ranks {low} to {high}; the first rank is at least 1 and the"
-                " window holds at least as many ranks as negatives"
-            )
-    if mine_target not in ("bridge", "target"):
-        raise InputError(f"mine_target is {mine_target!r}; write bridge or target")
+    settings = settings or MineSettings()
     answers = Answers(rows)
-    draw = _Draw(low, high, margin, max_score, seed)
-    near = _Side("negative passages", "passage", draw, negatives, 0, answers.passage_groups)
-    targets = _Side("negative target queries", "query", draw, target_negatives, 1, answers.target_groups)
+    draw = _Draw(*settings.window, settings.margin, settings.max_score, seed)
+    near = _Side("negative passages", "passage", draw, settings.negatives, 0, answers.passage_groups)
+    targets = _Side("negative target queries", "query", draw, settings.target_negatives, 1, answers.target_groups)
     texts = {"passage": answers.passages, "query": answers.queries, "target": answers.targets}
 
     @functools.cache
@@ -125,7 +105,7 @@ def mine(
         return embed(texts[kind], "passage" if kind == "passage" else "query")
 
     def of_target() -> Vectors:
-        return vectors("target") if mine_target == "target" else vectors("query")[answers.query_of_target]
+        return vectors("target") if settings.mine_target == "target" else vectors("query")[answers.query_of_target]
 
     if near.groups:
         near.search(vectors("query"), vectors("passage"))

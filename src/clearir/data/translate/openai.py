@@ -100,6 +100,7 @@ class OpenAITranslator:
         """
         import httpx
 
+        logging.getLogger("httpcore").setLevel(logging.INFO)  # DEBUG shows an answer's headers, which may hold the key
         prompt = _PROMPT.format(source=name(source), target=name(target))
         groups = [[flatten(t) for t in texts[i : i + self.lines]] for i in range(0, len(texts), self.lines)]
         stop = threading.Event()
