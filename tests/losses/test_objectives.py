@@ -11,6 +11,8 @@ from torch import nn
 from clearir.losses import CachedCLEARLoss, CachedObjectiveLoss, CLEARLoss, ObjectiveLoss
 from clearir.losses.columns import Columns
 from clearir.losses.objectives import OBJECTIVES, TERMS, used_columns, weights_of
+from clearir.losses.packing import text_ids
+from clearir.losses.untrained import KnownVectors
 
 # Two rows, two dimensions, dot products at scale 1:
 #   q d^T = [[2, 1], [0, 1]]   d t^T = [[2, 0], [1, 3]]   t d^T = [[2, 1], [0, 3]]   q t^T = t q^T = [[1, 0], [0, 3]]
@@ -35,6 +37,13 @@ DIRECT = (share(2, 1), share(3, 0))
 ALIGN = (share(1, 0, 0), share(3, 0, 0))  # the same in both directions
 
 
+LABSE = (share(1 - 0.3, 0), share(3 - 0.3, 0))  # likewise
+
+
+def js(p: float, q: float) -> float:
+    return (kl(p, (p + q) / 2) + kl(q, (p + q) / 2)) / 2
+
+
 def nce(shares: tuple[float, float]) -> float:
     return -(log(shares[0]) + log(shares[1])) / 2
 
@@ -46,6 +55,8 @@ EXPECTED = {
     "align": nce(ALIGN),
     "kl": (kl(REVERSE[0], FORWARD[0]) + kl(REVERSE[1], FORWARD[1])) / 2,
     "consistency": (kl(FORWARD[0], DIRECT[0]) + kl(FORWARD[1], DIRECT[1])) / 2,
+    "jsd": (js(FORWARD[0], DIRECT[0]) + js(FORWARD[1], DIRECT[1])) / 2,
+    "labse": nce(LABSE),
 }
 
 
@@ -72,7 +83,7 @@ def assert_same(one, other) -> None:
         torch.testing.assert_close(one[name], other[name], atol=1e-9, rtol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
 
 
-@pytest.mark.parametrize("term", [term for term in TERMS if term != "retain"])
+@pytest.mark.parametrize("term", [name for name, term in TERMS.items() if not term.untrained])
 def test_each_term_by_hand(term):
     loss = ObjectiveLoss(nn.Identity(), {term: 1.0}, scale=1.0, similarity_fct=dot)
     assert loss.compute_loss_from_embeddings(vectors()).item() == pytest.approx(EXPECTED[term], abs=1e-12)
@@ -87,6 +98,8 @@ def test_each_term_by_hand(term):
         ("infonce-bridge", EXPECTED["forward"]),
         ("hybrid", 0.5 * EXPECTED["forward"] + 0.5 * EXPECTED["direct"]),
         ("symmetric", 0.5 * EXPECTED["direct"] + 0.5 * EXPECTED["reverse"]),
+        ("jsd", EXPECTED["direct"] + EXPECTED["jsd"]),
+        ("labse", EXPECTED["labse"]),
     ],
 )
 def test_each_objective_by_hand(name, value):
@@ -96,9 +109,11 @@ def test_each_objective_by_hand(name, value):
 
 
 def test_these_are_all_objectives():
-    assert set(OBJECTIVES) == {"clear", "clear-no-kl", "infonce", "infonce-bridge", "hybrid", "symmetric", "clear-plus"}
-    for weights in OBJECTIVES.values():  # `retain` holds the model back and does not say where to go
-        assert sum(weight for name, weight in weights.items() if name != "retain") == pytest.approx(1.0)
+    ours = {"clear", "clear-no-kl", "infonce", "infonce-bridge", "hybrid", "symmetric", "clear-plus"}
+    assert set(OBJECTIVES) == ours | {"distil", "mimo", "jsd", "labse"}
+    for name in ours:  # `retain` holds the model back and does not say where to go
+        weights = OBJECTIVES[name]
+        assert sum(weight for term, weight in weights.items() if term != "retain") == pytest.approx(1.0)
 
 
 def test_a_weighted_sum_of_any_terms():
@@ -185,6 +200,10 @@ def test_inside_matryoshka_with_columns_left_out(tiny_model, features, columns):
         ("symmetric", [1, 2, 3, 4, 5, 6]),
         ({"align": 1.0}, [0, 4, 5, 6]),
         ({"direct": 1.0, "retain": 1.0}, [0, 1, 2, 3, 4]),
+        ("distil", [0, 4]),
+        ("mimo", [0, 1, 2, 3, 4]),
+        ("jsd", [0, 1, 2, 3, 4]),
+        ("labse", [0, 4, 5, 6]),
     ],
     ids=str,
 )
@@ -204,7 +223,7 @@ def test_columns_that_count_for_nothing_are_not_embedded(tiny_model, features, c
         assert sum(embedded) == 4 * len(used)
 
 
-@pytest.mark.parametrize("term", ["direct", "consistency"])
+@pytest.mark.parametrize("term", ["direct", "consistency", "jsd"])
 def test_false_negatives_are_masked_in_the_other_terms_too(tiny_model, features, columns, term):
     model = tiny_model(torch.float64)
     texts = columns(4, 1, 1)  # rows 0 and 1 share a passage; row 2's negative is that passage
@@ -220,6 +239,10 @@ def test_false_negatives_are_masked_in_the_other_terms_too(tiny_model, features,
             direct.log_softmax(1), forward.log_softmax(1), reduction="batchmean", log_target=True
         ),
     }
+    shares = [scores.softmax(1) for scores in (forward, direct)]
+    middle = sum(shares) / 2
+    # 0 log 0 is 0: a masked column adds nothing
+    expected["jsd"] = sum(torch.xlogy(one, one).sum() - torch.xlogy(one, middle).sum() for one in shares) / 2 / 4
     assert loss.terms[term].item() == pytest.approx(expected[term].item(), abs=1e-9)
 
 
@@ -265,6 +288,44 @@ def test_retain_by_hand():
     # 1 - cos: the queries 0 and 45 degrees from where they were, the passages 90 and 0
     expected = ((1 - 1) + (1 - 1 / sqrt(2)) + (1 - 0) + (1 - 1)) / 4
     assert value.item() == pytest.approx(expected, abs=1e-7)
+
+
+def test_distil_by_hand():
+    loss = ObjectiveLoss(nn.Identity(), {"distil": 1.0})
+    before = {"query": torch.tensor([[3.0, 0.0], [2.0, 2.0]])}
+    # 1 - cos: the queries 0 and 45 degrees from what they were, and so are the target queries
+    expected = ((1 - 1) + (1 - 1 / sqrt(2)) + (1 - 1) + (1 - 1 / sqrt(2))) / 4
+    assert loss._loss(vectors(), None, before).item() == pytest.approx(expected, abs=1e-7)
+
+
+def test_distil_draws_both_queries_to_what_the_query_was_and_leaves_the_passage():
+    q, d, t = vectors(grad=True)
+    before = {"query": torch.tensor([[1.0, 1.0], [1.0, 1.0]], dtype=torch.float64)}
+    ObjectiveLoss(nn.Identity(), {"distil": 1.0})._loss([q, d, t], None, before).backward()
+    assert d.grad is None
+    assert (q - q.grad)[0, 1] > 0  # from (1, 0) towards (1, 1)
+    assert (t - t.grad)[0, 1] > 0
+
+
+def test_known_vectors_are_those_of_the_copy(tiny_model, features, columns):
+    model = tiny_model(torch.float64)
+    texts = columns(5, 1, 1)
+    batch = features(model, texts)
+    copy = CachedObjectiveLoss(model, "clear-plus", mini_batch_size=2)
+    distinct = list(dict.fromkeys(texts[0] + texts[1]))
+    known = KnownVectors(text_ids(features(model, [distinct])[0]), model.encode(distinct, convert_to_tensor=True))
+    nudge(model)
+    assert_same(
+        gradients(copy, batch),
+        gradients(CachedObjectiveLoss(model, "clear-plus", mini_batch_size=2, untrained=known), batch),
+    )
+
+
+def test_known_vectors_of_other_texts_are_no_answer(tiny_model, features, columns):
+    model = tiny_model()
+    known = KnownVectors(torch.tensor([1, 2]), torch.zeros(2, 16))
+    with pytest.raises(KeyError):
+        ObjectiveLoss(model, "distil", untrained=known)(features(model, columns(3, 0, 0)), None)
 
 
 @pytest.mark.parametrize("cached", [False, True])
@@ -332,7 +393,7 @@ def test_retain_of_a_model_that_no_process_has_whole_is_refused():
 
 def test_retain_of_embeddings_alone_is_refused():
     loss = ObjectiveLoss(nn.Identity(), "clear-plus", scale=1.0, similarity_fct=dot)
-    with pytest.raises(ValueError, match="retain compares with the untrained model, which needs texts"):
+    with pytest.raises(ValueError, match="retain and distil compare with the untrained model, which needs texts"):
         loss.compute_loss_from_embeddings(vectors())
 
 

@@ -5,7 +5,15 @@ from math import exp, log, sqrt
 import pytest
 import torch
 
-from clearir.losses.terms import drift, info_nce, other_correct_answers, paired_kl, same_answer, scaled_scores
+from clearir.losses.terms import (
+    drift,
+    info_nce,
+    other_correct_answers,
+    paired_js,
+    paired_kl,
+    same_answer,
+    scaled_scores,
+)
 
 
 def dot(a, b):
@@ -93,6 +101,29 @@ def test_drift_is_one_minus_the_cosine_in_the_dimensions_that_there_are():
     now = torch.tensor([[1.0, 1.0], [0.0, 2.0], [-1.0, 0.0]], dtype=torch.float64)
     before = torch.tensor([[3.0, 0.0, 9.0], [0.0, 1.0, 9.0], [1.0, 0.0, 9.0]], dtype=torch.float64)
     assert drift(now, before).tolist() == pytest.approx([1 - 1 / sqrt(2), 0, 2], abs=1e-12)
+
+
+def test_js_is_half_of_both_divergences_from_the_middle():
+    one = torch.tensor([[0.3, 0.7], [1.0, 0.0]], dtype=torch.float64).log()
+    other = torch.tensor([[0.5, 0.5], [0.0, 1.0]], dtype=torch.float64).log()
+    one, other = one.clamp(min=-700), other.clamp(min=-700)
+    # the middle of row 1 is (0.4, 0.6); of row 2 nothing is shared
+    first = (0.3 * log(0.3 / 0.4) + 0.7 * log(0.7 / 0.6) + 0.5 * log(0.5 / 0.4) + 0.5 * log(0.5 / 0.6)) / 2
+    assert paired_js(one, other).tolist() == pytest.approx([first, log(2)], abs=1e-12)
+    assert torch.equal(paired_js(one, other), paired_js(other, one))
+
+
+def test_js_leaves_marked_columns_out_and_their_gradients_are_zero():
+    one = torch.tensor([[1.0, 5.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    other = torch.tensor([[0.0, -3.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    marked = torch.tensor([[False, True, False]])
+    value = paired_js(one, other, marked)
+    assert value.item() == pytest.approx(paired_js(one[:, [0, 2]], other[:, [0, 2]]).item(), abs=1e-12)
+    value.sum().backward()
+    for grad in (one.grad, other.grad):
+        assert grad[0, 1] == 0
+        assert grad.isfinite().all()
+        assert grad.abs().max() > 1e-3
 
 
 def test_same_answer_is_the_anchor_itself_the_same_text_or_the_same_right_answer():

@@ -24,7 +24,7 @@ from clearir.data.rows import Row
 from clearir.evaluation.merge_weight import cross_and_bridge
 from clearir.evaluation.suites import Suite
 from clearir.losses import CachedCLEARLoss, CLEARLoss, ObjectiveLoss
-from clearir.losses.untrained import Untrained
+from clearir.losses.untrained import FrozenCopy
 from clearir.models.encode import encode
 from clearir.models.load import load_model
 from clearir.models.lora import CONFIG, add_adapters, base_of_adapters, check_lora, merge_adapters
@@ -261,23 +261,23 @@ def test_cached_and_plain_gradients_are_the_same(tiny_model, budget, checkpointi
 
 
 def test_what_retain_compares_with_is_the_base_model(tiny_model):
-    def embedded(model: Untrained) -> Tensor:
+    def embedded(model: FrozenCopy) -> Tensor:
         return model.embed(features(base)[:1], lambda pack: [(0, len(pack))])[0]
 
     base, model = tiny_model(), tiny_model()
     add_adapters(model, "tiny", SMALL)
-    untrained = Untrained(model)
+    untrained = FrozenCopy(model)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter += 0.3
-    assert torch.equal(embedded(untrained), embedded(Untrained(base)))
-    assert not torch.allclose(embedded(Untrained(model)), embedded(untrained), atol=1e-3)
+    assert torch.equal(embedded(untrained), embedded(FrozenCopy(base)))
+    assert not torch.allclose(embedded(FrozenCopy(model)), embedded(untrained), atol=1e-3)
 
 
 def test_the_untrained_model_shares_what_is_frozen(tiny_model):
     def shared(model: SentenceTransformer) -> list[bool]:
-        both = zip(model.parameters(), Untrained(model)._model.parameters(), strict=True)
+        both = zip(model.parameters(), FrozenCopy(model)._model.parameters(), strict=True)
         return [one is other for one, other in both]
 
     model = tiny_model()

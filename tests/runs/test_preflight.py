@@ -48,6 +48,7 @@ def recipe(tiny_model_path, tmp_path):
         ({"merge": {}}, "merge is judged on dev rows, and none are held out"),
         ({"train": {"report_to": ["wandbb"]}}, "train.report_to: 'wandbb' is no tracker that is installed here"),
         ({"train": {"attention": "flesh"}}, "flesh"),
+        ({"loss": {"teacher": "./no-such-model"}}, "loss.teacher: ./no-such-model"),
         ({"train": {"max_seq_length": 10**6}}, "1000000"),
         ({"train": {"lora": {"targets": ["q_proj"]}}}, "no linear layer 'q_proj'; it has query, key, value, dense"),
         ({"train": {"lora": {"r": 99}}}, r"train\.lora\.r: a rank of 99 is over that of the layers themselves \(16 in"),

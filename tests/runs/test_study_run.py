@@ -20,6 +20,7 @@ from clearir.runs.recipe import load_recipe
 from clearir.runs.study_run import TEST, loss_of, study
 from clearir.settings import LossSettings
 from clearir.support.errors import InputError
+from clearir.training.batches import by_language
 
 WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron", "iris", "jade", "kelp", "lotus")
 SUM = "0.5*forward+0.5*direct"
@@ -173,6 +174,23 @@ def test_an_objective_at_two_scales(out, recipe_path, finished):
     study(load_recipe(recipe_path))  # the table of the other tests
 
 
+def test_an_objective_is_also_tried_with_one_language_a_batch(out, recipe_path, finished, monkeypatch):
+    seen = []
+
+    def noted(rows, *others):
+        seen.append(others)
+        return by_language(rows, *others)
+
+    monkeypatch.setattr("clearir.training.train.by_language", noted)
+    lines = study(load_recipe(recipe_path, ["study.objectives=[infonce, infonce+one-language]", "study.seeds=1"]))
+    assert "infonce+one-language" in {line.objective for line in lines}
+    assert seen == [(6, 0)]
+    one = Result.load(out / "runs" / "infonce+one-language-0" / "result.json")
+    assert one.settings["train"]["one_language_a_batch"] is True
+    assert Result.load(out / "runs" / "infonce-0" / "result.json").settings["train"]["one_language_a_batch"] is False
+    study(load_recipe(recipe_path))  # the table of the other tests
+
+
 def test_objectives_train_adapters_where_the_recipe_says_so(recipe_path, finished, tmp_path):
     pytest.importorskip("peft", reason="the extra lora is not installed")
     keys = [f"output={tmp_path}", "train.lora.r=2", "study.objectives=[infonce, infonce+merge]", "study.seeds=1"]
@@ -208,6 +226,12 @@ def test_what_is_unknown_is_said_before_anything_runs(recipe_path, tmp_path):
         with pytest.raises(InputError, match=words):
             study(recipe)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_teacher_stays_where_a_term_asks_for_one():
+    settings = LossSettings(objective="clear-plus", teacher="m")
+    assert loss_of(settings, "mimo").teacher == loss_of(settings, "0.5*direct+1*retain").teacher == "m"
+    assert loss_of(settings, "infonce").teacher is None
 
 
 def test_the_rest_of_the_loss_stays():

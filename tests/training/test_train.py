@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 from tiny_bert import descend
 from tiny_models import static_model
+from tiny_rows import SHORT, sample
 
 import clearir.support.processes
 import clearir.training.words_in_use
@@ -33,28 +33,7 @@ from clearir.training.train import TRAINING, _watch, train
 from clearir.training.trainer import Trainer
 
 TABLE = "embeddings.word_embeddings.weight"
-WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron", "iris", "jade", "kelp", "lotus")
-SHORT = TrainSettings(max_steps=6, batch_size=4, save_steps=2, log_steps=2, learning_rate=1e-3)
 PLAIN = LossSettings(cached=False)
-
-
-def sample(count: int, negatives: int = 1) -> list[Row]:
-    draw = random.Random(0)
-
-    def text(length: int) -> str:
-        return " ".join(draw.choices(WORDS, k=length))
-
-    return [
-        Row(
-            query=f"{text(2)} {i}",
-            passage=f"{text(6)} {i}",
-            target_query=f"{text(2)} x {i}",
-            language="de" if i % 3 else "fi",
-            negatives=tuple(text(6) for _ in range(negatives)),
-            target_negatives=tuple(text(2) for _ in range(negatives)),
-        )
-        for i in range(count)
-    ]
 
 
 def dev() -> Suite:

@@ -27,6 +27,7 @@ from clearir.settings import LossSettings, TrainSettings
 from clearir.support.errors import ClearirError, InputError
 from clearir.training.batches import collator_of, dataset_of, draw_rows
 from clearir.training.checkpoints import last_whole_checkpoint
+from clearir.training.loss_factory import make_loss
 from clearir.training.train import train
 from clearir.training.trainer import Trainer, make_trainer
 
@@ -203,7 +204,7 @@ def test_a_batch_that_does_not_fit_is_done_in_smaller_mini_batches(tiny_model_pa
 def trainer_of(network: SentenceTransformer, rows: list[Row], folder: Path, settings: TrainSettings) -> Trainer:
     dataset = dataset_of(rows)
     collator = collator_of(network, dataset, Prompts())
-    return make_trainer(network, rows, dataset, folder, settings, ONE_CHUNK, collator, 0)
+    return make_trainer(network, rows, dataset, folder, settings, make_loss(network, ONE_CHUNK, 1), collator, 0)
 
 
 @alone

@@ -24,11 +24,19 @@ from torch import Tensor, nn
 
 from clearir.losses.cached import _without_sync, cached_backward, embed_chunks, is_sharded
 from clearir.losses.columns import split_columns
-from clearir.losses.objectives import TERMS, Batch, Side, untrained_columns, used_columns, weights_of
+from clearir.losses.objectives import (
+    TERMS,
+    Batch,
+    Side,
+    asks_untrained,
+    untrained_columns,
+    used_columns,
+    weights_of,
+)
 from clearir.losses.packing import Features, Pack, Plan, Range, plan_batch
 from clearir.losses.padding import sides_that_count
 from clearir.losses.terms import SimilarityFunction
-from clearir.losses.untrained import Untrained
+from clearir.losses.untrained import Frozen, FrozenCopy
 from clearir.support.citation import CITATION
 
 if TYPE_CHECKING:
@@ -68,6 +76,7 @@ class LossOptions(TypedDict, total=False):
     mask_false_negatives: bool
     gather_across_devices: bool
     packing: bool
+    untrained: Frozen | None
 
 
 class CachedLossOptions(LossOptions, total=False):
@@ -89,9 +98,7 @@ class ObjectiveLoss(nn.Module):
 
     Args:
         model: the model that is trained.
-        objective: a name in `clearir.losses.objectives.OBJECTIVES`, or weights of its `TERMS`. With `retain` among
-            them the model's weights at this moment are kept, frozen, beside those that are trained, and embed the
-            queries and passages of every batch too: one forward pass without gradients over these two columns.
+        objective: a name in `clearir.losses.objectives.OBJECTIVES`, or weights of its `TERMS`.
         scale: 1 / temperature.
         similarity_fct: similarity of two matrices of embeddings. Scores are always computed in float32.
         num_negatives: hard-negative passages a row; the rest of the columns are hard-negative target queries. None:
@@ -105,6 +112,9 @@ class ObjectiveLoss(nn.Module):
             every forward pass waits for the other processes: all have to make the same number of them; nor where
             padding changes embeddings (`clearir.losses.padding`): on the left of texts with absolute positions, and
             anywhere under a convolution.
+        untrained: what `retain` and `distil` compare with: vectors that are known (`KnownVectors`). None: the model's
+            weights at this moment are kept, frozen, beside those that are trained, and embed the bridge texts of
+            every batch too: one forward pass without gradients over one or two columns.
 
     Inputs:
         +----------------------------------------------------------------------------------+--------+
@@ -127,12 +137,14 @@ class ObjectiveLoss(nn.Module):
         mask_false_negatives: bool = True,
         gather_across_devices: bool = False,
         packing: bool = True,
+        untrained: Frozen | None = None,
     ) -> None:
         super().__init__()
         self._weights = weights_of(objective)
         self.model = model
-        asked = any(TERMS[name].untrained for name in self._weights)
-        self._untrained = Untrained(model) if asked else None
+        self._untrained: Frozen | None = None
+        if asks_untrained(self._weights):
+            self._untrained = FrozenCopy(model) if untrained is None else untrained
         self.scale = scale
         self.similarity_fct = similarity_fct
         self.num_negatives = num_negatives

@@ -11,12 +11,21 @@ With bridge query ``q``, passage ``d`` and target query ``t`` of a row, and hard
 |               | and other ``t``: their mean                                                               |
 | `kl`          | ``KL(P(t given d) || P(d given q))``, column j against column j (CLEAR, section 3)        |
 | `consistency` | ``KL(P(d given q) || P(d given t))``, no gradient through the first: ``t`` follows ``q``  |
+| `jsd`         | Jensen-Shannon divergence of ``P(d given q)`` and ``P(d given t)`` (arXiv 2604.05684)     |
+| `labse`       | InfoNCE ``q -> t`` among all ``t`` and ``t-``, and ``t -> q`` among all ``q``: their mean; |
+|               | the right one's cosine less 0.3 (additive margin, LaBSE, arXiv 2007.01852)                |
 | `retain`      | ``1 - cos`` of ``q`` with what the untrained model makes of it, and of ``d``: their mean  |
+| `distil`      | ``1 - cos`` of ``q``, and of ``t``, with what the untrained model makes of ``q``: their   |
+|               | mean (multilingual distillation, arXiv 2004.09813, there as a squared distance)           |
 
 `clear-plus` is ours: ``0.4 forward + 0.4 direct + 0.2 align + 2 retain``. Both queries find the passage, and each
 finds its translation: ``t`` stands in for the target-language passages that are not there. Its candidates hold the
 other queries in its own language too (SamToNe, arXiv 2306.02516), so these do not become one heap. What English texts
 meant before training, they mean after it (docs/results.md).
+
+Objectives of other papers, to compare with: `distil` (2004.09813), `mimo` (`direct` + 2 `distil`, after the second
+stage of 2605.31171), `jsd` (`direct` + `jsd`, after 2604.05684) and `labse` (2007.01852). Their weights are ours, since
+those of the papers belong to other scales: `distil` has in `mimo` what `retain` has in `clear-plus`.
 
 A new objective is a line in `OBJECTIVES`, a new term one in `TERMS`; recipes, studies and checks know it from there.
 """
@@ -37,6 +46,7 @@ from clearir.losses.terms import (
     drift,
     info_nce,
     other_correct_answers,
+    paired_js,
     paired_kl,
     same_answer,
     scaled_scores,
@@ -54,6 +64,10 @@ TO_BRIDGE: Contrast = ("target_query", "query")
 
 #: what `retain` keeps where it was: the texts in the bridge language
 BRIDGE_TEXTS: tuple[Side, ...] = ("query", "passage")
+#: both become what the bridge query was, in `distil`
+QUERIES: tuple[Side, ...] = ("query", "target_query")
+#: of the additive margin softmax (LaBSE, section 2.3), a cosine
+MARGIN = 0.3
 
 
 @dataclass(frozen=True)
@@ -120,11 +134,13 @@ class Term:
         contrasts: whose scores it takes.
         values: batch -> ``(a,)``, one value an anchor.
         untrained: whose embeddings by the untrained model it takes.
+        sides: whose embeddings it takes besides.
     """
 
     contrasts: tuple[Contrast, ...]
     values: Callable[[Batch], Tensor]
     untrained: tuple[Side, ...] = ()
+    sides: tuple[Side, ...] = ()
 
 
 def _contrast(contrast: Contrast) -> Term:
@@ -163,11 +179,43 @@ def _consistency(batch: Batch) -> Tensor:
     return paired_kl(bridge, target, batch.both_correct(FORWARD, DIRECT, bridge.shape[1]))
 
 
+def _jsd(batch: Batch) -> Tensor:
+    bridge, target = batch.scores(FORWARD)[0], batch.scores(DIRECT)[0]
+    return paired_js(bridge, target, batch.both_correct(FORWARD, DIRECT, bridge.shape[1]))
+
+
+def _labse(batch: Batch) -> Tensor:
+    return (_with_margin(batch, TO_TARGET) + _with_margin(batch, TO_BRIDGE)) / 2
+
+
+def _with_margin(batch: Batch, contrast: Contrast) -> Tensor:
+    """InfoNCE in which the right answer has to be nearer by `MARGIN`."""
+    scores, correct = batch.scores(contrast)
+    own = torch.nn.functional.one_hot(batch.rows, scores.shape[1]).to(scores)
+    return info_nce(scores - batch.scale * MARGIN * own, batch.rows, correct)
+
+
 def _retain(batch: Batch) -> Tensor:
-    if not batch.untrained:
-        raise ValueError("retain compares with the untrained model, which needs texts; embeddings alone have none")
-    drifts = [drift(_own(batch.columns, side)[batch.rows], batch.untrained[side]) for side in BRIDGE_TEXTS]
+    drifts = [drift(_own(batch.columns, side)[batch.rows], _before(batch, side)) for side in BRIDGE_TEXTS]
     return torch.stack(drifts).mean(dim=0)
+
+
+def _distil(batch: Batch) -> Tensor:
+    drifts = [drift(_own(batch.columns, side)[batch.rows], _before(batch, "query")) for side in QUERIES]
+    return torch.stack(drifts).mean(dim=0)
+
+
+def _before(batch: Batch, side: Side) -> Tensor:
+    """What the untrained model makes of a side.
+
+    Raises:
+        ValueError: the batch has embeddings alone.
+    """
+    if side not in batch.untrained:
+        raise ValueError(
+            "retain and distil compare with the untrained model, which needs texts; embeddings alone have none"
+        )
+    return batch.untrained[side]
 
 
 TERMS: dict[str, Term] = {
@@ -177,7 +225,10 @@ TERMS: dict[str, Term] = {
     "align": Term((TO_TARGET, TO_BRIDGE), _align),
     "kl": Term((FORWARD, REVERSE), _kl),
     "consistency": Term((FORWARD, DIRECT), _consistency),
+    "jsd": Term((FORWARD, DIRECT), _jsd),
+    "labse": Term((TO_TARGET, TO_BRIDGE), _labse),
     "retain": Term((), _retain, BRIDGE_TEXTS),
+    "distil": Term((), _distil, ("query",), QUERIES),
 }
 
 #: name -> weight of each term
@@ -189,6 +240,10 @@ OBJECTIVES: dict[str, dict[str, float]] = {
     "hybrid": {"forward": 0.5, "direct": 0.5},
     "symmetric": {"direct": 0.5, "reverse": 0.5},
     "clear-plus": {"forward": 0.4, "direct": 0.4, "align": 0.2, "retain": 2.0},
+    "distil": {"distil": 1.0},
+    "mimo": {"direct": 1.0, "distil": 2.0},
+    "jsd": {"direct": 1.0, "jsd": 1.0},
+    "labse": {"labse": 1.0},
 }
 
 
@@ -227,7 +282,13 @@ def used_columns(weights: Mapping[str, float], positions: Columns[int]) -> list[
     for name in weights:
         for anchor, positive in TERMS[name].contrasts:
             used |= {_own(positions, anchor), *_candidates(positions, positive)}
+        used |= {_own(positions, side) for side in TERMS[name].sides}
     return sorted(used | set(untrained_columns(weights, positions).values()))
+
+
+def asks_untrained(weights: Mapping[str, float]) -> bool:
+    """Whether a term compares with what the untrained model makes of a text."""
+    return any(TERMS[name].untrained for name in weights)
 
 
 def untrained_columns(weights: Mapping[str, float], positions: Columns[int]) -> dict[Side, int]:

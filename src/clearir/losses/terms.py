@@ -6,6 +6,7 @@ for an anchor without being its own positive; they count as nothing in any term.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -77,17 +78,39 @@ def paired_kl(reverse: Tensor, forward: Tensor, correct: Tensor | None = None) -
     return (log_p.exp() * difference).sum(dim=1)
 
 
+def paired_js(one: Tensor, other: Tensor, correct: Tensor | None = None) -> Tensor:
+    """Jensen-Shannon divergence of two distributions over the same candidates (2604.05684); gradients through both.
+
+    Args:
+        one: ``(a, c)`` scaled scores.
+        other: ``(a, c)`` scaled scores.
+        correct: ``(a, c)`` of bool, or None; a marked column is left out of both.
+
+    Returns:
+        ``(a,)``, nats: 0 to ln 2.
+    """
+    logs = [mask_correct(scores, correct).log_softmax(dim=1) for scores in (one, other)]
+    if correct is not None:  # -inf minus -inf
+        logs = [log.masked_fill(correct, 0.0) for log in logs]
+    middle = torch.logaddexp(*logs) - math.log(2)
+    parts = [log.exp() * (log - middle) for log in logs]
+    if correct is not None:
+        parts = [part.masked_fill(correct, 0.0) for part in parts]
+    return (parts[0] + parts[1]).sum(dim=1) / 2
+
+
 def drift(embeddings: Tensor, before: Tensor) -> Tensor:
     """``1 - cosine`` of each embedding with what it was.
 
     Args:
         embeddings: ``(a, dim)``.
-        before: ``(a, dim)``, or more dimensions, of which the first ``dim`` count (Matryoshka).
+        before: ``(a, dim)``, or more or less dimensions: the first that both have count (Matryoshka).
 
     Returns:
         ``(a,)``, 0 to 2.
     """
-    now, then = at_least_float32(embeddings), at_least_float32(before[:, : embeddings.shape[1]])
+    width = min(embeddings.shape[1], before.shape[1])
+    now, then = at_least_float32(embeddings[:, :width]), at_least_float32(before[:, :width])
     with torch.autocast(device_type=embeddings.device.type, enabled=False):
         return 1 - torch.nn.functional.cosine_similarity(now, then, dim=1)
 

@@ -12,7 +12,7 @@ from typing import Any
 from clearir.runs.recipe import Recipe, load_model_of
 from clearir.settings import HeldOut, LossSettings, TrainSettings
 from clearir.support import processes
-from clearir.support.errors import InputError
+from clearir.support.errors import InputError, prefix_errors_with
 
 
 def check_run(recipe: Recipe) -> None:
@@ -54,6 +54,7 @@ def check_training(recipe: Recipe) -> None:
             is not there.
         MissingExtraError: adapters are asked for, and peft is not installed.
     """
+    from clearir.models.load import load_model
     from clearir.models.lora import check_lora, need_peft
 
     if recipe.train.lora is not None:
@@ -65,6 +66,9 @@ def check_training(recipe: Recipe) -> None:
     _check_precision(recipe.train, network.device.type)
     _check_checkpointing(recipe.train, network)
     _check_loss(recipe.loss, network)
+    if recipe.loss.teacher is not None:
+        with prefix_errors_with("loss.teacher"):
+            load_model(recipe.loss.teacher, trust_remote_code=recipe.trust_remote_code)
     if recipe.train.lora is not None:
         check_lora(network, recipe.model, recipe.train.lora)
 

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 TEST = "in domain"
 #: after an objective: its model is mixed with the base, as the recipe's ``merge`` says
 MERGED = "+merge"
-#: after an objective, before `MERGED`: its scale, where it is not the recipe's (``clear@20``, ``clear@auto``)
+#: after an objective, before `MERGED`: each of its batches has target queries in one language
+ONE_LANGUAGE = "+one-language"
+#: after an objective, before these: its scale, where it is not the recipe's (``clear@20``, ``clear@auto``)
 AT = "@"
 #: what of a recipe a run of a study depends on, besides the rows
 _SETTINGS = {"model", "train", "prompts", "mine", "merge"}
@@ -64,7 +66,7 @@ def _study(recipe: Recipe, overwrite: bool, say: train_run.Say) -> list[Line]:
     scores_rows = holds_out(recipe.data.test)
     if not scores_rows and not recipe.study.also:
         raise InputError("nothing to score on; hold rows out (data.test=0.1) or name a suite (study.also)")
-    losses = {name: loss_of(recipe.loss, name.removesuffix(MERGED)) for name in _labels(recipe.study.objectives)}
+    losses = {name: loss_of(recipe.loss, _without_suffixes(name)) for name in _labels(recipe.study.objectives)}
     also = {name: train_run.named_suite(name) for name in recipe.study.also}
     merges = any(name.endswith(MERGED) for name in losses)
     recipe = recipe.model_copy(update={"merge": (recipe.merge or MergeSettings()) if merges else None})
@@ -92,26 +94,28 @@ def loss_of(settings: LossSettings, objective: str) -> LossSettings:
     """The settings of a loss with another objective.
 
     Args:
-        settings: scale, mini-batches and so on; ``alpha`` and ``beta`` stay where the objective has them.
+        settings: scale, mini-batches and so on; ``alpha``, ``beta`` and the teacher stay where the objective has them.
         objective: a name, or a sum of terms such as ``0.3*forward+0.3*direct``; behind it, if need be, a scale of its
             own: ``clear@20``, ``clear@auto``.
 
     Raises:
         InputError: an unknown objective or term, a sum that is none, or a scale that is none.
     """
-    kept = settings.model_dump(exclude={"objective", "weights"})
+    from clearir.losses.objectives import asks_untrained
+
+    kept = settings.model_dump(exclude={"objective", "weights", "teacher"})
     name, at, scale = objective.partition(AT)
     if name not in (CLEAR, CLEAR_NO_KL):
         del kept["alpha"], kept["beta"]
     if at:
         kept["scale"] = scale.strip()
     try:
-        if "*" in name:
-            return LossSettings(**kept, weights=_sum_of_terms(name))
-        return LossSettings(**kept, objective=name)
+        what: dict[str, Any] = {"weights": _sum_of_terms(name)} if "*" in name else {"objective": name}
+        loss = LossSettings(**kept, **what)
     except ValidationError as error:
         message = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise InputError(f"objectives: {objective}: {message}") from error
+    return loss.model_copy(update={"teacher": settings.teacher}) if asks_untrained(loss.term_weights()) else loss
 
 
 def _sum_of_terms(text: str) -> dict[str, float]:
@@ -131,6 +135,10 @@ def _sum_of_terms(text: str) -> dict[str, float]:
 
 def _labels(objectives: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(name.replace(" ", "") for name in objectives))
+
+
+def _without_suffixes(label: str) -> str:
+    return label.removesuffix(MERGED).removesuffix(ONE_LANGUAGE)
 
 
 def _slug(objective: str) -> str:
@@ -230,7 +238,10 @@ class _Run:
     @property
     def _recipe(self) -> Recipe:
         merge = self.shared.merge if self.objective.endswith(MERGED) else None
-        return self.shared.model_copy(update={"loss": self.loss, "merge": merge})
+        train = self.shared.train
+        if self.objective.removesuffix(MERGED).endswith(ONE_LANGUAGE):
+            train = train.model_copy(update={"one_language_a_batch": True})
+        return self.shared.model_copy(update={"loss": self.loss, "train": train, "merge": merge})
 
     @cached_property
     def _network(self) -> Any:

@@ -29,7 +29,7 @@ def first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def prefix_errors_with(*files: Path) -> Iterator[None]:
+def prefix_errors_with(*files: Path | str) -> Iterator[None]:
     """What is wrong with the contents of files, found where their names are not known, gets these in front."""
     try:
         yield

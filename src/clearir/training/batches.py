@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 from clearir.data.rows import Row, Rows
 from clearir.settings import TrainSettings
+from clearir.support.errors import InputError
 from clearir.support.texts import text_key
-from clearir.training.language_mix import mix
+from clearir.training.language_mix import mix, shares
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -45,6 +47,40 @@ def fill_up(rows: Sequence[Row], whole: int) -> list[Row]:
     A process with a smaller batch, or one batch less, would let the others wait for its negatives.
     """
     return [*rows, *islice(cycle(rows), -len(rows) % whole)]
+
+
+def by_language(rows: Sequence[Row], whole: int, seed: int) -> list[Row]:
+    """The rows in whole batches of one language each, the batches in a random order.
+
+    A language gets as many batches as its share of the rows, by largest remainder; rows beyond them are left out, and
+    where rows are missing those at the beginning come again. So there are as many batches as before.
+
+    Args:
+        rows: in a random order.
+        whole: rows of a batch, of all processes.
+        seed: of the order.
+
+    Raises:
+        InputError: there are more languages than batches.
+    """
+    of: dict[str, list[Row]] = {}
+    for row in rows:
+        of.setdefault(str(row.language), []).append(row)
+    counts = {language: len(members) for language, members in of.items()}
+    batches = math.ceil(len(rows) / whole)
+    given = shares(counts, batches, 1.0)
+    if none := [language for language, number in given.items() if number == 0]:
+        raise InputError(
+            f"train.one_language_a_batch: {batches} batches leave none for {', '.join(none)}; take more steps, smaller "
+            "batches, or a higher train.language_temperature"
+        )
+    cut = [
+        list(islice(cycle(of[language]), start * whole, (start + 1) * whole))
+        for language, number in given.items()
+        for start in range(number)
+    ]
+    random.Random(seed).shuffle(cut)  # noqa: S311
+    return [row for batch in cut for row in batch]
 
 
 def dataset_of(rows: Sequence[Row]) -> Dataset:

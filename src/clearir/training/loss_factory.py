@@ -9,14 +9,19 @@ from clearir.settings import LossSettings
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+    from clearir.losses.untrained import Frozen
 
-def make_loss(network: SentenceTransformer, settings: LossSettings, num_negatives: int) -> Any:
+
+def make_loss(
+    network: SentenceTransformer, settings: LossSettings, num_negatives: int, untrained: Frozen | None = None
+) -> Any:
     """The loss that the settings name.
 
     Args:
         network: the model.
         settings: the loss's, with a number for the scale.
         num_negatives: negative passages a row.
+        untrained: what terms compare with that ask for the untrained model.
     """
     from sentence_transformers.base.losses.gradcache import has_static_embedding_input
 
@@ -33,6 +38,7 @@ def make_loss(network: SentenceTransformer, settings: LossSettings, num_negative
         "num_negatives": num_negatives,
         "mask_false_negatives": settings.mask_false_negatives,
         "gather_across_devices": settings.gather_across_devices,
+        "untrained": untrained,
     }
     if not settings.cached or has_static_embedding_input(network):  # that has no chunks to cut, and needs little memory
         return plain(network, **common)

@@ -28,7 +28,7 @@ from clearir.support.disk import disk_errors
 from clearir.support.errors import ClearirError, InputError
 from clearir.support.locks import alone
 from clearir.support.progress import task
-from clearir.training.batches import collator_of, dataset_of, fill_up
+from clearir.training.batches import by_language, collator_of, dataset_of, fill_up
 from clearir.training.best_checkpoint import no_dev_rows, no_whole_model
 from clearir.training.checkpoints import (
     ASKED,
@@ -97,12 +97,15 @@ def train(
     """
     from transformers import set_seed
 
+    from clearir.losses.objectives import asks_untrained
     from clearir.models.load import content_of
     from clearir.models.prompts import prompts_of
+    from clearir.training.loss_factory import make_loss
+    from clearir.training.teacher import known_vectors
     from clearir.training.trainer import make_trainer
     from clearir.training.words_in_use import words_of
 
-    rows = _whole_batches(rows, settings)
+    rows = _whole_batches(rows, settings, seed)
     set_seed(seed)
     load = partial(_load, model, settings, prompts or PromptSettings(), trust_remote_code)
     network = load(attention=settings.attention)
@@ -120,6 +123,11 @@ def train(
     scale = processes.first_only(find_scale)
     say(scale.sentence)
     collator = collator_of(network, dataset, before_each)
+    frozen = None
+    if asks_untrained(loss.term_weights()):
+        untrained = network if settings.attention is None else load()
+        teacher = None if loss.teacher is None else _load_teacher(loss.teacher, settings, trust_remote_code)
+        frozen = known_vectors(dataset, collator, untrained, before_each, teacher=teacher, cache=cache)
     words = _choose_what_is_trained(network, model, settings, lambda: words_of(dataset, collator))
     asked = {
         "model": content_of(model),
@@ -131,11 +139,13 @@ def train(
         "dev": None if dev is None else dev.hash,
         "words": words,
         **({"processes": processes.count()} if processes.count() > 1 else {}),
+        **({"teacher": content_of(loss.teacher)} if loss.teacher else {}),
     }
     place = work or out.parent / f".{out.name}.checkpoints"
     checkpoints = place / fingerprint(asked)
-    with_scale = loss.model_copy(update={"scale": scale.used})
-    trainer = make_trainer(network, rows, dataset, checkpoints, settings, with_scale, collator, seed)
+    n = sum(column.startswith("negative_") for column in dataset.column_names)
+    function = make_loss(network, loss.model_copy(update={"scale": scale.used}), n, frozen)
+    trainer = make_trainer(network, rows, dataset, checkpoints, settings, function, collator, seed)
     with ExitStack() as held:
         processes.first_only(lambda: _claim(held, out, checkpoints, asked))
         record = _run(trainer, dev, settings, before_each, checkpoints, say)
@@ -147,15 +157,18 @@ def train(
     return record
 
 
-def _whole_batches(rows: Sequence[Row], settings: TrainSettings) -> Sequence[Row]:
-    """The rows; where several processes train, as many as whole batches take.
+def _whole_batches(rows: Sequence[Row], settings: TrainSettings, seed: int) -> Sequence[Row]:
+    """The rows; where several processes train, or a batch has one language, as many as whole batches take.
 
     Raises:
-        InputError: some have no target query, or not all have as many negatives.
+        InputError: some have no target query, or not all have as many negatives, or there are too few batches.
     """
     if any(row.target_query is None for row in Rows.collect(rows, "the rows to train on")):
         raise InputError("some rows have no target query; translate the queries first (clearir prepare)")
-    return fill_up(rows, settings.batch_size * processes.count()) if processes.count() > 1 else rows
+    whole = settings.batch_size * processes.count()
+    if settings.one_language_a_batch:
+        return by_language(rows, whole, seed)
+    return fill_up(rows, whole) if processes.count() > 1 else rows
 
 
 def _choose_what_is_trained(
@@ -273,6 +286,13 @@ def _load(
     refuse_routes(network, model)
     network.similarity_fn_name = "cosine"  # that of the losses, whatever the base was made for
     return network
+
+
+def _load_teacher(name: str, settings: TrainSettings, trust_remote_code: bool) -> SentenceTransformer:
+    """A teacher, which reads as much of a text as the student and has prompts of its own."""
+    from clearir.models.load import load_model
+
+    return load_model(name, max_seq_length=settings.max_seq_length, trust_remote_code=trust_remote_code)
 
 
 def _watch(

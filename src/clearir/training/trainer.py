@@ -10,24 +10,25 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
+from sentence_transformers.base.sampler import DefaultBatchSampler
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 from torch import Tensor, nn
 from torch.utils.checkpoint import get_device_states, set_device_states
+from torch.utils.data import SequentialSampler
 
 from clearir.data.rows import Row
-from clearir.settings import LossSettings, TrainSettings
+from clearir.settings import TrainSettings
 from clearir.support import processes
 from clearir.support.errors import ClearirError, first_line
 from clearir.support.memory import is_out_of_memory, release_memory
 from clearir.support.texts import clip
 from clearir.training.batches import steps_of
 from clearir.training.checkpoints import last_whole_checkpoint, load_trained, save_trained
-from clearir.training.loss_factory import make_loss
 
 logger = logging.getLogger(__name__)
 
@@ -186,13 +187,20 @@ def _excerpt(row: Row) -> str:
     return f"{name}{query!r}, {target_query!r} -> {passage!r}"
 
 
+class InOrder(DefaultBatchSampler):  # type: ignore[misc, unused-ignore]
+    """Batches of rows as they stand, where their order was chosen (`clearir.training.batches.by_language`)."""
+
+    def __init__(self, dataset: Dataset, **others: Any) -> None:
+        super().__init__(cast(Any, SequentialSampler(cast(Any, dataset))), **others)
+
+
 def make_trainer(
     network: SentenceTransformer,
     rows: Sequence[Row],
     dataset: Dataset,
     checkpoints: Path,
     settings: TrainSettings,
-    loss: LossSettings,
+    loss: nn.Module,
     collator: SentenceTransformerDataCollator,
     seed: int,
 ) -> Trainer:
@@ -200,10 +208,10 @@ def make_trainer(
     from sentence_transformers import SentenceTransformerTrainingArguments
     from transformers import PrinterCallback
 
-    n = sum(column.startswith("negative_") for column in dataset.column_names)
     bf16, fp16 = _half_precision(settings.precision)
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # of `accelerate launch`: the settings say it
     rare: dict[str, Any] = {"gradient_checkpointing": True} if settings.gradient_checkpointing else {}
+    rare |= {"batch_sampler": InOrder} if settings.one_language_a_batch else {}
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(checkpoints),
         max_steps=steps_of(settings, len(dataset), processes.count()),
@@ -236,7 +244,7 @@ def make_trainer(
         args=arguments,
         train_dataset=dataset,
         data_collator=collator,
-        loss=make_loss(network, loss, n),
+        loss=loss,
         rows=rows,
         last_checkpoint=lambda: last_whole_checkpoint(checkpoints),
     )
