@@ -86,7 +86,8 @@ class DataSettings(Settings):
             debian or beir.
         path: file, folder, list of files, or Hub name. debian and debian-help: by default it is fetched into a folder
             of the output.
-        columns: our name of a column -> the table's.
+        columns: our name of a column -> the table's; of target queries that have a column for each language, the list
+            of these.
         languages: target languages to keep; None keeps all.
         language: of the target queries, where the table has no such column.
         bridge: language of queries and passages, likewise.
@@ -102,7 +103,7 @@ class DataSettings(Settings):
 
     source: str = "table"
     path: str | list[str] | None = None
-    columns: dict[str, str] = Field(default_factory=dict)
+    columns: dict[str, str | list[str]] = Field(default_factory=dict)
     languages: list[Code] | None = None
     language: Code | None = None
     bridge: Code = "en"

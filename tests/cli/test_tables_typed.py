@@ -46,6 +46,18 @@ def test_rows_that_name_their_language_alone_are_translated_into_it(clearir: Cle
     assert translated(clearir, table, "--to", "es") == expected
 
 
+def test_the_holes_of_a_table_with_a_column_per_language_are_translated(clearir: Clearir, tmp_path: Path) -> None:
+    table = tmp_path / "wide.csv"
+    table.write_text("en;answer;sw;es\nq1;p1;s1;\nq2;p2;s2;t2\n")
+    expected = (
+        Row("q1", "p1", "s1", "sw"),
+        Row("q1", "p1", "q1", "es"),
+        Row("q2", "p2", "s2", "sw"),
+        Row("q2", "p2", "t2", "es"),
+    )
+    assert translated(clearir, table, "columns.query=en", "columns.target_query=[sw, es]", "--to", "es") == expected
+
+
 OTHER_NAMES = "Frage,Antwort,Wort\nq1,p1,t1\nq2,p2,t2\n"
 
 

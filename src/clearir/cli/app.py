@@ -103,24 +103,61 @@ def root(
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder to write to; default: the current folder.")] = Path(),
+    folder: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Folder to write to; default: the current folder. With --from, then options of the table: "
+            "columns.query=question, language=sw ..."
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option("--from", help="Your own table: write a recipe for it instead of the sample.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="With --from: the base model; default: e5-small.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
 ) -> None:
-    """Write a sample recipe and sample rows.
+    """Write a recipe: for your own table with --from, else a sample with sample rows.
 
-    The examples of all other commands run in that folder. The base model comes with `pip install "clearir[demo]"`.
+    With --from, clearir looks at the table, shows what it takes each column for and three rows, and writes a recipe
+    with comments. The table may have one row per translated query, or one column per language. The examples of all
+    other commands run in the folder of the sample. Its base model comes with `pip install "clearir[demo]"`.
 
     Example, in an empty folder:
     ```sh
     clearir init
+    clearir init my --from rows.jsonl
     ```
     """
     from clearir.cli.sample import write_sample
 
-    for path in write_sample(folder, overwrite=overwrite):
+    options, folders = table_options(folder or [])
+    if len(folders) > 1:
+        raise InputError(f"{' and '.join(folders)}: give one folder")
+    place = Path(folders[0]) if folders else Path()
+    if table is not None:
+        _init_from(table, options, place, model, overwrite)
+        return
+    refuse_options(options, "the sample; for your own table add --from TABLE")
+    if model is not None:
+        raise InputError("--model is for a recipe of your own table; add --from TABLE")
+    for path in write_sample(place, overwrite=overwrite):
         console.print(plain(str(path)), soft_wrap=True)
-    there = "" if folder == Path() else f"cd {plain(str(folder))} && "
+    there = "" if place == Path() else f"cd {plain(str(place))} && "
     console.print(f"next: {there}clearir train recipe.yaml", soft_wrap=True)
+
+
+def _init_from(table: Path, options: dict[str, Any], folder: Path, model: str | None, overwrite: bool) -> None:
+    from clearir.cli.first_recipe import write_recipe
+    from clearir.cli.tables import show_understood
+    from clearir.data.sources.understand import understand
+
+    found = understand(table, options)
+    recipe = write_recipe(table, found, folder, model=model, overwrite=overwrite)
+    show_understood(table, found)
+    for warning in recipe.warnings:
+        console.print(f"[yellow]note:[/] {plain(warning)}", soft_wrap=True)
+    console.print(f"{plain(str(recipe.path))}: check it, then run", soft_wrap=True)
+    console.print(f"next: clearir train {plain(str(recipe.path))}", soft_wrap=True)
 
 
 @app.command()
@@ -238,7 +275,7 @@ def translate(
     silence_libraries()
     of_table, of_backend = table_options(options or [])
     translator = load_translator(backend, **parse_assignments(of_backend))
-    rows = Rows.collect(tables.read(table, **of_table), str(table))
+    rows = Rows.collect(tables.read(table, keep_open=True, **of_table), str(table))
     work = out.with_name(f".{out.name}.translations.sqlite3")
     done = translate_rows(rows.rows, translator, names_in(to) or [], cache=work)
     Rows(done.rows).to_parquet(out)

@@ -121,7 +121,10 @@ def table_options(typed: list[str], *, only: bool = False) -> tuple[dict[str, An
 
 
 def _as_text(assignment: str) -> str:
-    """The same with its value in quotation marks where YAML would make no text of it: ``language=no`` is Norwegian."""
+    """The same with its value in quotation marks where YAML would make no text of it: ``language=no`` is Norwegian.
+
+    A list in brackets stays one.
+    """
     import json
 
     import yaml
@@ -131,6 +134,8 @@ def _as_text(assignment: str) -> str:
         read = yaml.safe_load(value)
     except (yaml.YAMLError, ValueError, RecursionError):
         read = None
+    if isinstance(read, list):
+        return f"{key}={json.dumps([one.strip() for one in value.strip()[1:-1].split(',')])}"
     return assignment if key == "max_negatives" or isinstance(read, str) else f"{key}={json.dumps(value)}"
 
 

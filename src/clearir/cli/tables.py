@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from clearir.cli.console import clock, console
+from clearir.data.sources.understand import Understood
 from clearir.evaluation.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison
 from clearir.evaluation.merge_weight import Choice
 from clearir.evaluation.scores import MAIN_METRIC, Direction, Scores
@@ -27,10 +28,39 @@ from clearir.support.texts import clean
 POOL_METRICS = ("max@r", "complete@10", "bridge@10")
 #: searches that are shown
 SEARCHES = 3
+#: rows of a new table that are shown
+FIRST_ROWS = 3
 #: of a difference, by its verdict; None: it was not tested
 COLOURS = {BETTER: "green", WORSE: "red", NOT_SHOWN: "dim", None: "default"}
 #: verdicts that would be too wide for a column
 SHORT = {NOT_SHOWN: "n.s."}
+
+
+def show_understood(table: Path, found: Understood) -> None:
+    """What each column of a table was taken for, how many rows that makes, and three of them."""
+    console.print(f"{escape(str(table))}: {len(found.rows):,} rows, {found.passages:,} passages", soft_wrap=True)
+    columns = Table(box=box.SIMPLE_HEAD, title="columns", title_justify="left")
+    columns.add_column("column")
+    columns.add_column("read as")
+    for column, what in found.read_as.items():
+        columns.add_row(escape(clean(column, 40)), escape(what))
+    for column in found.unread:
+        columns.add_row(escape(clean(column, 40)), "[dim]not read[/]")
+    console.print(columns)
+    counts = Table(box=box.SIMPLE_HEAD, title="target queries", title_justify="left")
+    counts.add_column("language")
+    for name in ("translated", "missing"):
+        counts.add_column(name, justify="right")
+    for code in sorted({*found.translated, *found.missing}):
+        missing = found.missing[code]
+        counts.add_row(language_name(code), f"{found.translated[code]:,}", f"{missing:,}" if missing else "")
+    console.print(counts)
+    rows = Table(box=box.SIMPLE_HEAD, title="the first rows", title_justify="left", show_lines=False)
+    for name in ("query", "target query", "passage"):
+        rows.add_column(name, ratio=1)
+    for row in [row for row in found.rows if row.target_query is not None][:FIRST_ROWS]:
+        rows.add_row(*(escape(clean(text, 70)) for text in (row.query, str(row.target_query), row.passage)))
+    console.print(rows)
 
 
 def show_run(run: Run, folder: Path) -> None:

@@ -403,6 +403,8 @@ def _read(recipe: Recipe, skipped: Counter[str]) -> Rows:
     if path is None:
         raise InputError("data.path is missing; add it to the recipe, or type data.path=FILE behind it")
     options = data.model_dump(exclude={"source", "path", "test", "dev"})
+    if data.source in ("table", "hub") and recipe.translate is not None:
+        options["keep_open"] = True
     return Rows.collect(sources.read(data.source, path, skipped=skipped, **options), f"{data.source} {path}")
 
 

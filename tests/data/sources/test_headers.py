@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,50 @@ def test_a_table_with_a_column_a_language_has_a_row_for_each_filled_cell(
         assert list(read(path)) == WIDE_ROWS
     read_as = "'question' as query, 'answer' as passage, 'question_es' as target_query in Spanish (es), 'answer_es' as"
     rest = "target_passage in Spanish (es), 'question_sw' as target_query in Swahili (sw)"
-    assert [record.message for record in caplog.records] == [f"{path}: read {read_as} {rest}"]
+    left_out = (
+        "rows without a translation are left out: Swahili (sw) 1; to translate them, add translate: to the recipe"
+    )
+    assert [record.message for record in caplog.records] == [
+        f"{path}: read {read_as} {rest}",
+        f"{path}: {left_out}, or run clearir translate",
+    ]
+
+
+def test_cells_without_a_translation_are_counted_or_kept_to_be_translated(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    path.write_text("en;answer;sw;Español;zu\nq1;p1;s1;;\nq2;p2;s2;t2;\n".replace("Español", "Spanish"))
+    said = {"query": "en", "target_query": ["sw", "Spanish", "zu"]}
+    skipped: Counter[str] = Counter()
+    whole = [Row("q1", "p1", "s1", "sw"), Row("q2", "p2", "s2", "sw"), Row("q2", "p2", "t2", "es")]
+    assert list(read(path, columns=said, skipped=skipped)) == whole
+    assert skipped == {"no translation": 3}  # zu twice, and es once
+    kept = list(read(path, columns=said, keep_open=True))
+    assert [row for row in kept if row.target_query] == whole
+    assert [(row.query, row.language) for row in kept if row.target_query is None] == [
+        ("q1", "es"),
+        ("q1", "zu"),
+        ("q2", "zu"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            {"target_query": ["sw", "help"]},
+            "target_query: 'help' does not name a language; write target_query_CODE: help",
+        ),
+        ({"query": ["en", "de"]}, "query is ['en', 'de'], not the name of a column"),
+        ({"target_query": [1]}, "target_query is [1], not the name of a column"),
+        ({"target_query": ["sw", "zu"]}, "no columns 'zu'"),
+    ],
+)
+def test_columns_of_languages_that_cannot_be_read_are_said(tmp_path: Path, columns: dict, message: str) -> None:
+    path = tmp_path / "wide.csv"
+    path.write_text("query,passage,sw\nq,p,s\n")
+    with pytest.raises(InputError) as caught:
+        list(read(path, columns=columns))
+    assert message.replace("columns 'zu'", "column 'zu'") in str(caught.value)
 
 
 def test_the_columns_of_languages_can_be_said(tmp_path: Path) -> None:

@@ -69,18 +69,34 @@ class Header:
         return list(dict.fromkeys([*(c for columns in self.fields.values() for c in columns), *of_languages]))
 
 
-def check_mapping(columns: Mapping[str, str]) -> None:
-    """Refuse what is no mapping of our names to other people's.
+#: our name of a column -> the table's, or the names of several that each hold one language
+Mapped = Mapping[str, str | Sequence[str]]
+
+
+def one_each(columns: Mapped) -> dict[str, str]:
+    """Our name of a column -> the table's, one each: ``{target_query: [sw, Spanish]}`` names two.
 
     Raises:
-        InputError: the message lists ours.
+        InputError: a name that is not ours, or a column of several that names no language.
     """
+    found: dict[str, str] = {}
     for ours, theirs in columns.items():
         if ours not in NAMES and _numbered_field(ours) is None and _target_of(ours) is None:
             known = ", ".join([*NAMES, "negative_1", "target_negative_1", "target_query_es"])
             raise InputError(f"columns: {ours!r} is not a field of a row; write one of {known}")
-        if not isinstance(theirs, str):
+        if isinstance(theirs, str):
+            found[ours] = theirs
+            continue
+        several = isinstance(theirs, list | tuple) and all(isinstance(one, str) for one in theirs)
+        if not several or ours not in _TARGETS:
             raise InputError(f"columns: {ours} is {theirs!r}, not the name of a column; write it in quotation marks")
+        for column in theirs:
+            code, _ = _language([word for word in _words(column) if word not in _QUERY | _PASSAGE | _ANY_TEXT])
+            if code is None:
+                typed = f"{ours}_CODE: {column}"
+                raise InputError(f"columns: {ours}: {column!r} does not name a language; write {typed} instead")
+            found[f"{ours}_{code}"] = column
+    return found
 
 
 def find(present: Sequence[str], columns: Mapping[str, str], bridge: str, place: str) -> Header:
@@ -297,6 +313,18 @@ def code_of(text: str) -> str | None:
         return languages.normalise(text)
     except InputError:
         return None
+
+
+def language_of(column: str) -> tuple[str, bool] | None:
+    """The language that a column is named after and nothing else, and whether its name can hardly mean anything else.
+
+    ``es``, ``Spanish`` and ``pt-BR`` are sure, a code of three letters is not; None of ``id``, ``no`` and ``nr``.
+    """
+    words = _words(column)
+    code, sure = _language(words)
+    if code is None or (len(words) == 1 and words[0] in _NO_LANGUAGE):
+        return None
+    return code, sure
 
 
 def _language(words: Iterable[str]) -> tuple[str | None, bool]:

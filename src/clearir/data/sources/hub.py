@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearir.data.rows import Row
 from clearir.data.sources.checks import OnBad, Skipped
+from clearir.data.sources.headers import Mapped
 from clearir.data.sources.row_maker import RowMaker
 from clearir.support.errors import InputError, first_line
 
@@ -21,10 +22,11 @@ def read(
     config: str | None = None,
     split: str | None = None,
     revision: str | None = None,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapped | None = None,
     language: str | None = None,
     bridge: str = "en",
     max_negatives: int | None = None,
+    keep_open: bool = False,
     on_bad: OnBad = "error",
     skipped: Skipped | None = None,
 ) -> Iterator[Row]:
@@ -39,13 +41,14 @@ def read(
         language: see there.
         bridge: see there.
         max_negatives: see there.
+        keep_open: see there.
         on_bad: see there.
         skipped: see there.
 
     Raises:
         InputError: no such data set, split or column, a bad row, or the Hub cannot be reached.
     """
-    make = RowMaker(columns, language, bridge, max_negatives)
+    make = RowMaker(columns, language, bridge, max_negatives, keep_open)
     data = _one_split(_load(path, config, revision), split, path)
     try:
         needed = make.header(data.column_names, str(path), path).columns

@@ -29,10 +29,12 @@ class RowMaker:
     Args:
         columns: our name -> theirs, for columns with names that are not known anyway. Ours are those of `Row`,
             ``negative_1``, ``target_negative_1`` and so on for negatives that have a column each, and
-            ``target_query_es`` for target queries that have a column for each language.
+            ``target_query_es`` for target queries that have a column for each language; ``target_query: [es, sw]``
+            names several of these at once.
         language: language of the target queries, where the table has no column that says so.
         bridge: language of queries and passages, where the table has no column that says so.
         max_negatives: keep so many negatives of a row at most.
+        keep_open: where each language has a column, make a row of an empty cell too, to be translated.
 
     Raises:
         InputError: a name in ``columns`` that is not ours, or an unknown language.
@@ -40,19 +42,21 @@ class RowMaker:
 
     def __init__(
         self,
-        columns: Mapping[str, str] | None = None,
+        columns: headers.Mapped | None = None,
         language: str | None = None,
         bridge: str = "en",
         max_negatives: int | None = None,
+        keep_open: bool = False,
     ) -> None:
-        self._columns = dict(columns or {})
-        headers.check_mapping(self._columns)
+        self._columns = headers.one_each(columns or {})
+        self._keep_open = keep_open
         self._language = None if language is None else languages.normalise(language)
         self._bridge = languages.normalise(bridge)
         self._max_negatives = max_negatives
         self._headers: dict[tuple[str, ...], Header] = {}
         self._said: set[str] = set()
         self._numbers: Counter[str] = Counter()  # column -> numbers that were read as text
+        self._open: Counter[str] = Counter()  # language -> empty cells of its column
         self._named: dict[str, str] = {}  # name of a language -> code that it was read as
 
     def header(self, present: Sequence[str], place: str, source: object) -> Header:
@@ -85,6 +89,17 @@ class RowMaker:
             InputError: a bad row, or no good one.
         """
         yield from usable(self._parts(records, source), self._row, source, on_bad, skipped)
+        if self._open:
+            shown = ", ".join(f"{languages.name(code)} ({code}) {count:,}" for code, count in self._open.items())
+            logger.warning(
+                "%s: rows without a translation are left out: %s; to translate them, add translate: to the recipe, or "
+                "run clearir translate",
+                source,
+                shown,
+            )
+            if skipped is not None:
+                skipped["no translation"] += self._open.total()
+            self._open.clear()
         for what, found in (
             ("numbers in columns of texts are read as text", self._numbers),
             ("names of languages are read as codes", self._named),
@@ -107,8 +122,10 @@ class RowMaker:
             filled = {
                 code: own
                 for code, own in header.by_language.items()
-                if any(not is_nothing(record.get(column)) for column in own.values())
+                if self._keep_open or any(not is_nothing(record.get(column)) for column in own.values())
             }
+            if filled:
+                self._open.update(code for code in header.by_language if code not in filled)
             for code, own in filled.items():
                 yield place, (record, {**header.fields, **{name: (column,) for name, column in own.items()}}, code)
             if not filled:
