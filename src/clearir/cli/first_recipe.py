@@ -38,7 +38,7 @@ data:
 $options  test: $test  # $test_reason
 $prompts${translate}mine:  # hard negatives: texts that the base model takes for right answers
 ${mine}train:
-  learning_rate: 5.0e-5  # docs/study.md: 5e-5 or 1e-4 for e5-small and MiniLM; 2e-5 for models ten times as large
+  learning_rate: 5.0e-5  # docs/study.md: 5e-5 or 1e-4 for e5-small and MiniLM
   batch_size: $batch
   $length  # $length_reason
   max_seq_length: 128  # tokens of a text that are read; longer passages are cut
