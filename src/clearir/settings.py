@@ -317,6 +317,8 @@ class TrainSettings(Settings):
             those that keep this share of the base model's bridge -> bridge score (0.995). None: keep the last step.
         log_steps: steps between entries of the training log.
         report_to: trackers of transformers ("wandb", "tensorboard", "none").
+        push_to_hub: ``USER/NAME`` on the Hub, where the model goes with its card when the run is done; a new repository
+            is private. None: nothing leaves this machine.
         gradient_checkpointing: less memory, more time.
         attention: implementation that transformers is told to use; None: its own choice, nearly always sdpa.
         dropout: share that every dropout layer drops, that of attention included; None: the model's own. 0 is faster,
@@ -349,6 +351,7 @@ class TrainSettings(Settings):
     retention: Annotated[float, Field(gt=0)] | None = None
     log_steps: Positive = 5
     report_to: tuple[str, ...] = ("none",)
+    push_to_hub: Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")] | None = None
     gradient_checkpointing: bool = False
     attention: str | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
@@ -356,7 +359,7 @@ class TrainSettings(Settings):
 
     def deciding(self) -> dict[str, Any]:
         """Those that decide which model comes out, up to rounding, as JSON values."""
-        idle = {"log_steps", "report_to", "gradient_checkpointing"}
+        idle = {"log_steps", "report_to", "push_to_hub", "gradient_checkpointing"}
         idle |= set() if self.retention else {"save_steps"}  # a checkpoint that nobody judges changes nothing
         idle |= {"epochs"} if self.max_steps else set()
         # So that runs of before there were these settings are still finished.

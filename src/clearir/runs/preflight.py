@@ -51,15 +51,18 @@ def check_training(recipe: Recipe) -> None:
 
     Raises:
         InputError: a model that cannot be loaded or trained so, a precision that this machine lacks, or a tracker that
-            is not there.
+            is not there, or the Hub would not take the model.
         MissingExtraError: adapters are asked for, and peft is not installed.
     """
     from clearir.models.load import load_model
     from clearir.models.lora import check_lora, need_peft
+    from clearir.models.push import check_push
 
     if recipe.train.lora is not None:
         need_peft()
     _check_trackers(recipe.train)
+    if recipe.train.push_to_hub is not None:
+        check_push(recipe.train.push_to_hub)
     if processes.shares_model():
         _check_sharing(recipe)
     network = load_model_of(recipe, recipe.model, attention=recipe.train.attention)

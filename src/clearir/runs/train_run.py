@@ -36,7 +36,16 @@ from clearir.runs.preflight import check_run, check_training, holds_out, needs_d
 from clearir.runs.recipe import Recipe, dump_recipe, load_model_of
 from clearir.settings import MergeSettings, SearchExample, TrainSettings
 from clearir.support import processes
-from clearir.support.artifacts import MANIFEST, atomic_file, is_due, model_content, read_json, run_stage, write_json
+from clearir.support.artifacts import (
+    MANIFEST,
+    atomic_file,
+    fingerprint,
+    is_due,
+    model_content,
+    read_json,
+    run_stage,
+    write_json,
+)
 from clearir.support.errors import InputError
 from clearir.support.locks import alone_in
 
@@ -104,7 +113,10 @@ def finish(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: N
     answer_searches(recipe, say=say)
     with atomic_file(out / "recipe.yaml") as temporary:
         temporary.write_text(dump_recipe(recipe), encoding="utf-8")
-    return write_outcome(out)
+    outcome = write_outcome(out)
+    if recipe.train.push_to_hub is not None:
+        _push(out, recipe.train.push_to_hub, say)
+    return outcome
 
 
 # -- stages -----------------------------------------------------------------------------------------------------
@@ -302,6 +314,17 @@ def answer_searches(recipe: Recipe, *, say: Say = lambda line: None) -> None:
         for one, before, after in zip(examples, *answers, strict=True)
     ]
     write_json(path, searches.to_json(found))
+
+
+def _push(out: Path, repo: str, say: Say) -> None:
+    """The model with its card on the Hub, once for each model."""
+    from clearir.models.push import push_model
+
+    card = fingerprint((out / "model" / "README.md").read_text(encoding="utf-8"))
+    settings = _of_stage("push", {"repo": repo, "model": model_content(out / "model"), "card": card})
+    done = run_stage(out / "pushed", settings, lambda _: {"address": push_model(out / "model", repo)}, overwrite=True)
+    address = read_json(out / "pushed" / MANIFEST)["result"]["address"]
+    say(f"model on the Hub: {'pushed to' if done else 'already at'} {address}")
 
 
 def write_outcome(out: Path) -> Run:
