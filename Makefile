@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 LOWEST := .venv-lowest
 # What the libraries do for clearir, at least one file for each of them.
-LOWEST_TESTS := $(addprefix tests/,test_requirements.py support runs/test_recipe.py cli/test_app.py cli/test_console.py \
+LOWEST_TESTS := $(addprefix tests/,test_requirements.py support runs/test_recipe.py runs/test_push.py cli/test_app.py cli/test_console.py \
   cli/test_tables.py models data evaluation losses/test_cached.py losses/test_packing.py losses/test_graph_budget.py \
   losses/test_scale.py report/test_charts.py report/test_html.py report/test_model_card.py faults/test_hub.py \
   search/test_store.py search/test_index.py search/test_api.py search/test_filters.py)

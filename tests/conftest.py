@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import hypothesis
 import pytest
 
 from clearir.data.passages import Corpus, Passage
@@ -21,6 +22,12 @@ from clearir.data.passages import Corpus, Passage
 # Tokenizers and models come from the disk alone, whatever the environment says.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 Run = Callable[..., tuple[int, str, str]]
 

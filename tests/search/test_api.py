@@ -140,12 +140,12 @@ def test_the_page_says_what_is_wrong_with_an_address(one, address):
 
 
 def test_too_many_queries_have_to_wait(searcher):
-    asking = client(searcher, limits=Limits(rate=1, burst=3))
+    asking = client(searcher, limits=Limits(rate=0.1, burst=3))  # one more after ten seconds
     statuses = [asking.get("/api/search?q=x").status_code for _ in range(4)]
     assert statuses == [200, 200, 200, 429]
     refused = asking.post("/api/search", json={"queries": ["a", "b", "c"]})
     assert refused.status_code == 429
-    assert 1 <= int(refused.headers["Retry-After"]) <= 3
+    assert 1 <= int(refused.headers["Retry-After"]) <= 30
     assert "try again in" in refused.json()["error"]
     assert asking.get("/healthz").status_code == 200
 
