@@ -32,7 +32,10 @@ TERMS = {
     "align": "Align: query ↔ target query",
     "kl": "KL: reverse from forward",
     "consistency": "Consistency: target query ranks like query",
+    "jsd": "JSD: query and target query rank alike",
+    "labse": "LaBSE: query ↔ target query, with a margin",
     "retain": "Retain: distance of English from the base model",
+    "distil": "Distil: distance of both queries from the base model's query",
 }
 
 
