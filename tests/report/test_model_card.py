@@ -54,7 +54,7 @@ def test_the_card_tells_use_scores_data_recipe_and_source(small_folder: Path) ->
     ("loss", "words"),
     [
         ("{alpha: 0.4}", "trained with CLEAR so that"),
-        ("{objective: clear-plus}", "trained with clearir's objective clear-plus so that"),
+        ("{objective: clear-plus}", "trained with the objective clear-plus so that"),
         ("{weights: {direct: 1}}", "trained with a weighted sum of clearir's terms"),
         ("3", "trained with CLEAR so that"),
     ],

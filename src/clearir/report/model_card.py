@@ -103,7 +103,7 @@ def objective(run: Run) -> str:
     if loss.get("weights"):
         return "a weighted sum of clearir's terms (see the recipe below)"
     name = loss.get("objective", "clear")
-    return "CLEAR" if name == "clear" else f"clearir's objective {markdown(str(name))}"
+    return "CLEAR" if name == "clear" else f"the objective {markdown(str(name))}"
 
 
 def trained_languages(run: Run) -> list[str]:
