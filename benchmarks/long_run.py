@@ -1,6 +1,6 @@
 """Does memory grow in a long training? The peak of each tenth of 300 steps, multilingual-e5-small, MLQA dev.
 
-    python benchmarks/long_run.py        # about ten minutes on two cores
+    python benchmarks/long_run.py        # about fifteen minutes on two cores
 
 Batches have texts of other lengths each, so the peak rises until the largest batch has come; then it must stay.
 """

@@ -1,6 +1,6 @@
 """What `retain` costs a step of `clear-plus`: a frozen copy that embeds every batch, and vectors that are known.
 
-    python benchmarks/retain.py        # multilingual-e5-small, MLQA dev: about two minutes on two cores
+    python benchmarks/retain.py        # multilingual-e5-small, MLQA dev: about six minutes on two cores
 
 32 rows x 3 columns of at most 80 tokens, forward and backward, dropout 0. The ways take turns, one batch each; seconds
 are medians, of the clock.
@@ -76,7 +76,7 @@ def main() -> None:
                 value = loss(batch, None)
                 value.backward()
                 seconds[way].append(time.perf_counter() - begin)
-                values[way].append(float(value))
+                values[way].append(value.item())
                 model.zero_grad()
     table = Table("clear-plus", "a step, s", "ratio", title="what retain costs", title_justify="left")
     first = statistics.median(seconds["without retain"][1:])
