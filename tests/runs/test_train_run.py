@@ -282,6 +282,19 @@ def test_other_settings_need_a_word(recipe_path, recipe, finished, tmp_path):
     assert [line.partition(":")[0] for line in said if "written to" in line] == ["model", "scores"]
 
 
+def test_a_teacher_decides_the_model_and_not_the_negatives(recipe_path, recipe, finished, tmp_path):
+    copy, teacher = tmp_path / "out", tmp_path / "teacher"
+    shutil.copytree(recipe.output, copy)
+    shutil.copytree(recipe.model, teacher)
+    taught = load_recipe(recipe_path, [f"output={copy}", "loss.objective=mimo", f"loss.teacher={teacher}"])
+    train_run.run(taught, overwrite=True)
+    weights = load_file(teacher / "model.safetensors")
+    save_file({name: value + 0.1 for name, value in weights.items()}, teacher / "model.safetensors")
+    said: list[str] = []
+    train_run.run(taught, overwrite=True, say=said.append)
+    assert [line.partition(":")[0] for line in said if "written to" in line] == ["model", "scores"]
+
+
 KILLED = """
 import multiprocessing, signal, sys
 import datasets, sentence_transformers  # once for all processes

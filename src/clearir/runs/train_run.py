@@ -167,7 +167,6 @@ def mine_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line
         "prompts": recipe.prompts.model_dump(),
         "model": content_of(recipe.model),
         "seed": recipe.seed,
-        **({"teacher": content_of(recipe.loss.teacher)} if recipe.loss.teacher else {}),
     }
     _stage(out / "mined", settings, lambda folder: _write_mined(recipe, folder), "negatives", overwrite, say)
 
@@ -274,6 +273,7 @@ def training_settings(recipe: Recipe) -> dict[str, Any]:
         "prompts": recipe.prompts.model_dump(),
         "model": content_of(recipe.model),
         "seed": recipe.seed,
+        **({"teacher": content_of(recipe.loss.teacher)} if recipe.loss.teacher else {}),
     }
 
 
