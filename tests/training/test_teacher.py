@@ -12,7 +12,7 @@ from clearir.models.load import load_model
 from clearir.models.prompts import prompts_of
 from clearir.settings import LossSettings
 from clearir.support.errors import InputError
-from clearir.training import teacher as module
+from clearir.training import batches
 from clearir.training.batches import collator_of, dataset_of
 from clearir.training.teacher import known_vectors, turned
 from clearir.training.train import TRAINING, train
@@ -59,14 +59,14 @@ def test_more_dimensions_keep_those_that_the_student_has():
     np.testing.assert_allclose(normalize(torch.from_numpy(found)).numpy(), student, atol=0.1)
 
 
-def known(model, rows, **options):
+def known(model, rows, sides=("query", "passage"), **options):
     dataset = dataset_of(rows)
     collator = collator_of(model, dataset, prompts_of(model))
-    return known_vectors(dataset, collator, model, prompts_of(model), **options)
+    return known_vectors(dataset, collator, sides, lambda: model, prompts_of(model), **options)
 
 
 def test_the_vectors_of_all_queries_and_passages_are_those_of_the_untrained_model(tiny_model_path, monkeypatch):
-    monkeypatch.setattr(module, "TEXTS_AT_ONCE", 7)
+    monkeypatch.setattr(batches, "TEXTS_AT_ONCE", 7)
     model = load_model(tiny_model_path, query_prompt="query: ", passage_prompt="")
     rows = sample(20)
     found = known(model, rows)
@@ -87,12 +87,18 @@ def test_what_mining_has_encoded_is_not_encoded_again(tiny_model_path, tmp_path,
     known(model, rows, cache=tmp_path)
 
 
+def test_what_no_term_asks_for_is_not_encoded(tiny_model_path):
+    model, rows = load_model(tiny_model_path), sample(20)
+    found = known(model, rows, sides=["query"])
+    assert len(found.embed([model.preprocess([row.query for row in rows])], lambda pack: [])[0]) == 20
+    with pytest.raises(KeyError):
+        found.embed([model.preprocess([rows[0].passage])], lambda pack: [])
+
+
 def test_a_teacher_is_turned_to_the_student(tiny_model_path, other_model_path):
     model, rows = load_model(tiny_model_path), sample(30)
     other = load_model(other_model_path, passage_prompt="passage: ")
-    dataset = dataset_of(rows)
-    collator = collator_of(model, dataset, prompts_of(model))
-    found = known_vectors(dataset, collator, model, prompts_of(model), teacher=other)
+    found = known(model, rows, teacher=lambda: other)
     features = model.preprocess([row.passage for row in rows])
     vectors = found.embed([features], lambda pack: [])[0].numpy()
     wanted = encode(other, [row.passage for row in rows], prompt="passage: ")

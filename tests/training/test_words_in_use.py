@@ -187,7 +187,7 @@ def test_words_are_those_that_the_collator_gives(monkeypatch):
     class Columns(dict):
         column_names = ("query", "passage")
 
-    monkeypatch.setattr(clearir.training.words_in_use, "TEXTS_AT_ONCE", 2)
+    monkeypatch.setattr(clearir.training.batches, "TEXTS_AT_ONCE", 2)
     dataset = Columns(query=["a", "bb", "a", "ccc"], passage=["ddddd", "a", "a", "a"])
     assert words_of(dataset, collator) == [1, 2, 3, 5, ord("a"), ord("b"), ord("c"), ord("d")]
     assert words_of(dataset, lambda rows: {"query_pixels": torch.zeros(1)}) is None

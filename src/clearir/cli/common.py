@@ -70,6 +70,8 @@ def settings_of(kind: type[SettingsKind], **options: Any) -> SettingsKind:
     """
     from pydantic import ValidationError
 
+    from clearir.settings import wrong_in
+
     try:
         return kind.model_validate(options)
     except ValidationError as error:
@@ -77,7 +79,7 @@ def settings_of(kind: type[SettingsKind], **options: Any) -> SettingsKind:
         for one in error.errors():
             place = f"--{one['loc'][0]}: ".replace("_", "-") if one["loc"] else ""
             got = f" (got {one['input']!r})" if one["loc"] else ""
-            lines.append(f"{place}{one['msg'].removeprefix('Value error, ')}{got}; correct it")
+            lines.append(f"{place}{wrong_in(one)}{got}; correct it")
         raise InputError("\n".join(lines)) from error
 
 

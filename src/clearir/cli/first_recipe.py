@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from string import Template
-from typing import Any
 
-from clearir.cli.sample import BASE, PACKAGE
+from clearir.cli import sample
 from clearir.data.sources.understand import Understood
-from clearir.models.packaged_e5 import HUB_NAMES
+from clearir.evaluation.compare import FEW
+from clearir.models.packaged_e5 import PROMPTS
 from clearir.settings import MineSettings
 from clearir.support.artifacts import atomic_file
 from clearir.support.errors import InputError
@@ -21,12 +21,10 @@ from clearir.support.languages import language_name
 from clearir.support.texts import text_key
 
 NAME = "recipe.yaml"
-#: queries of a language in the test part below which a difference is seldom significant
-ENOUGH = 50
 #: rows that a step of training takes, and steps below which a model hardly moves
 BATCH, FEWEST_STEPS = 32, 40
-#: models that read prompts, by a part of their name, and what they are
-E5_PROMPTS = {"query": "query: ", "passage": "passage: "}
+#: others than its own that a query needs, for one to be a hard negative
+FEWEST_PASSAGES = 4
 
 _TEXT = Template("""\
 # clearir train $recipe
@@ -78,7 +76,7 @@ def write_recipe(
             f"{table}: no translated queries were found; name their column (columns.target_query_sw=COLUMN, or "
             "columns.target_query=COLUMN language=sw), or have them translated (docs/data.md)"
         )
-    base = model or (BASE if find_spec(PACKAGE) else HUB_NAMES[PACKAGE])
+    base = model or sample.base()
     test, reason = _test_part(found)
     train_rows = round(sum(translated.values()) * (1 - test))
     batch = max(2, min(BATCH, train_rows // 2))
@@ -118,25 +116,23 @@ def _plain(text: str) -> str:
 def _test_part(found: Understood) -> tuple[float, str]:
     """Share of each language's rows to hold out, and why."""
     least = min(found.translated.values())
-    if least >= 10 * ENOUGH:
+    if least >= 10 * FEW:
         return 0.1, f"a tenth of each language is held out: at least {least // 10} queries"
-    share = 0.2 if least >= 5 * ENOUGH else 0.3
+    share = 0.2 if least >= 5 * FEW else 0.3
     return share, f"few rows ({least} in the smallest language), so a larger share is held out"
 
 
 def _mine(found: Understood, test: float) -> str:
     """As many negatives as so few passages allow."""
     others = round(found.passages * (1 - test)) - 1
-    defaults = MineSettings()
-    if others >= defaults.window[1]:
-        negatives, window = 1, defaults.window
-    else:
-        negatives, window = (1, (min(2, others), max(2, others // 2))) if others >= 4 else (0, defaults.window)
-    if negatives == 0:
+    if others < FEWEST_PASSAGES:
         return "  negatives: 0  # too few passages\n  target_negatives: 0\n"
+    first, last = MineSettings().window
+    if others < last:
+        first, last = 2, others // 2
     return (
-        f"  negatives: {negatives}\n  target_negatives: {negatives}\n"
-        f"  window: [{window[0]}, {window[1]}]  # ranks to draw from; the first may be right answers\n"
+        "  negatives: 1\n  target_negatives: 1\n"
+        f"  window: [{first}, {last}]  # ranks to draw from; the first may be right answers\n"
     )
 
 
@@ -144,10 +140,11 @@ def _prompts(base: str) -> str:
     """Those of E5, which its folder on the Hub does not have."""
     if base.startswith("python:") or "e5" not in base.lower() or Path(base).is_dir():
         return ""
-    return f"prompts: {json.dumps(E5_PROMPTS)}  # E5 was trained with these\n"
+    prompts = {"query": PROMPTS["query"], "passage": PROMPTS["document"]}
+    return f"prompts: {json.dumps(prompts)}  # E5 was trained with these\n"
 
 
-def _translate(missing: Any) -> str:
+def _translate(missing: Mapping[str, int]) -> str:
     if not missing:
         return ""
     shown = ", ".join(f"{language_name(code)} {count:,}" for code, count in sorted(missing.items()))
@@ -159,11 +156,11 @@ def _translate(missing: Any) -> str:
 
 def _warnings(found: Understood, test: float) -> list[str]:
     warnings = []
-    few = {code: round(count * test) for code, count in found.translated.items() if count * test < ENOUGH}
+    few = {code: round(count * test) for code, count in found.translated.items() if count * test < FEW}
     if few:
         shown = ", ".join(f"{language_name(code)} {count}" for code, count in sorted(few.items()))
         warnings.append(
-            f"few test queries ({shown}): with fewer than {ENOUGH} per language, most differences are not significant"
+            f"few test queries ({shown}): with fewer than {FEW} per language, most differences are not significant"
         )
     same = sum(row.target_query is not None and text_key(row.target_query) == text_key(row.query) for row in found.rows)
     if same:

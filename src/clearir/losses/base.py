@@ -28,8 +28,8 @@ from clearir.losses.objectives import (
     TERMS,
     Batch,
     Side,
-    asks_untrained,
     untrained_columns,
+    untrained_sides,
     used_columns,
     weights_of,
 )
@@ -143,7 +143,7 @@ class ObjectiveLoss(nn.Module):
         self._weights = weights_of(objective)
         self.model = model
         self._untrained: Frozen | None = None
-        if asks_untrained(self._weights):
+        if untrained_sides(self._weights):
             self._untrained = FrozenCopy(model) if untrained is None else untrained
         self.scale = scale
         self.similarity_fct = similarity_fct

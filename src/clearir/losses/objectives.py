@@ -286,14 +286,14 @@ def used_columns(weights: Mapping[str, float], positions: Columns[int]) -> list[
     return sorted(used | set(untrained_columns(weights, positions).values()))
 
 
-def asks_untrained(weights: Mapping[str, float]) -> bool:
-    """Whether a term compares with what the untrained model makes of a text."""
-    return any(TERMS[name].untrained for name in weights)
+def untrained_sides(weights: Mapping[str, float]) -> list[Side]:
+    """The sides of which a term takes what the untrained model makes of them."""
+    return list(dict.fromkeys(side for name in weights for side in TERMS[name].untrained))
 
 
 def untrained_columns(weights: Mapping[str, float], positions: Columns[int]) -> dict[Side, int]:
     """Which columns the untrained model embeds too, by side."""
-    return {side: _own(positions, side) for name in weights for side in TERMS[name].untrained}
+    return {side: _own(positions, side) for side in untrained_sides(weights)}
 
 
 def _own(columns: Columns[Any], side: Side) -> Any:

@@ -29,6 +29,7 @@ from clearir.settings import (
     StudySettings,
     TrainSettings,
     TranslateSettings,
+    wrong_in,
 )
 from clearir.support.errors import InputError
 
@@ -200,7 +201,7 @@ def _explain(path: Path, error: Any) -> str:
         return f"{path}: unknown key {key!r}; {fix}"
     if error["type"] == "missing":
         return f"{path}: the key {key!r} is missing; add it"
-    message = error["msg"].removeprefix("Value error, ")
+    message = wrong_in(error)
     got = repr(error["input"])
     got = got if len(got) <= 100 else got[:100] + " ..."
     return f"{path}: {key}: {message} (got {got}); correct it"

@@ -28,7 +28,7 @@ from clearir.report.study_table import BASE, Line, Result, draw, summarise, to_m
 from clearir.runs import train_run
 from clearir.runs.preflight import check_dev, holds_out
 from clearir.runs.recipe import Recipe, load_model_of
-from clearir.settings import CLEAR, CLEAR_NO_KL, LossSettings, MergeSettings
+from clearir.settings import CLEAR, CLEAR_NO_KL, LossSettings, MergeSettings, wrong_in
 from clearir.support.artifacts import MANIFEST, atomic_file, fingerprint, is_finished, read_json, run_stage, write_json
 from clearir.support.errors import InputError
 
@@ -101,7 +101,7 @@ def loss_of(settings: LossSettings, objective: str) -> LossSettings:
     Raises:
         InputError: an unknown objective or term, a sum that is none, or a scale that is none.
     """
-    from clearir.losses.objectives import asks_untrained
+    from clearir.losses.objectives import untrained_sides
 
     kept = settings.model_dump(exclude={"objective", "weights", "teacher"})
     name, at, scale = objective.partition(AT)
@@ -113,9 +113,8 @@ def loss_of(settings: LossSettings, objective: str) -> LossSettings:
         what: dict[str, Any] = {"weights": _sum_of_terms(name)} if "*" in name else {"objective": name}
         loss = LossSettings(**kept, **what)
     except ValidationError as error:
-        message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise InputError(f"objectives: {objective}: {message}") from error
-    return loss.model_copy(update={"teacher": settings.teacher}) if asks_untrained(loss.term_weights()) else loss
+        raise InputError(f"objectives: {objective}: {wrong_in(error.errors()[0])}") from error
+    return loss.model_copy(update={"teacher": settings.teacher}) if untrained_sides(loss.term_weights()) else loss
 
 
 def _sum_of_terms(text: str) -> dict[str, float]:

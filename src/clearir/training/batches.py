@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
+
+
+TEXTS_AT_ONCE = 4096
 
 
 def steps_of(settings: TrainSettings, rows: float, processes: int = 1) -> int:
@@ -116,6 +119,18 @@ def collator_of(network: SentenceTransformer, dataset: Dataset, prompts: Any) ->
         preprocess_fn=TokeniseOnce(network.preprocess, network.tokenizer),
         prompts={column: _prompt_of(column, prompts) for column in dataset.column_names},
     )
+
+
+def features_of(
+    column: str, texts: Sequence[str], collator: Callable[[list[dict[str, str]]], dict[str, Any]]
+) -> Iterator[tuple[Sequence[str], dict[str, Any]]]:
+    """Some texts of a column after the other, and the features that training makes of them."""
+    start_of_key = f"{column}_"
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        some = texts[start : start + TEXTS_AT_ONCE]
+        batch = collator([{column: text} for text in some])
+        found = {key.removeprefix(start_of_key): value for key, value in batch.items() if key.startswith(start_of_key)}
+        yield some, found
 
 
 def _prompt_of(column: str, prompts: Any) -> str:

@@ -20,49 +20,57 @@ from clearir.losses.untrained import KnownVectors
 from clearir.models.encode import encode
 from clearir.models.prompts import Prompts, prompts_of
 from clearir.support import processes
+from clearir.training.batches import features_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
 
+    from clearir.losses.objectives import Side
+
     Vectors = NDArray[np.float32]
 
-#: columns of the texts in the bridge language, and the kind of prompt that belongs to each
-BRIDGE_COLUMNS = {"query": "query", "passage": "passage"}
-TEXTS_AT_ONCE = 4096
+PLURALS = {"query": "queries", "passage": "passages"}
 
 
 def known_vectors(
     dataset: Dataset,
-    collator: Callable[[list[dict[str, str]]], Mapping[str, Any]],
-    untrained: SentenceTransformer,
+    collator: Callable[[list[dict[str, str]]], dict[str, Any]],
+    sides: Sequence[Side],
+    untrained: Callable[[], SentenceTransformer],
     prompts: Prompts,
     *,
-    teacher: SentenceTransformer | None = None,
+    teacher: Callable[[], SentenceTransformer] | None = None,
     cache: Path | None = None,
 ) -> KnownVectors:
-    """The vectors of all bridge queries and passages that are trained on.
+    """The vectors of all texts of some sides that are trained on.
+
+    The first process alone loads the models and embeds.
 
     Args:
-        dataset: with the columns ``query`` and ``passage``.
+        dataset: with a column of texts for each side.
         collator: rows -> batch, as training sees it.
-        untrained: the model before training.
+        sides: in the bridge language.
+        untrained: gives the model before training.
         prompts: put before its texts.
-        teacher: in its place; it has prompts of its own.
+        teacher: gives the model in its place; it has prompts of its own.
         cache: folder of finished embeddings; what mining has encoded is found there.
 
     Raises:
-        InputError: a model gives vectors that are not finite.
+        InputError: a model cannot be loaded, or gives vectors that are not finite.
     """
-    texts = {column: list(dict.fromkeys(dataset[column])) for column in BRIDGE_COLUMNS}
+    texts = {side: list(dict.fromkeys(dataset[side])) for side in sides}
 
     def embed() -> Vectors:
-        own = _encode(untrained, texts, prompts, cache)
-        return own if teacher is None else turned(_encode(teacher, texts, prompts_of(teacher), cache), own)
+        own = _encode(untrained(), texts, prompts, cache)
+        if teacher is None:
+            return own
+        model = teacher()
+        return turned(_encode(model, texts, prompts_of(model), cache), own)
 
     vectors = processes.first_only(embed)
-    ids = [_ids(column, some, collator) for column, some in texts.items()]
+    ids = [text_ids(found) for side, some in texts.items() for _, found in features_of(side, some, collator)]
     return KnownVectors(torch.cat(ids), torch.from_numpy(vectors))
 
 
@@ -82,25 +90,11 @@ def turned(vectors: Vectors, towards: Vectors) -> Vectors:
 
 
 def _encode(
-    model: SentenceTransformer, texts: Mapping[str, Sequence[str]], prompts: Prompts, cache: Path | None
+    model: SentenceTransformer, texts: Mapping[Side, Sequence[str]], prompts: Prompts, cache: Path | None
 ) -> Vectors:
-    parts = [
-        encode(
-            model, some, prompt=getattr(prompts, BRIDGE_COLUMNS[column]), cache=cache, description=f"Encoding {kind}"
-        )
-        for (column, some), kind in zip(texts.items(), ("queries", "passages"), strict=True)
-    ]
-    return np.concatenate(parts)
-
-
-def _ids(
-    column: str, texts: Sequence[str], collator: Callable[[list[dict[str, str]]], Mapping[str, Any]]
-) -> torch.Tensor:
-    """The id that each text of a column has for the loss."""
-    found = []
-    for start in range(0, len(texts), TEXTS_AT_ONCE):
-        batch = collator([{column: text} for text in texts[start : start + TEXTS_AT_ONCE]])
-        start_of = f"{column}_"
-        features = {key.removeprefix(start_of): value for key, value in batch.items() if key.startswith(start_of)}
-        found.append(text_ids(features))
-    return torch.cat(found)
+    return np.concatenate(
+        [
+            encode(model, some, prompt=getattr(prompts, side), cache=cache, description=f"Encoding {PLURALS[side]}")
+            for side, some in texts.items()
+        ]
+    )

@@ -9,6 +9,7 @@ A run that was killed goes on from its last whole checkpoint; on the same machin
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from collections import Counter, defaultdict
@@ -97,7 +98,7 @@ def train(
     """
     from transformers import set_seed
 
-    from clearir.losses.objectives import asks_untrained
+    from clearir.losses.objectives import untrained_sides
     from clearir.models.load import content_of
     from clearir.models.prompts import prompts_of
     from clearir.training.loss_factory import make_loss
@@ -114,20 +115,22 @@ def train(
     before_each = prompts_of(network)
     dataset = dataset_of(rows)
 
-    def find_scale() -> Scale:
+    @functools.cache
+    def untrained() -> SentenceTransformer:
         # An implementation of attention may want half precision, which only the Trainer gives it.
-        untrained = network if settings.attention is None else load()
+        return network if settings.attention is None else load()
+
+    def find_scale() -> Scale:
         pairs = zip(dataset["query"], dataset["passage"], strict=True)
-        return scale_for(loss.scale, pairs, untrained, before_each, seed=seed, cache=cache)
+        return scale_for(loss.scale, pairs, untrained(), before_each, seed=seed, cache=cache)
 
     scale = processes.first_only(find_scale)
     say(scale.sentence)
     collator = collator_of(network, dataset, before_each)
     frozen = None
-    if asks_untrained(loss.term_weights()):
-        untrained = network if settings.attention is None else load()
-        teacher = None if loss.teacher is None else _load_teacher(loss.teacher, settings, trust_remote_code)
-        frozen = known_vectors(dataset, collator, untrained, before_each, teacher=teacher, cache=cache)
+    if sides := untrained_sides(loss.term_weights()):
+        teacher = partial(_load_teacher, loss.teacher, settings, trust_remote_code) if loss.teacher else None
+        frozen = known_vectors(dataset, collator, sides, untrained, before_each, teacher=teacher, cache=cache)
     words = _choose_what_is_trained(network, model, settings, lambda: words_of(dataset, collator))
     asked = {
         "model": content_of(model),

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from clearir.models.word_table import input_embeddings, some_rows
 from clearir.support.progress import task
+from clearir.training.batches import features_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,7 +34,6 @@ logger = logging.getLogger(__name__)
 #: of the table, in use: from here on the frozen table beside weights, gradients and moments of the words in use takes
 #: more than the whole one, trained (1 + 4 x 0.75 = 4)
 MOST = 0.75
-TEXTS_AT_ONCE = 4096
 
 
 class WordsInUse(nn.Module):
@@ -141,9 +141,8 @@ def words_of(dataset: Dataset, collator: Callable[[list[dict[str, str]]], dict[s
     found: set[int] = set()
     with task("Finding the words in use", sum(map(len, distinct.values()))) as advance:
         for column, texts in distinct.items():
-            for start in range(0, len(texts), TEXTS_AT_ONCE):
-                some = texts[start : start + TEXTS_AT_ONCE]
-                ids = collator([{column: text} for text in some]).get(f"{column}_input_ids")
+            for some, features in features_of(column, texts, collator):
+                ids = features.get("input_ids")
                 if ids is None:
                     return None
                 found.update(np.unique(ids.numpy()).tolist())

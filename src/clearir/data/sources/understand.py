@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +49,17 @@ class Understood:
     unread: tuple[str, ...]
     rows: tuple[Row, ...]
 
-    @property
+    @cached_property
     def translated(self) -> Counter[str]:
         """Rows with a target query, by language."""
         return Counter(str(row.language) for row in self.rows if row.target_query is not None)
 
-    @property
+    @cached_property
     def missing(self) -> Counter[str]:
         """Rows without one, by language."""
         return Counter(str(row.language) for row in self.rows if row.target_query is None and row.language is not None)
 
-    @property
+    @cached_property
     def passages(self) -> int:
         """How many there are."""
         return len({row.passage for row in self.rows})
