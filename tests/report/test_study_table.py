@@ -5,7 +5,18 @@ from math import sqrt
 
 import pytest
 
-from clearir.report.study_table import BASE, Result, draw, estimate, head, note, scales, summarise, to_markdown
+from clearir.report.study_table import (
+    BASE,
+    Result,
+    draw,
+    estimate,
+    head,
+    note,
+    pool_table,
+    scales,
+    summarise,
+    to_markdown,
+)
 from clearir.support.errors import InputError
 
 T_2 = 4.302652729911275  # 97.5 % quantile of Student's t with 2 degrees of freedom
@@ -98,3 +109,24 @@ def test_a_result_survives_being_written_and_read(tmp_path):
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(InputError, match="clearir study"):
         Result.load(tmp_path / "other.json")
+
+
+def test_the_passages_of_all_languages_in_one_corpus():
+    def scored(objective: str, seed: int, *values: float) -> Result:
+        metrics = dict(zip(("ndcg@10", "complete@10", "bridge@10", "max@r"), values, strict=True))
+        return replace(result(objective, seed, 0.5, 0.5), pools={"in domain": metrics})
+
+    runs = [
+        scored(BASE, 0, 0.40, 0.20, 0.9, 30),
+        scored(BASE, 1, 0.42, 0.22, 0.8, 28),
+        scored("clear", 0, 0.60, 0.50, 0.5, 12),
+        scored("clear", 1, 0.62, 0.52, 0.4, 10),
+    ]
+    table = pool_table(runs, ["clear"], "in domain")
+    base, clear = (next(row for row in table.splitlines() if row.startswith(f"| {name}")) for name in (BASE, "clear"))
+    assert [cell.strip() for cell in base.split("|")[2:-1]] == ["41.0", "21.0", "85.0", "29.0"]
+    assert "61.0, +20.0" in clear  # (60 - 40 + 62 - 42) / 2
+    assert "11.0, -18.0" in clear  # ranks: (12 - 30 + 10 - 28) / 2
+    assert table in to_markdown("study", summarise(runs, ["clear"]), "study.png", {"in domain": table})
+    unscored = [result(BASE, 0, 0.5, 0.5), *runs[2:3]]
+    assert pool_table(unscored, ["clear"], "in domain") == ""

@@ -30,19 +30,19 @@ def backwards(text: str) -> str:
     return " ".join(word[::-1] for word in text.split())
 
 
-def table(path: Path, count: int, seed: int) -> str:
+def table(path: Path, count: int, seed: int, *, target_passages: bool = False) -> str:
     draw = random.Random(seed)
     rows = []
     for i in range(count):
         query = " ".join(draw.sample(WORDS, 3))
-        rows.append(
-            {
-                "query": f"{query} {i}",
-                "passage": f"about {query} {i} and {' '.join(draw.sample(WORDS, 3))}",
-                "target_query": f"{backwards(query)} {i}",
-                "language": "de",
-            }
-        )
+        passage = f"about {query} {i} and {' '.join(draw.sample(WORDS, 3))}"
+        row = {
+            "query": f"{query} {i}",
+            "passage": passage,
+            "target_query": f"{backwards(query)} {i}",
+            "language": "de",
+        }
+        rows.append(row | {"target_passage": backwards(passage)} if target_passages else row)
     path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     return str(path)
 
@@ -50,6 +50,7 @@ def table(path: Path, count: int, seed: int) -> str:
 @pytest.fixture(scope="module")
 def recipe_path(tiny_model_path, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("study")
+    other = table(folder / "other.jsonl", 12, 1, target_passages=True)
     content = {
         "name": "tiny",
         "model": str(tiny_model_path),
@@ -59,7 +60,11 @@ def recipe_path(tiny_model_path, tmp_path_factory) -> Path:
         "mine": {"negatives": 1, "target_negatives": 1, "window": [1, 10]},
         "train": {"max_steps": 2, "batch_size": 6, "save_steps": 2, "log_steps": 1, "learning_rate": 0.01},
         "loss": {"cached": False},
-        "study": {"objectives": ["infonce", SUM], "seeds": 2, "also": [table(folder / "other.jsonl", 12, 1)]},
+        "study": {
+            "objectives": ["infonce", SUM],
+            "seeds": 2,
+            "also": [other],
+        },
     }
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -89,6 +94,10 @@ def test_every_run_has_its_folder_and_result(out, recipe_path):
     scores = Scores.load(out / "runs" / "0.5forward+0.5direct-1" / "scores" / "scores.json")
     assert one.kinds[TEST] == scores.summary()
     assert one.directions[TEST]["de->en"] == scores.mean("de->en")
+    [elsewhere] = (out / "runs" / "0.5forward+0.5direct-1").glob("scores-*/scores.json")
+    everything = Scores.load(elsewhere).pools["de->all"]  # the rows' one language; the test rows have no such passages
+    metrics = ("ndcg@10", "complete@10", "bridge@10", "max@r")
+    assert one.pools == {also: {metric: everything.mean(metric) for metric in metrics}}
     base = Result.load(out / "runs" / "base-1" / "result.json")
     assert (base.objective, base.steps, base.settings["weights"]) == (BASE, None, None)
     assert base.kinds != one.kinds
@@ -106,7 +115,8 @@ def test_objectives_of_a_seed_share_rows_and_seeds_do_not(out):
 
 def test_the_table_says_what_the_results_say(out, finished, recipe_path):
     lines, _ = finished
-    assert len(lines) == 2 * 2 * 3  # suites, kinds of direction, base and objectives
+    assert len(lines) == (2 + 4) * 3  # kinds of direction in both suites; base and objectives
+    assert "max@r" in (out / "study.md").read_text(encoding="utf-8")
     line = next(one for one in lines if (one.suite, one.kind, one.objective) == (TEST, "x->en", "infonce"))
     values = [Result.load(out / "runs" / f"infonce-{seed}" / "result.json").kinds[TEST]["x->en"] for seed in (0, 1)]
     assert line.score.mean == pytest.approx(sum(values) / 2)

@@ -174,6 +174,15 @@ class Scores:
             kinds[kind_of_direction(direction, self.bridge)].append(direction.mean(metric))
         return {kind: sum(values) / len(values) for kind, values in kinds.items() if values}
 
+    def mixed(self, metrics: Sequence[str]) -> dict[str, float]:
+        """Means over target languages, of their queries on the pool of all languages; nothing where it was not scored.
+
+        Every language counts the same.
+        """
+        of_all = [pool for pool in self.pools.values() if pool.passage_language == ALL]
+        found = [pool for pool in of_all if pool.query_language != self.bridge]
+        return {metric: sum(pool.mean(metric) for pool in found) / len(found) for metric in metrics if found}
+
     def save(self, path: Path) -> None:
         """Write as JSON, atomically; one line a direction."""
         head = {"format": FORMAT} | {

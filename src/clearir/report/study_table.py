@@ -8,12 +8,14 @@ markdown_table(lines)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from clearir.evaluation.metrics import BRIDGE_SHARE, COMPLETE, MAX_RANK
+from clearir.evaluation.scores import MAIN_METRIC
 from clearir.report.markdown import grid
 from clearir.report.text import interval, markdown, points, signed
 from clearir.support.artifacts import read_json, write_json
@@ -24,6 +26,13 @@ FORMAT = "clearir-study/1"
 #: the model before training, among the objectives
 BASE = "base"
 LEVEL = 0.95
+POOL_METRICS = (MAIN_METRIC, COMPLETE, BRIDGE_SHARE, MAX_RANK)
+POOL_NOTE = (
+    "Target-language queries where the passages of all languages are in one corpus. A query has its passage in every"
+    f" language. {COMPLETE}: share of queries with all of these among the first ten. {BRIDGE_SHARE}: share of the"
+    f" first ten that are in the bridge language. {MAX_RANK}: rank of the last of these passages (not x 100; lower is"
+    " better). After each mean, the difference to the base model."
+)
 BETTER, WORSE = "better", "worse"
 
 
@@ -40,6 +49,8 @@ class Result:
         steps: of the training; None for the base model.
         seconds: that training took; likewise.
         scale: that it was trained with (1 / temperature); likewise.
+        pools: suite -> metric -> mean over target languages, of their queries on the passages of all languages in one
+            corpus; none for a suite with passages in one language.
     """
 
     objective: str
@@ -50,6 +61,7 @@ class Result:
     steps: int | None = None
     seconds: float | None = None
     scale: float | None = None
+    pools: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write as JSON, atomically."""
@@ -221,6 +233,34 @@ def suite_table(lines: Sequence[Line], suite: str) -> str:
     return grid([markdown(one) for one in columns], rows, numbers=False)
 
 
+def pool_table(results: Iterable[Result], objectives: Sequence[str], suite: str) -> str:
+    """What target-language queries find where the passages of all languages are in one corpus, as a Markdown table.
+
+    Args:
+        results: of the base and all objectives, the same seeds for each.
+        objectives: in the order of the table.
+        suite: which.
+
+    Returns:
+        Means over seeds, and differences to the base model; nothing where a run was not scored on such a corpus.
+    """
+    runs = {(one.objective, one.seed): one.pools.get(suite, {}) for one in results}
+    seeds = sorted({seed for _, seed in runs})
+    metrics = [metric for metric in POOL_METRICS if all(metric in values for values in runs.values())]
+    if not metrics:
+        return ""
+    rows = []
+    for name in (BASE, *objectives):
+        row = [markdown(name)]
+        for metric in metrics:
+            unit = 100 if metric == MAX_RANK else 1  # ranks are no share of 100
+            mean = points(fmean(runs[name, seed][metric] for seed in seeds) / unit)
+            over = estimate([(runs[name, seed][metric] - runs[BASE, seed][metric]) / unit for seed in seeds])
+            row.append(mean if name == BASE else f"{mean}, {compared(over)}")
+        rows.append(row)
+    return grid(["objective", *metrics], rows, numbers=False)
+
+
 def note(lines: Sequence[Line]) -> str:
     """How to read the table."""
     seeds = lines[0].seeds
@@ -232,17 +272,20 @@ def note(lines: Sequence[Line]) -> str:
     )
 
 
-def to_markdown(name: str, lines: Sequence[Line], picture: str) -> str:
+def to_markdown(name: str, lines: Sequence[Line], picture: str, pools: Mapping[str, str] | None = None) -> str:
     """The whole study as Markdown.
 
     Args:
         name: of the study.
         lines: what `summarise` gave.
         picture: path of the picture beside it.
+        pools: suite -> its `pool_table`.
     """
     parts = [f"# {markdown(name)}", note(lines), markdown(scales(lines), 2000)]
     for suite in suites(lines):
         parts += [f"## {markdown(suite)}", suite_table(lines, suite)]
+        if table := (pools or {}).get(suite):
+            parts += [POOL_NOTE, table]
     return "\n\n".join(filter(None, [*parts, f"![scores of each objective]({picture})"])) + "\n"
 
 

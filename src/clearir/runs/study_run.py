@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from clearir.evaluation.scores import ALL
 from clearir.models.load import content_of
-from clearir.report.study_table import BASE, Line, Result, draw, summarise, to_markdown
+from clearir.report.study_table import BASE, POOL_METRICS, Line, Result, draw, pool_table, summarise, to_markdown
 from clearir.runs import train_run
 from clearir.runs.preflight import check_dev, holds_out
 from clearir.runs.recipe import Recipe, load_model_of
@@ -86,7 +87,8 @@ def _study(recipe: Recipe, overwrite: bool, say: train_run.Say) -> list[Line]:
     with atomic_file(out / "study.png") as temporary:
         draw(lines, temporary)
     with atomic_file(out / "study.md") as temporary:
-        temporary.write_text(to_markdown(recipe.name, lines, "study.png"), encoding="utf-8")
+        pools = {suite: pool_table(results, list(losses), suite) for suite in results[0].kinds}
+        temporary.write_text(to_markdown(recipe.name, lines, "study.png", pools), encoding="utf-8")
     return lines
 
 
@@ -191,6 +193,8 @@ class _Run:
             steps=training.get("steps"),
             seconds=training.get("seconds"),
             scale=training.get("scale"),
+            # scores of before pools were scored have none
+            pools={name: one["pools"] for name, one in found.items() if one.get("pools")},
         )
         result.save(self.folder / "result.json")
         return result
@@ -220,11 +224,12 @@ class _Run:
         def make(folder: Path) -> Mapping[str, Any]:
             # Of all models only the base is asked for the same texts again, once a seed.
             cache = self.folder.parent / ".cache" if self.loss is None else None
-            scores = evaluate(self._network, suite, name=self.objective, cache=cache)
+            scores = evaluate(self._network, suite, name=self.objective, cache=cache, pools=(ALL,))
             scores.save(folder / "scores.json")
             return {
                 "kinds": scores.summary(),
                 "directions": {name: direction.mean() for name, direction in scores.directions.items()},
+                "pools": scores.mixed(POOL_METRICS),
                 "training": None if self.loss is None else read_json(self._model / MANIFEST)["result"],
             }
 
