@@ -1,15 +1,16 @@
-"""What the studies found, for the documentation: docs/results/ from their runs, docs/results.md from docs/results/.
+"""What the studies found, for the documentation: docs/results/ from their runs, docs/results*.md from docs/results/.
 
     clearir study recipes/studies/debian.yaml                # and so on: the commands stand in the recipes
     python benchmarks/results.py --collect artifacts/studies # their results -> docs/results/STUDY/*.json
-    python benchmarks/results.py                             # docs/results/ -> tables and pictures of docs/results.md
+    python benchmarks/results.py                             # docs/results/ -> tables and pictures of the pages
 
-In docs/results.md whatever stands between ``<!-- KIND STUDY ... -->`` and ``<!-- end -->`` is written anew and all
-other text stays. KIND is ``overview`` (differences to the base), ``against`` (to another objective, which follows the
-study's name), ``languages`` (one column a language, of a kind of direction that follows), ``details`` (every number
-with its interval), ``pooled`` (over several studies), ``settings`` (the same rows with other settings: runs of
-studies that split alike, as STUDY:OBJECTIVE), ``alpha_beta`` (CLEAR's weights, over studies that split alike) or
-``alone`` (one model a language, of the studies STUDY-LANGUAGE, beside one for all).
+In docs/results.md (multilingual base models) and docs/results-english.md (an English one) whatever stands between
+``<!-- KIND STUDY ... -->`` and ``<!-- end -->`` is written anew and all other text stays. KIND is ``overview``
+(differences to the base), ``against`` (to another objective, which follows the study's name), ``languages`` (one column
+a language, of a kind of direction that follows), ``details`` (every number with its interval), ``picture`` (of the
+scores), ``mixed`` (all languages in one corpus), ``pooled`` (over several studies), ``settings`` (the same rows with
+other settings: runs of studies that split alike, as STUDY:OBJECTIVE), ``alpha_beta`` (CLEAR's weights, over studies
+that split alike) or ``alone`` (one model a language, of the studies STUDY-LANGUAGE, beside one for all).
 """
 
 from __future__ import annotations
@@ -25,13 +26,25 @@ from pathlib import Path
 
 from clearir.evaluation.scores import kind_of_languages
 from clearir.report.markdown import grid
-from clearir.report.study_table import BASE, Result, compared, draw, estimate, note, suite_table, suites, summarise
+from clearir.report.study_table import (
+    BASE,
+    Result,
+    compared,
+    draw,
+    estimate,
+    note,
+    pool_table,
+    suite_table,
+    suites,
+    summarise,
+)
 from clearir.report.text import markdown, points
 from clearir.settings import LossSettings
 from clearir.support.artifacts import atomic_file
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE, RESULTS = ROOT / "docs" / "results.md", ROOT / "docs" / "results"
+RESULTS = ROOT / "docs" / "results"
+PAGES = ("results.md", "results-english.md")
 PLACE = re.compile(r"(<!-- (?P<kind>\w+) (?P<words>[^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 #: mean of the three cross-lingual kinds, where a suite has them all
 CROSS, MEAN = ("x->en", "en->x", "x->x"), "mean"
@@ -135,7 +148,20 @@ def details(study: Study) -> str:
     parts = [note(lines)]
     for suite in suites(lines):
         parts += [f"<details><summary>{markdown(suite)}</summary>", suite_table(lines, suite), "</details>"]
-    return "\n\n".join([*parts, f"![scores of each objective](results/{study.name}.png)"])
+    return "\n\n".join([*parts, picture(study)])
+
+
+def picture(study: Study) -> str:
+    """Where the picture of a study is."""
+    return f"![scores of each objective](results/{study.name}.png)"
+
+
+def mixed(study: Study) -> str:
+    """Where the passages of all languages are in one corpus: one table a suite that has them."""
+    tables = {
+        suite: pool_table(study.results, study.objectives, suite) for suite in study.runs[BASE, study.seeds[0]].pools
+    }
+    return "\n\n".join(f"{markdown(suite)}:\n\n{table}" for suite, table in tables.items() if table)
 
 
 def pooled(folder: Path, names: str, objective: str, *others: str) -> str:
@@ -254,6 +280,8 @@ def filled(page: str, folder: Path = RESULTS) -> str:
         "against": against,
         "languages": languages,
         "details": details,
+        "picture": picture,
+        "mixed": mixed,
     }
     of_several: dict[str, Callable[..., str]] = {
         "pooled": pooled,
@@ -282,7 +310,8 @@ def _readable(result: Result) -> Result:
         for suite, found in result.kinds.items()
     }
     directions = {_short(suite): found for suite, found in result.directions.items()}
-    return replace(result, kinds=kinds, directions=directions)
+    pools = {_short(suite): found for suite, found in result.pools.items()}
+    return replace(result, kinds=kinds, directions=directions, pools=pools)
 
 
 def _in_order(kinds: dict[str, float]) -> list[str]:
@@ -315,14 +344,18 @@ def main() -> None:
     options = parser.parse_args()
     if options.collect is not None:
         collect(options.collect)
-    page = PAGE.read_text(encoding="utf-8")
-    for place in PLACE.finditer(page):
-        if place["kind"] == "details":
-            study = Study.load(RESULTS / place["words"])
-            with atomic_file(RESULTS / f"{study.name}.png") as temporary:
-                draw(summarise(study.results, study.objectives), temporary)
-    with atomic_file(PAGE) as temporary:
-        temporary.write_text(filled(page), encoding="utf-8")
+    for path in (ROOT / "docs" / name for name in PAGES):
+        page = path.read_text(encoding="utf-8")
+        for place in PLACE.finditer(page):
+            if place["kind"] in ("details", "picture"):
+                _draw(Study.load(RESULTS / place["words"]))
+        with atomic_file(path) as temporary:
+            temporary.write_text(filled(page), encoding="utf-8")
+
+
+def _draw(study: Study) -> None:
+    with atomic_file(RESULTS / f"{study.name}.png") as temporary:
+        draw(summarise(study.results, study.objectives), temporary)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables of docs/results.md; the functions are in benchmarks/results.py."""
+"""The tables of docs/results*.md; the functions are in benchmarks/results.py."""
 
 from __future__ import annotations
 
@@ -148,7 +148,8 @@ def test_only_what_stands_between_the_marks_is_written_anew(results, folder):
     assert results.filled(filled, folder) == filled
 
 
-def test_the_page_holds_what_the_results_say(results):
-    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["results.md", "results-english.md"])
+def test_the_pages_hold_what_the_results_say(results, name):
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     assert re.search(results.PLACE, page)
     assert results.filled(page) == page
