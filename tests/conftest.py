@@ -8,7 +8,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
@@ -132,6 +133,61 @@ def benchmark_script() -> Callable[[str], ModuleType]:
         return module
 
     return load
+
+
+# -- pages in a real browser ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Tab:
+    """A page of Chromium. ``requests`` are the addresses it asked for, ``complaints`` what its console says."""
+
+    page: Any
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def width_of_content(self) -> int:
+        """More than the window is wide where something sticks out."""
+        width: int = self.page.evaluate("document.documentElement.scrollWidth")
+        return width
+
+    def picture(self, path: Path) -> None:
+        """Save the whole page as PNG, for people to look at."""
+        path.parent.mkdir(exist_ok=True)
+        self.page.screenshot(path=path, full_page=True)
+
+    def assert_accessible(self) -> None:
+        """axe-core finds nothing that keeps somebody from reading or using the page."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        found = Axe().run(self.page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium. It ends with the module: as long as it runs, the thread has a loop of asyncio."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the extra dev is not installed")
+    program = os.environ.get("CLEARIR_CHROMIUM") or shutil.which("chromium")
+    if program is None:
+        pytest.skip("no chromium; install it with: apt-get install chromium")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium: Any) -> Iterator[Tab]:
+    """A new page of 1280 x 900. The test fails where its console complains."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    tab = Tab(context.new_page())
+    context.on("request", lambda request: tab.requests.append(request.url))
+    context.on("console", lambda said: said.type in ("error", "warning") and tab.complaints.append(said.text))
+    context.on("weberror", lambda said: tab.complaints.append(str(said.error)))
+    yield tab
+    context.close()
+    assert tab.complaints == []
 
 
 # -- a small index that several tests search, made by the tiny model --------------------------------------------------

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,9 @@ import pytest
 
 pytest.importorskip("lancedb", reason="the extra search is not installed")
 pytest.importorskip("uvicorn", reason="the extra ui is not installed")
+pytest.importorskip("playwright", reason="the extra dev is not installed")
+
+from playwright.sync_api import expect
 
 from clearir.data.passages import Corpus, Passage
 from clearir.models.load import Loading
@@ -35,17 +35,6 @@ EXAMPLES = [
     SearchExample(language="uk", query="гра в шахи", meaning="a game of chess", right=PASSAGES[2].text),
     SearchExample(language="ar", query="لعبة الشطرنج"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser(module_at: Callable[[Path], Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    program = os.environ.get("CLEARIR_CHROMIUM") or shutil.which("chromium")
-    if program is None:
-        pytest.skip("no chromium; install it with: apt-get install chromium")
-    module = module_at(Path(__file__).with_name("browser.py"))
-    driven = module.Browser(program, tmp_path_factory.mktemp("profile"))
-    yield driven
-    driven.close()
 
 
 @pytest.fixture(scope="module")
@@ -73,120 +62,110 @@ def address(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return told[0]
 
 
-@pytest.fixture(autouse=True)
-def _quiet(browser: Any) -> Iterator[None]:
-    browser.requests.clear()
-    browser.complaints.clear()
-    browser.resize(1280, 900)
-    yield
-    assert browser.complaints == []
-
-
-def ids(browser: Any, side: str) -> list[str]:
-    found: list[str] = browser.evaluate(f"[...document.querySelectorAll('#{side} .hit')].map(hit => hit.dataset.id)")
+def ids(tab: Any, side: str) -> list[str]:
+    found: list[str] = tab.page.locator(f"#{side} .hit").evaluate_all("hits => hits.map(hit => hit.dataset.id)")
     return found
 
 
-def test_a_ukrainian_query_is_typed_and_the_expected_passage_is_first(browser: Any, address: str) -> None:
-    browser.open(address)
-    assert browser.evaluate("document.activeElement.id") == "q"
-    browser.evaluate("document.querySelector('[name=hybrid]').checked = true")
-    browser.type("гра в шахи")
-    browser.press("Enter")
-    browser.wait("document.querySelectorAll('#tuned .hit').length == 6")
-    assert browser.evaluate("document.getElementById('q').value") == "гра в шахи"
-    assert ids(browser, "tuned")[0] == "shakhy"
-    assert ids(browser, "base")[0] == "shakhy"
-    assert "filter" not in browser.evaluate("location.search")  # what is empty is not sent
-    browser.picture(ARTIFACTS / "search-page.png")
+def test_a_ukrainian_query_is_typed_and_the_expected_passage_is_first(tab: Any, address: str) -> None:
+    page = tab.page
+    page.goto(address)
+    expect(page.locator("#q")).to_be_focused()
+    page.get_by_label("also match words").check()
+    page.locator("#q").focus()
+    page.keyboard.type("гра в шахи")
+    page.keyboard.press("Enter")
+    expect(page.locator("#tuned .hit")).to_have_count(6)
+    expect(page.locator("#q")).to_have_value("гра в шахи")
+    assert ids(tab, "tuned")[0] == "shakhy"
+    assert ids(tab, "base")[0] == "shakhy"
+    assert "filter" not in page.url  # what is empty is not sent
+    tab.picture(ARTIFACTS / "search-page.png")
 
 
-def test_nothing_comes_from_elsewhere(browser: Any, address: str) -> None:
-    browser.open(f"{address}?q=chess")
-    browser.wait("document.querySelectorAll('.moves path').length > 0")
-    assert len(browser.requests) >= 3
-    assert [one for one in browser.requests if not one.startswith((address, "data:"))] == []
+def test_nothing_comes_from_elsewhere(tab: Any, address: str) -> None:
+    tab.page.goto(f"{address}?q=chess")
+    expect(tab.page.locator(".moves path").first).to_be_attached()
+    assert len(tab.requests) >= 3
+    assert [one for one in tab.requests if not one.startswith((address, "data:"))] == []
 
 
-def test_keys(browser: Any, address: str) -> None:
-    browser.open(f"{address}?q=photos of a camera")
-    browser.evaluate("document.activeElement.blur()")
-    browser.type("/")
-    assert browser.evaluate("document.activeElement.id") == "q"
-    assert browser.evaluate("document.getElementById('q').value") == "photos of a camera"
-    browser.press("ArrowDown")
-    browser.press("ArrowDown")
-    browser.press("ArrowUp")
+def test_keys(tab: Any, address: str) -> None:
+    page = tab.page
+    page.goto(f"{address}?q=photos of a camera")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.type("/")
+    expect(page.locator("#q")).to_be_focused()
+    expect(page.locator("#q")).to_have_value("photos of a camera")
+    for key in ("ArrowDown", "ArrowDown", "ArrowUp"):
+        page.keyboard.press(key)
     at = "document.activeElement.dataset.id"
-    assert browser.evaluate(at) == ids(browser, "base")[0]
-    while browser.evaluate(at) != "gimp":
-        browser.press("ArrowDown")
-    browser.press("Enter")
-    assert browser.evaluate("document.activeElement.querySelector('details').open")
-    assert browser.evaluate("document.activeElement.querySelector('details p').textContent.length") == len(LONG)
+    assert page.evaluate(at) == ids(tab, "base")[0]
+    while page.evaluate(at) != "gimp":
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    whole = page.locator(".hit:focus details")
+    expect(whole).to_have_attribute("open", "")
+    assert whole.locator("p").text_content() == LONG
     for _ in range(12):
-        browser.press("ArrowUp")
-    assert browser.evaluate("document.activeElement.id") == "q"
+        page.keyboard.press("ArrowUp")
+    expect(page.locator("#q")).to_be_focused()
 
 
-def test_text_from_right_to_left(browser: Any, address: str) -> None:
-    browser.open(f"{address}?q=لعبة الشطرنج&hybrid=on")
-    first = "document.querySelector('#tuned .hit')"
-    assert browser.evaluate(f"{first}.dataset.id") == "shatranj"
-    for selector in ("h3", ".text"):
-        direction = f"getComputedStyle({first}.querySelector('{selector}')).direction"
-        assert browser.evaluate(direction) == "rtl"
-    assert browser.evaluate("getComputedStyle(document.getElementById('q')).direction") == "rtl"
-    other = "[...document.querySelectorAll('#tuned .hit')].find(hit => hit.dataset.id == 'vim').querySelector('.text')"
-    assert browser.evaluate(f"getComputedStyle({other}).direction") == "ltr"
+def test_text_from_right_to_left(tab: Any, address: str) -> None:
+    page = tab.page
+    page.goto(f"{address}?q=لعبة الشطرنج&hybrid=on")
+    first = page.locator("#tuned .hit").first
+    expect(first).to_have_attribute("data-id", "shatranj")
+    for right in (first.locator("h3"), first.locator(".text"), page.locator("#q")):
+        expect(right).to_have_css("direction", "rtl")
+    expect(page.locator("#tuned .hit[data-id=vim] .text")).to_have_css("direction", "ltr")
 
 
-def test_filters_and_examples_are_clicked(browser: Any, address: str) -> None:
-    browser.open(address)
-    browser.evaluate("document.querySelector('.examples a').click()")
-    browser.wait("document.querySelectorAll('#tuned .hit').length == 6")
-    assert "a game of chess" in browser.evaluate("document.querySelector('.meaning').textContent")
+def test_filters_and_examples_are_clicked(tab: Any, address: str) -> None:
+    page = tab.page
+    page.goto(address)
+    page.locator(".examples a").first.click()
+    expect(page.locator("#tuned .hit")).to_have_count(6)
+    expect(page.locator(".meaning")).to_contain_text("a game of chess")
     for side in ("base", "tuned"):
-        marked = f"[...document.querySelectorAll('#{side} .hit.right')].map(hit => hit.dataset.id).join()"
-        assert browser.evaluate(marked) == "shakhy"
-    ranks = {side: 1 + ids(browser, side).index("shakhy") for side in ("base", "tuned")}
+        expect(page.locator(f"#{side} .hit.right")).to_have_attribute("data-id", "shakhy")
+    ranks = {side: 1 + ids(tab, side).index("shakhy") for side in ("base", "tuned")}
     tuned, base = (f"at rank {ranks[side]} with the {side} model" for side in ("tuned", "base"))
-    said = f"The right passage is {tuned} and {base}."
-    assert said in browser.evaluate("document.querySelector('.summary').textContent")
-    browser.evaluate("document.querySelector('select[name=filter] option[value=\"language=uk\"]').selected = true")
-    browser.evaluate("document.querySelector('.ask').requestSubmit()")
-    browser.wait("document.querySelectorAll('#tuned .hit').length == 1")
-    assert ids(browser, "tuned") == ids(browser, "base") == ["shakhy"]
+    expect(page.locator(".summary")).to_contain_text(f"The right passage is {tuned} and {base}.")
+    page.get_by_role("combobox", name="language").select_option("language=uk")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("#tuned .hit")).to_have_count(1)
+    assert ids(tab, "tuned") == ids(tab, "base") == ["shakhy"]
 
 
-def test_what_moved_is_joined_by_lines(browser: Any, address: str) -> None:
-    browser.open(f"{address}?q=chess")
-    browser.wait("document.querySelectorAll('.moves path[d]').length == 6")
-    order = {hit: place for place, hit in enumerate(ids(browser, "tuned"))}
-    heights = browser.evaluate(
-        "[...document.querySelectorAll('.moves path')].map(p => +p.getAttribute('d').split(' ').pop())"
-    )
-    assert [sorted(heights).index(height) for height in heights] == [order[hit] for hit in ids(browser, "base")]
+def test_what_moved_is_joined_by_lines(tab: Any, address: str) -> None:
+    tab.page.goto(f"{address}?q=chess")
+    lines = tab.page.locator(".moves path[d]")
+    expect(lines).to_have_count(6)
+    heights = lines.evaluate_all("lines => lines.map(line => +line.getAttribute('d').split(' ').pop())")
+    order = {hit: place for place, hit in enumerate(ids(tab, "tuned"))}
+    assert [sorted(heights).index(height) for height in heights] == [order[hit] for hit in ids(tab, "base")]
 
 
-def test_what_was_wrong_is_said_on_the_page(browser: Any, address: str) -> None:
-    browser.open(f"{address}?q=x&filter=nothing")
-    assert "write FIELD=VALUE" in browser.evaluate("document.querySelector('[role=alert]').textContent")
-    browser.complaints.clear()  # the browser notes the status 400
+def test_what_was_wrong_is_said_on_the_page(tab: Any, address: str) -> None:
+    tab.page.goto(f"{address}?q=x&filter=nothing")
+    expect(tab.page.get_by_role("alert")).to_contain_text("write FIELD=VALUE")
+    assert "400" in tab.complaints.pop()  # the console notes the status
 
 
 @pytest.mark.parametrize("width", [320, 768])
-def test_nothing_sticks_out(browser: Any, address: str, width: int) -> None:
-    browser.resize(width, 900)
+def test_nothing_sticks_out(tab: Any, address: str, width: int) -> None:
+    tab.page.set_viewport_size({"width": width, "height": 900})
     for path in ("", "?q=chess", "?q=x&filter=section=none"):
-        browser.open(address + path)
-        assert browser.evaluate("document.documentElement.scrollWidth") <= width
-    browser.open(f"{address}?q=لعبة الشطرنج&hybrid=on")
-    browser.picture(ARTIFACTS / f"search-page-{width}.png")
+        tab.page.goto(address + path)
+        assert tab.width_of_content() <= width
+    tab.page.goto(f"{address}?q=لعبة الشطرنج&hybrid=on")
+    tab.picture(ARTIFACTS / f"search-page-{width}.png")
 
 
-def test_dark(browser: Any, address: str) -> None:
-    browser.resize(1280, 900, dark=True)
-    browser.open(f"{address}?q=chess")
-    assert browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
-    browser.picture(ARTIFACTS / "search-page-dark.png")
+def test_dark(tab: Any, address: str) -> None:
+    tab.page.emulate_media(color_scheme="dark")
+    tab.page.goto(f"{address}?q=chess")
+    expect(tab.page.locator("body")).to_have_css("background-color", "rgb(20, 23, 27)")
+    tab.picture(ARTIFACTS / "search-page-dark.png")
