@@ -233,7 +233,11 @@ def serve(
     folder: Folder,
     base: Annotated[str | None, typer.Option(help="Index of the base model, for comparison.")] = None,
     examples: Annotated[
-        Path | None, typer.Option(help="Queries that the page suggests: records with language and query.")
+        Path | None,
+        typer.Option(help="Queries that the page suggests: records with language and query, or those of a run."),
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="What the passages are, for the headline: 'questions of our members'.")
     ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; any other than loopback needs a token.")
@@ -264,6 +268,8 @@ def serve(
         folder,
         base=base,
         examples=read_examples(examples) if examples else (),
+        run=examples.parent if examples else None,
+        title=title,
         address=(host, port),
         limits=Limits(rate=rate),
         model=model,

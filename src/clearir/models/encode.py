@@ -103,7 +103,7 @@ def _encode_batches(
         return
     on_cpu = model.device.type == "cpu"
     budget = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else ACCELERATOR_BATCH_TOKENS)
-    lengths = _lengths(model, texts, prompt)
+    lengths = token_counts(model, texts, prompt)
     was_training = model.training
     model.eval()
     try:
@@ -120,7 +120,7 @@ def _encode_batches(
         model.train(was_training)
 
 
-def _lengths(model: SentenceTransformer, texts: list[str], prompt: str) -> list[int]:
+def token_counts(model: SentenceTransformer, texts: list[str], prompt: str) -> list[int]:
     """Tokens of each text with its prompt, after cutting; characters where the tokenizer cannot be asked."""
     from transformers import PreTrainedTokenizerBase
 

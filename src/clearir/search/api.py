@@ -4,6 +4,7 @@
 | --- | --- |
 | ``GET /`` | the page; ``?q=...&k=10&hybrid=on&filter=language=en`` |
 | ``GET /api/search`` | the same as JSON, with the same parameters |
+| ``GET /api/sentence`` | which sentence of a passage is closest to a query; ``?q=...&id=...`` |
 | ``POST /api/search`` | ``{"queries": [...], "k": 10, "hybrid": false, "filters": [...]}`` |
 | ``GET /api/info`` | what the index is of, and the limits |
 | ``GET /healthz`` | that it runs; no token needed |
@@ -34,12 +35,15 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from clearir.search.highlight import around
 from clearir.search.limits import GUESSES, Limits, RateLimit
-from clearir.search.page import Page
+from clearir.search.measured import Measured
+from clearir.search.page import SNIPPET, Page
 from clearir.search.query import Compared, Hit, IndexGoneError, Searcher, compare, to_json
 from clearir.search.request import Asked
 from clearir.settings import SearchExample
 from clearir.support.errors import InputError
+from clearir.support.texts import printable
 
 COOKIE = "clearir"
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
@@ -71,6 +75,8 @@ class Service:
         searcher: the index; of the tuned model where there are two.
         base: the index of the base model, to be shown beside.
         examples: queries that the page offers. Of those whose right passage is known it says where that stands.
+        measured: what a run has measured of the two models.
+        title: what the passages are, in words: "sections of LibreOffice and GNOME help".
         limits: of requests.
         token: that requests have to bring; None: none.
         hosts: names that the server may be called by; None: any. On loopback, where no token is needed, a page from
@@ -80,6 +86,8 @@ class Service:
     searcher: Searcher
     base: Searcher | None = None
     examples: Sequence[SearchExample] = ()
+    measured: Measured | None = None
+    title: str | None = None
     limits: Limits = field(default_factory=Limits)
     token: str | None = None
     hosts: tuple[str, ...] | None = LOOPBACK_NAMES
@@ -93,6 +101,7 @@ def make_app(service: Service) -> Starlette:
             Route("/", api.show_page),
             Route("/token", api.log_in, methods=["POST"]),
             Route("/api/search", api.search, methods=["GET", "POST"]),
+            Route("/api/sentence", api.sentence),
             Route("/api/info", api.info),
             Route("/healthz", api.health),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
@@ -109,7 +118,9 @@ class _Api:
         self._service = service
         self._rate, self._guesses = RateLimit(service.limits), RateLimit(GUESSES)
         self._right = {one.query: one.right for one in service.examples if one.right is not None}
-        self._page = Page(service.searcher, service.base, service.examples, service.limits)
+        self._page = Page(
+            service.searcher, service.base, service.examples, service.limits, service.measured, service.title
+        )
 
     async def guard(self, request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
         """Who may ask, what is said where something was wrong, and the headers of every answer."""
@@ -156,6 +167,24 @@ class _Api:
         results = await self._answer(request, asked)
         found = [to_json(query, result) for query, result in zip(asked.queries, results, strict=True)]
         return JSONResponse({"results": found, "seconds": round(time.perf_counter() - begun, 4)})
+
+    async def sentence(self, request: Request) -> Response:
+        """``GET /api/sentence``: the passage around the sentence that is closest to the query, null where none is."""
+        begun = time.perf_counter()
+        asked = Asked.from_address(request.scope["query_string"])
+        identity = request.query_params.get("id", "")
+        if not asked.queries or not identity:
+            raise InputError("write a query and the id of a passage, e.g. /api/sentence?q=chess&id=gnuchess")
+        query = asked.queries[-1]
+        self._service.limits.check([query], asked.k)
+        self._take(request, 1)
+        found = await run_in_threadpool(self._service.searcher.best_sentence, query, identity)
+        content: dict[str, Any] = {"sentence": None}
+        if found is not None:
+            text, begin, end = found
+            before, shown, after = around(text, begin, end, SNIPPET)
+            content = {"sentence": printable(text[begin:end]), "before": before, "shown": shown, "after": after}
+        return JSONResponse({**content, "seconds": round(time.perf_counter() - begun, 4)})
 
     async def info(self, request: Request) -> Response:
         """``GET /api/info``."""

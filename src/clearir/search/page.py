@@ -8,16 +8,23 @@ from pathlib import PurePath
 from typing import Any
 
 from clearir.data.passages import QUESTION
+from clearir.search.examples import First
+from clearir.search.highlight import sentences, shares_words, with_words
 from clearir.search.index import IndexInfo
 from clearir.search.limits import Limits
-from clearir.search.query import DEPTH, Compared, Hit, Moved, Searcher, is_right, snippet
-from clearir.search.request import Asked
+from clearir.search.measured import Measured
+from clearir.search.query import DEPTH, Compared, Hit, Moved, Searcher, is_right, is_url, snippet
+from clearir.search.request import DEFAULT_K, Asked
 from clearir.settings import SearchExample
 from clearir.support.languages import language_name
 from clearir.support.templates import html_template
 from clearir.support.texts import clean, printable
 
 K_CHOICES = (5, 10, 20, 50)
+#: suggested queries of a language
+SUGGESTED = 5
+#: characters of a passage that are shown before it is unfolded
+SNIPPET = 260
 _FACET_VALUES = 20
 _FIELDS_SHOWN = 4
 
@@ -31,37 +38,61 @@ class Facet:
 
 
 @dataclass(frozen=True)
+class Suggested:
+    """Queries of a language that the page offers, and how often their right answer comes first, where it is known."""
+
+    language: str
+    queries: list[SearchExample]
+    first: First | None
+
+
+@dataclass(frozen=True)
 class ShownHit:
-    """A hit as it is shown."""
+    """A hit as it is shown. A text is in parts, each with whether it is highlighted."""
 
     hit: Hit
     title: str
-    snippet: str
-    rest: str  # the whole text, where the snippet is a part of it
+    snippet: list[tuple[str, bool]]
+    rest: list[tuple[str, bool]]  # the whole text, where the snippet is a part of it
+    links: list[tuple[str, str]]  # address, and how it is shown
     fields: list[tuple[str, str]]
     move: str = ""  # up, down, same, new or gone
     words: str = ""  # the same in words
     right: bool = False  # the passage that answers the query
+    beyond: bool = False  # it is further down than what is shown
+    seek: bool = False  # which of its sentences is closest to the query is worth asking for
 
 
 class Page:
     """Renders pages about one index, or about two indexes of the same corpus."""
 
     def __init__(
-        self, searcher: Searcher, base: Searcher | None, examples: Sequence[SearchExample], limits: Limits
+        self,
+        searcher: Searcher,
+        base: Searcher | None,
+        examples: Sequence[SearchExample],
+        limits: Limits,
+        measured: Measured | None = None,
+        title: str | None = None,
     ) -> None:
         self._template = html_template(
             "clearir.search", "page.html.j2", language=language_name, clean=clean, short=short_name
         )
         self._known = {example.query: example for example in examples}
+        self._measured = measured
+        urls = searcher.url_fields()
         self._fixed: dict[str, Any] = {
             "info": searcher.info,
             "base": None if base is None else base.info,
-            "examples": _by_language(examples),
+            "title": clean(title or "passages", 100),
+            "suggested": _suggested(examples, measured),
+            "measured": measured,
+            "trained": [] if measured is None else sorted(map(language_name, measured.trained)),
             "limits": limits,
             "k_choices": [k for k in K_CHOICES if k <= limits.k],
-            "facets": _facets(searcher),
-            "field": next((one.name for one in searcher.info.fields if one.name != QUESTION), None),
+            "default_k": DEFAULT_K,
+            "facets": _facets(searcher, urls),
+            "field": next((one.name for one in searcher.info.fields if one.name not in (QUESTION, *urls)), None),
             "depth": DEPTH,
         }
 
@@ -76,13 +107,23 @@ class Page:
         right = None if known is None else known.right
         if isinstance(result, Compared):
             sides = {
-                "base": [_moved_row(moved, query, right, tuned=False) for moved in result.base],
                 "tuned": [_moved_row(moved, query, right, tuned=True) for moved in result.tuned],
+                "base": [_moved_row(moved, query, right, tuned=False) for moved in result.base],
             }
-            summary = summarise(result)
+            for name, moved in _right_of(result).items():
+                if moved is not None and moved.hit.rank > len(sides[name]):
+                    row = _moved_row(moved, query, right, tuned=name == "tuned")
+                    sides[name].append(replace(row, beyond=True))
         else:
-            sides, summary = {"hits": [_row(hit, query, right) for hit in result]}, ""
-        return self._render(asked, sides=sides, summary=summary, milliseconds=round(1000 * seconds))
+            sides = {"hits": [_row(hit, query, right) for hit in result]}
+        return self._render(
+            asked,
+            sides=sides,
+            summary=summarise(result, right),
+            told=right is not None,
+            doubt="" if right is not None else self._doubt(query, known),
+            milliseconds=round(1000 * seconds),
+        )
 
     def problem(self, asked: Asked, reason: str) -> str:
         """The page with an error."""
@@ -96,56 +137,90 @@ class Page:
         """The public facts of an index, without paths of this machine."""
         return asdict(info) | {"model": short_name(info.model), "corpus": short_name(info.corpus)}
 
+    def _doubt(self, query: str, known: SearchExample | None) -> str:
+        """Why not to rely on the results, where the run has measured that; else nothing.
+
+        The language is that of the suggested query, or follows from the script where that is not the bridge's own.
+        """
+        if self._measured is None:
+            return ""
+        languages = self._measured.may_be(query) if known is None else (known.language,)
+        if not languages:
+            return "Low confidence: the model was not trained on a language in this script."
+        first = self._measured.over(languages)
+        if self._measured.bridge in languages or 2 * first.tuned >= first.queries:
+            return ""
+        names = " and ".join(map(language_name, first.language.split("+")))
+        return (
+            f"Low confidence in {names}: the right answer comes first for {first.tuned:,} of {first.queries:,} "
+            "held-out questions."
+        )
+
     def _render(self, asked: Asked, **shown: Any) -> str:
         offered = {text for facet in self._fixed["facets"] for text, _, _ in facet.values}
         known = self._known.get(asked.queries[0].strip()) if asked.queries else None
         form = {
             "query": printable(asked.queries[0]) if asked.queries else "",
             "meaning": None if known is None else known.meaning,
-            "k": str(asked.k),
+            "k": asked.k,
             "hybrid": asked.hybrid,
             "chosen": asked.filters,
             "typed": [one for one in asked.filters if one not in offered],
         }
-        nothing = {"sides": None, "summary": "", "milliseconds": 0, "problem": "", "login": ""}
+        nothing = {"sides": None, "summary": "", "told": False, "doubt": "", "milliseconds": 0, "problem": "", "login": ""}
         return self._template.render(**self._fixed, **form, **{**nothing, **shown})
 
 
-def summarise(compared: Compared) -> str:
-    """What changed between the models, in a sentence or two."""
-    if not compared.tuned:
+def summarise(result: Sequence[Hit] | Compared, right: str | None = None) -> str:
+    """The success of a search in a sentence, where the right passage is known; else what training has changed."""
+    if not isinstance(result, Compared):
+        if right is None or not result:
+            return ""
+        found = next((hit for hit in result if is_right(hit, right)), None)
+        return f"Right answer: {_place(found, len(result))}."
+    if not result.tuned:
         return ""
-    if compared.right is not None:
-        before, after = map(_place_in_words, compared.right)
-        return f"The right passage is {after} with the tuned model and {before} with the base model."
-    count = len(compared.tuned)
-    if all(moved.other == moved.hit.rank for moved in compared.tuned):
-        return f"Both models return the same {count} passages in the same order."
-    shown = {moved.hit.id for moved in compared.base}
-    new = sum(moved.hit.id not in shown for moved in compared.tuned)
+    if result.right is not None:
+        before, after = (_place(hit, DEPTH) for hit in result.right)
+        if after.startswith("place"):
+            before = before.removeprefix("place ")
+        return f"Right answer: {after} after training, {before} before."
+    count = len(result.tuned)
+    if all(moved.other == moved.hit.rank for moved in result.tuned):
+        return f"The same {count} results as before training, in the same order."
+    shown = {moved.hit.id for moved in result.base}
+    new = sum(moved.hit.id not in shown for moved in result.tuned)
+    which = f"{new} of {count} results {'is' if new == 1 else 'are'} new after training"
     if new == 0:
-        which = f"Both models return the same {count} passages in a different order."
-    elif new == count:
-        which = f"None of the tuned model’s top {count} are in the base model’s top {count}."
-    else:
-        which = (
-            f"{new} of the tuned model’s top {count} {'is' if new == 1 else 'are'} not in the base model’s top {count}."
-        )
-    first = compared.tuned[0].other
-    if first == 1:
-        return f"{which} The best passage is the same."
-    return f"{which} The tuned model’s best passage is {_place_in_words(first)} with the base model."
+        which = f"The same {count} results as before training, in another order"
+    first = result.tuned[0].other
+    best = "is the same" if first == 1 else f"was {_place_of(first, DEPTH)} before"
+    return f"{which}. The first result {best}."
 
 
-def _by_language(examples: Sequence[SearchExample]) -> list[tuple[str, list[SearchExample]]]:
+def _right_of(result: Compared) -> dict[str, Moved | None]:
+    """The passage that answers the query in both lists, and where it is in the other one."""
+    before, after = result.right or (None, None)
+    return {
+        "base": before and Moved(before, after and after.rank),
+        "tuned": after and Moved(after, before and before.rank),
+    }
+
+
+def _suggested(examples: Sequence[SearchExample], measured: Measured | None) -> list[Suggested]:
     found: dict[str, list[SearchExample]] = {}
     for example in examples:
         found.setdefault(example.language, []).append(example)
-    return list(found.items())
+    counts = {} if measured is None else {line.language: line for line in measured.lines}
+    return [Suggested(language, queries[:SUGGESTED], counts.get(language)) for language, queries in found.items()]
 
 
-def _place_in_words(rank: int | None) -> str:
-    return f"below rank {DEPTH}" if rank is None else f"at rank {rank}"
+def _place(hit: Hit | None, depth: int) -> str:
+    return _place_of(None if hit is None else hit.rank, depth)
+
+
+def _place_of(rank: int | None, depth: int) -> str:
+    return f"not in the first {depth}" if rank is None else f"place {rank}"
 
 
 def short_name(path: str) -> str:
@@ -162,15 +237,20 @@ def title_of(hit: Hit) -> str:
 
 def _row(hit: Hit, query: str, right: str | None) -> ShownHit:
     text = printable(hit.text)
-    shown = snippet(text, query, 260)
+    shown = snippet(text, query, SNIPPET)
+    whole = shown == clean(text, len(text) + 1)
     fields = [(name, value) for name, value in hit.fields.items() if name != QUESTION]
     return ShownHit(
         hit=hit,
         title=title_of(hit),
-        snippet=shown,
-        rest="" if shown == clean(text, len(text) + 1) else text,
-        fields=[(clean(name, 40), clean(str(value), 60)) for name, value in fields[:_FIELDS_SHOWN]],
+        snippet=with_words(shown, query),
+        rest=[] if whole else with_words(text, query),
+        links=[(str(value), _address(str(value))) for _, value in fields if is_url(value)],
+        fields=[(clean(name, 40), clean(str(value), 60)) for name, value in fields if not is_url(value)][
+            :_FIELDS_SHOWN
+        ],
         right=is_right(hit, right),
+        seek=len(sentences(text)) > 1 and not shares_words(text, query),
     )
 
 
@@ -187,10 +267,15 @@ def _moved_row(moved: Moved, query: str, right: str | None, *, tuned: bool) -> S
     return replace(row, move=move, words=words)
 
 
-def _facets(searcher: Searcher) -> list[Facet]:
+def _address(url: str) -> str:
+    """The address of a web page as people write it."""
+    return clean(url.split("://", 1)[1].removeprefix("www.").rstrip("/"), 60)
+
+
+def _facets(searcher: Searcher, urls: set[str]) -> list[Facet]:
     facets = []
     for name, counts in searcher.values(_FACET_VALUES).items():
-        if len(counts) > 1:
+        if len(counts) > 1 and name not in urls:
             label = language_name if name == "language" else str
             values = [(f"{name}={value}", clean(label(value), 60), count) for value, count in counts.items()]
             facets.append(Facet(name, values))

@@ -14,12 +14,14 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clearir.data.passages import Value
 from clearir.search import filters as conditions
 from clearir.search import store
+from clearir.search.highlight import sentences
 from clearir.search.index import IndexInfo, load_info
 from clearir.search.request import check_text
 from clearir.support.errors import ClearirError, InputError
@@ -37,6 +39,7 @@ RRF_K = 60
 #: ranks that are fused, and those in which `compare` looks for a passage of the other model
 DEPTH = 100
 _REMEMBERED = 1024
+_LOOKED_AT = 100  # passages
 
 
 class IndexGoneError(ClearirError):
@@ -88,13 +91,13 @@ class Compared:
     Attributes:
         base: hits of the base model.
         tuned: hits of the tuned model.
-        right: ranks of the passage that answers the query, with the base and with the tuned model, None where it is
-            beyond `DEPTH`. The whole is None where no such passage is known.
+        right: the passage that answers the query, as a hit of the base and of the tuned model, None where it is beyond
+            `DEPTH`. The whole is None where no such passage is known.
     """
 
     base: list[Moved]
     tuned: list[Moved]
-    right: tuple[int | None, int | None] | None = None
+    right: tuple[Hit | None, Hit | None] | None = None
 
 
 class Searcher:
@@ -146,11 +149,9 @@ class Searcher:
 
     def encode(self, queries: Sequence[str]) -> list[NDArray[np.float32]]:
         """Vectors of queries, of unit length. The last thousand are remembered."""
-        from clearir.models.encode import encode
-
         with self._lock:
             new = [query for query in dict.fromkeys(queries) if query not in self._vectors]
-            found = dict(zip(new, encode(self._model, new, prompt=self.info.query_prompt), strict=True))
+            found = dict(zip(new, self._encode(new, self.info.query_prompt), strict=True))
             found.update({query: self._vectors[query] for query in queries if query in self._vectors})
             self._vectors.update(found)
             for query in queries:
@@ -202,6 +203,59 @@ class Searcher:
                 self._fused(query, vector, k, where) if hybrid else self._by_meaning(vector, k, where)
                 for query, vector in zip(cleaned, vectors, strict=True)
             ]
+
+    def best_sentence(self, query: str, identity: str) -> tuple[str, int, int] | None:
+        """The sentence of a passage that is closest to a query, of those that the model read.
+
+        Args:
+            query: in any language.
+            identity: id of the passage.
+
+        Returns:
+            The text of the passage, and where the sentence begins and ends in it; None where there is no such passage,
+            or the model read one sentence alone.
+
+        Raises:
+            InputError: as `search` does.
+            IndexGoneError: the index was replaced or removed since it was opened.
+        """
+        check_text(query, "query")
+        with _gone():
+            row = store.row_by_id(self._table, identity, ["title", "text"])
+        if row is None:
+            return None
+        [vector] = self.encode([query.strip()])
+        with self._lock:
+            spans = self._read(row["title"], row["text"])
+            if len(spans) < 2:
+                return None
+            parts = [row["text"][begin:end] for begin, end in spans]
+            scores = self._encode(parts, self.info.passage_prompt) @ vector
+        begin, end = spans[int(scores.argmax())]
+        return row["text"], begin, end
+
+    def url_fields(self) -> set[str]:
+        """The fields that hold addresses of web pages, as far as the first passages tell."""
+        texts = {field.column: field.name for field in self.info.fields if field.kind == "text"}
+        rows = store.first_rows(self._table, _LOOKED_AT, list(texts)) if texts else []
+        values = {name: [row[column] for row in rows if row[column] is not None] for column, name in texts.items()}
+        return {name for name, some in values.items() if some and all(map(is_url, some))}
+
+    def _encode(self, texts: Sequence[str], prompt: str) -> NDArray[np.float32]:
+        from clearir.models.encode import encode
+
+        return encode(self._model, texts, prompt=prompt)
+
+    def _read(self, title: str, text: str) -> list[tuple[int, int]]:
+        """Begin and end of the sentences that the model reads, at least in part."""
+        from clearir.models.encode import token_counts
+
+        limit, spans = self.info.max_seq_length, sentences(text)
+        if limit is None:
+            return spans
+        parts = [title, *(text[begin:end] for begin, end in spans)]
+        before = accumulate(token_counts(self._model, parts, prompt=""))
+        return [span for span, tokens in zip(spans, before, strict=False) if tokens < limit]
 
     def values(self, most: int) -> dict[str, dict[str, int]]:
         """How many passages have which value, of each field with at most ``most`` values; the commonest first."""
@@ -274,8 +328,13 @@ def compare(
     depth = max(k, DEPTH)
     before = base.search(query, depth, hybrid=hybrid, filters=filters)
     after = tuned.search(query, depth, hybrid=hybrid, filters=filters)
-    ranks = None if right is None else (rank_of(right, before), rank_of(right, after))
-    return Compared(_moved(before, after, k), _moved(after, before, k), ranks)
+    found = None if right is None else (find_right(right, before), find_right(right, after))
+    return Compared(_moved(before, after, k), _moved(after, before, k), found)
+
+
+def is_url(value: Value) -> bool:
+    """Whether a value is the address of a web page, and nothing else."""
+    return isinstance(value, str) and re.fullmatch(r"https?://[^\s<>\"]+", value, re.IGNORECASE) is not None
 
 
 def is_right(hit: Hit, right: str | None) -> bool:
@@ -283,9 +342,9 @@ def is_right(hit: Hit, right: str | None) -> bool:
     return right is not None and hit.text.strip() == right.strip()
 
 
-def rank_of(right: str, hits: Sequence[Hit]) -> int | None:
-    """The rank of the passage that answers the query; None where it is not among the hits."""
-    return next((hit.rank for hit in hits if is_right(hit, right)), None)
+def find_right(right: str, hits: Sequence[Hit]) -> Hit | None:
+    """The passage that answers the query; None where it is not among the hits."""
+    return next((hit for hit in hits if is_right(hit, right)), None)
 
 
 def to_json(query: str, result: Sequence[Hit] | Compared) -> dict[str, Any]:

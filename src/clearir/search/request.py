@@ -12,6 +12,7 @@ from clearir.support.errors import InputError
 
 _ON, _OFF = ("on", "1", "true", "yes"), ("off", "0", "false", "no", "")
 _KEYS = ("query", "queries", "k", "hybrid", "filters")
+DEFAULT_K = 10
 _EXAMPLE = 'send {"queries": ["..."], "k": 10}'
 
 
@@ -20,7 +21,7 @@ class Asked:
     """What is asked for. ``queries`` is empty where nothing is yet."""
 
     queries: list[str] = field(default_factory=list)
-    k: int = 10
+    k: int = DEFAULT_K
     hybrid: bool = False
     filters: list[str] = field(default_factory=list)
 
@@ -39,7 +40,7 @@ class Asked:
         for name, value in pairs:
             if value.strip():
                 given.setdefault(name, []).append(value)
-        k = given.get("k", ["10"])[-1].strip()
+        k = given.get("k", [str(DEFAULT_K)])[-1].strip()
         if re.fullmatch(r"[+-]?[0-9]{1,9}", k) is None:
             raise InputError(f"k is {k[:20]!r}; write a whole number, e.g. k=10")
         hybrid = given.get("hybrid", [""])[-1].strip().casefold()
@@ -66,7 +67,7 @@ class Asked:
         if unknown:
             raise InputError(f"unknown key {unknown[0][:60]!r}; the keys are {', '.join(_KEYS)}")
         queries = content.get("queries", [content["query"]] if "query" in content else [])
-        k, hybrid, filters = content.get("k", 10), content.get("hybrid", False), content.get("filters", [])
+        k, hybrid, filters = content.get("k", DEFAULT_K), content.get("hybrid", False), content.get("filters", [])
         if not _are_texts(queries) or not _are_texts(filters):
             raise InputError(f"queries and filters are lists of texts; {_EXAMPLE}")
         if type(k) is not int or type(hybrid) is not bool:

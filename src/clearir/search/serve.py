@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from clearir.search.limits import Limits
+from clearir.search.measured import Measured
 from clearir.search.query import Searcher, check_same_corpus
 from clearir.settings import SearchExample
 from clearir.support.errors import InputError
@@ -22,6 +24,8 @@ def serve(
     base: str | None = None,
     examples: Sequence[SearchExample] = (),
     address: tuple[str, int] = ("127.0.0.1", 8321),
+    run: Path | None = None,
+    title: str | None = None,
     limits: Limits | None = None,
     model: str | None = None,
     trust_remote_code: bool = False,
@@ -35,6 +39,9 @@ def serve(
         examples: queries that the page offers.
         address: host and port to listen at; on any but a loopback host the token in ``CLEARIR_TOKEN`` is needed, and
             port 0 takes any free one.
+        run: folder of the run that trained the model. If it has scores of the very models of the indexes, the page says
+            how good they are.
+        title: what the passages are, in words: "sections of LibreOffice and GNOME help".
         limits: of requests.
         model: see `clearir.search.query.Searcher.open`; likewise what follows.
         trust_remote_code: run code that comes with a model.
@@ -62,7 +69,8 @@ def serve(
             check_same_corpus(before.info, searcher.info)
             before.warm_up()
         hosts = LOOPBACK_NAMES if loopback else None
-        app = make_app(Service(searcher, before, examples, limits or Limits(), token, hosts))
+        measured = None if run is None else Measured.of(run, searcher.info, None if before is None else before.info)
+        app = make_app(Service(searcher, before, examples, measured, title, limits or Limits(), token, hosts))
         # No proxy headers: whoever is on this machine could give himself another address at every request.
         config = uvicorn.Config(
             app,

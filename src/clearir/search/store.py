@@ -247,6 +247,20 @@ def rows_of(table: Any, row_ids: Sequence[int], columns: Sequence[str]) -> list[
     return [rows[one] for one in row_ids]
 
 
+def row_by_id(table: Any, identity: str, columns: Sequence[str]) -> dict[str, Any] | None:
+    """The row of the passage with this id; None where there is none."""
+    from lancedb.expr import col, lit
+
+    rows = table.search().where(col("id") == lit(identity)).select(list(columns)).limit(1).to_list()
+    return rows[0] if rows else None
+
+
+def first_rows(table: Any, number: int, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """So many rows of the table, to see what its values look like."""
+    found: list[dict[str, Any]] = table.search().select(list(columns)).limit(number).to_list()
+    return found
+
+
 def value_counts(table: Any, column: str, most: int) -> dict[str, int] | None:
     """How many rows have which value, the commonest first; None where there are more than ``most`` values."""
     counts: Counter[str] = Counter()
