@@ -88,6 +88,29 @@ def test_what_the_index_is_of_without_paths(two, index_path):
     assert info["index"]["model"].count("/") == 1
 
 
+def test_the_closest_sentence_of_a_passage(tiny_model_path, tmp_path):
+    from clearir.data.passages import Corpus, Passage
+    from clearir.search.index import build_index
+
+    passages = (Passage("a", "Ab cd ef gh\u202e\nZz qq xx\nIj kl mn op"), Passage("b", "One alone"))
+    build_index(Corpus("c", passages), str(tiny_model_path), tmp_path / "i", cache=tmp_path / "c")
+    asking = client(Searcher.open(tmp_path / "i"))
+    answer = asking.get("/api/sentence", params={"q": "zz qq xx", "id": "a"}).json()
+    assert answer.pop("seconds") >= 0
+    assert answer == {"sentence": "Zz qq xx", "before": "Ab cd ef gh ", "shown": "Zz qq xx", "after": " Ij kl mn op"}
+    for unknown in ("b", "nowhere"):
+        assert asking.get("/api/sentence", params={"q": "x", "id": unknown}).json()["sentence"] is None
+    for bad in ("", "?q=x", "?id=a", "?q=%00&id=a", f"?q={'x' * 51}&id=a"):
+        assert asking.get(f"/api/sentence{bad}").status_code == 400
+    assert asking.get("/api/sentence", params={"q": "x", "id": "\0"}).status_code == 200
+
+
+def test_sentences_count_as_queries(searcher):
+    asking = client(searcher, limits=Limits(rate=1, burst=2))
+    asked = {"q": "x", "id": "vim"}
+    assert [asking.get("/api/sentence", params=asked).status_code for _ in range(3)] == [200, 200, 429]
+
+
 def test_health(one):
     assert one.get("/healthz").json() == {"status": "ok"}
 
@@ -233,14 +256,14 @@ def test_results_stand_beside_each_other(two, base, searcher):
         assert ids == [hit.id for hit in one.search("play chess", 5)]
     assert re.search(r'class="move (up|down|same)"', page)
     assert page.count('dir="auto"') > 20
-    assert "Both models return the same 5 passages in a different order." in page or "not in the base model" in page
+    assert re.search(r"The same 5 results as before training|of 5 results (is|are) new after training", page)
 
 
 def test_one_model_has_one_list(one):
     page = one.get("/", params={"q": "гра", "hybrid": "on"}).text
     assert 'id="hits"' in page
     assert 'id="base"' not in page
-    assert "words: 1" in page
+    assert "by words: place 1" in page
     assert "checked" in page
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from clearir.data.passages import QUESTION
@@ -12,43 +14,54 @@ def moved(*places: tuple[str, int | None]) -> list[Moved]:
     return [Moved(Hit(rank, 0.5, name, "", "", None, {}), other) for rank, (name, other) in enumerate(places, start=1)]
 
 
+def hit(rank: int, text: str = "", **fields: Any) -> Hit:
+    return Hit(rank, 0.5, f"id {rank}", "", text, "en", fields)
+
+
 @pytest.mark.parametrize(
     ("base", "tuned", "sentence"),
     [
-        ([("a", 1), ("b", 2)], [("a", 1), ("b", 2)], "Both models return the same 2 passages in the same order."),
+        ([("a", 1), ("b", 2)], [("a", 1), ("b", 2)], "The same 2 results as before training, in the same order."),
         (
             [("a", 2), ("b", 1)],
             [("b", 2), ("a", 1)],
-            "Both models return the same 2 passages in a different order. The tuned model’s best passage is at rank 2 "
-            "with the base model.",
+            "The same 2 results as before training, in another order. The first result was place 2 before.",
         ),
         (
             [("a", 1), ("b", 7)],
             [("a", 1), ("c", 9)],
-            "1 of the tuned model’s top 2 is not in the base model’s top 2. The best passage is the same.",
+            "1 of 2 results is new after training. The first result is the same.",
         ),
         (
             [("a", None), ("b", 7)],
             [("c", None), ("d", 9)],
-            "None of the tuned model’s top 2 are in the base model’s top 2. "
-            "The tuned model’s best passage is below rank 100 with the base model.",
+            "2 of 2 results are new after training. The first result was not in the first 100 before.",
         ),
         ([], [], ""),
     ],
 )
-def test_what_moved_in_words(base, tuned, sentence):
+def test_what_training_changed_in_words(base, tuned, sentence):
     assert summarise(Compared(moved(*base), moved(*tuned))) == sentence
 
 
 @pytest.mark.parametrize(
     ("right", "sentence"),
     [
-        ((48, 1), "The right passage is at rank 1 with the tuned model and at rank 48 with the base model."),
-        ((None, 2), "The right passage is at rank 2 with the tuned model and below rank 100 with the base model."),
+        ((48, 1), "Right answer: place 1 after training, 48 before."),
+        ((None, 2), "Right answer: place 2 after training, not in the first 100 before."),
+        ((7, None), "Right answer: not in the first 100 after training, place 7 before."),
     ],
 )
-def test_where_the_right_passage_is_known_its_places_are_told(right, sentence):
-    assert summarise(Compared(moved(("a", 1)), moved(("a", 1)), right)) == sentence
+def test_where_the_right_answer_is_known_its_places_are_told(right, sentence):
+    places = tuple(None if rank is None else hit(rank) for rank in right)
+    assert summarise(Compared(moved(("a", 1)), moved(("a", 1)), places)) == sentence
+
+
+def test_one_model_has_one_place():
+    hits = [hit(1, "a"), hit(2, "b")]
+    assert summarise(hits, "b") == "Right answer: place 2."
+    assert summarise(hits, "c") == "Right answer: not in the first 2."
+    assert summarise(hits) == ""
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clearir.search.index import load_info
+from clearir.data.passages import Corpus, Passage
+from clearir.search.index import build_index, load_info
 from clearir.search.query import (
     Compared,
     Hit,
@@ -17,6 +18,7 @@ from clearir.search.query import (
     check_same_corpus,
     compare,
     fuse,
+    is_url,
     snippet,
     to_json,
 )
@@ -169,6 +171,16 @@ def test_moves_are_ranks_of_the_other_model(base, searcher):
     assert before != after  # or this test would show nothing
 
 
+def test_the_right_passage_is_found_beyond_what_is_shown(base, searcher, corpus):
+    right = base.search("play chess", 6)[-1]
+    found = compare(base, searcher, "play chess", 1, right=f" {right.text}\n").right
+    assert found is not None
+    assert [one.id for one in found if one is not None] == [right.id, right.id]
+    assert found[0] == right
+    assert compare(base, searcher, "play chess", 1, right="no such text").right == (None, None)
+    assert compare(base, searcher, "play chess", 1).right is None
+
+
 def test_a_passage_that_the_other_has_nowhere(base, searcher, monkeypatch):
     monkeypatch.setattr("clearir.search.query.DEPTH", 1)
     found = compare(base, searcher, "play chess", 1)
@@ -192,6 +204,42 @@ def test_json():
         "base": [{**plain, "words": None, "other": 3}],
         "tuned": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "is_one"),
+    [
+        ("https://help.example.org/a?b=1#c", True),
+        ("http://x", True),
+        ("see https://x.org", False),
+        ("javascript:alert(1)", False),
+        ("https://x.org/<script>", False),
+        ("ftp://x.org", False),
+        (7, False),
+    ],
+)
+def test_addresses_of_web_pages(value, is_one):
+    assert is_url(value) is is_one
+
+
+def test_the_closest_sentence_of_a_passage(tiny_model_path, tmp_path):
+    text = "Ab cd ef gh\nZz qq xx\nIj kl mn op"
+    passages = (Passage("a", text), Passage("b", "One sentence alone"), Passage("c", "x" * 80 + "\nZz qq xx"))
+    build_index(Corpus("c", passages), str(tiny_model_path), tmp_path / "i", cache=tmp_path / "c")
+    searcher = Searcher.open(tmp_path / "i")
+    found = searcher.best_sentence("zz qq xx", "a")
+    assert found is not None
+    assert found[0][found[1] : found[2]] == "Zz qq xx"
+    assert searcher.best_sentence("zz qq xx", "b") is None
+    assert searcher.best_sentence("zz qq xx", "c") is None  # the model read no more than its 64 tokens
+    assert searcher.best_sentence("zz qq xx", "nowhere") is None
+
+
+def test_fields_that_hold_addresses(tiny_model_path, tmp_path):
+    fields = {"url": "https://x.org/1", "note": "https://x.org/1", "size": 2}
+    passages = (Passage("a", "a", fields=fields), Passage("b", "b", fields={"note": "none"}))
+    build_index(Corpus("c", passages), str(tiny_model_path), tmp_path / "i", cache=tmp_path / "c")
+    assert Searcher.open(tmp_path / "i").url_fields() == {"url"}
 
 
 # -- snippets
