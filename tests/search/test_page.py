@@ -49,6 +49,7 @@ def test_what_training_changed_in_words(base, tuned, sentence):
     [
         ((48, 1), "Right answer: place 1 after training, 48 before."),
         ((None, 2), "Right answer: place 2 after training, not in the first 100 before."),
+        ((None, None), "Right answer: not in the first 100, neither after training nor before."),
         ((7, None), "Right answer: not in the first 100 after training, place 7 before."),
     ],
 )

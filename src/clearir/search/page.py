@@ -167,8 +167,8 @@ class Page:
             "chosen": asked.filters,
             "typed": [one for one in asked.filters if one not in offered],
         }
-        nothing = {"sides": None, "summary": "", "told": False, "doubt": "", "milliseconds": 0, "problem": "", "login": ""}
-        return self._template.render(**self._fixed, **form, **{**nothing, **shown})
+        nothing = {"sides": None, "summary": "", "told": False, "doubt": "", "milliseconds": 0}
+        return self._template.render(**self._fixed, **form, **{**nothing, "problem": "", "login": "", **shown})
 
 
 def summarise(result: Sequence[Hit] | Compared, right: str | None = None) -> str:
@@ -182,6 +182,8 @@ def summarise(result: Sequence[Hit] | Compared, right: str | None = None) -> str
         return ""
     if result.right is not None:
         before, after = (_place(hit, DEPTH) for hit in result.right)
+        if result.right == (None, None):
+            return f"Right answer: {after}, neither after training nor before."
         if after.startswith("place"):
             before = before.removeprefix("place ")
         return f"Right answer: {after} after training, {before} before."
