@@ -138,6 +138,9 @@ def benchmark_script() -> Callable[[str], ModuleType]:
 # -- pages in a real browser ------------------------------------------------------------------------------------------
 
 
+_PATIENCE = 60_000  # milliseconds that a page may take where the machine is busy
+
+
 @dataclass
 class Tab:
     """A page of Chromium. ``requests`` are the addresses it asked for, ``complaints`` what its console says."""
@@ -171,6 +174,7 @@ def chromium() -> Iterator[Any]:
     program = os.environ.get("CLEARIR_CHROMIUM") or shutil.which("chromium")
     if program is None:
         pytest.skip("no chromium; install it with: apt-get install chromium")
+    playwright.expect.set_options(timeout=_PATIENCE)
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
@@ -181,6 +185,7 @@ def chromium() -> Iterator[Any]:
 def tab(chromium: Any) -> Iterator[Tab]:
     """A new page of 1280 x 900. The test fails where its console complains."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(_PATIENCE)
     tab = Tab(context.new_page())
     context.on("request", lambda request: tab.requests.append(request.url))
     context.on("console", lambda said: said.type in ("error", "warning") and tab.complaints.append(said.text))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,3 +99,18 @@ def test_examples_of_a_run_are_counted(clearir: Run, index_path: Path, other_ind
     assert [line.split()[:4] for line in shown.splitlines() if "English" in line] == [["│", "English", "│", "1"]]
     status, _, said = clearir("search", index_path, "chess", "--examples", examples)
     assert (status, "leave out the query" in said) == (2, True)
+
+
+def test_examples_of_a_run_bring_what_it_has_measured(
+    clearir: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("clearir.search.serve.serve", lambda folder, **options: given.update(options, folder=folder))
+    examples = tmp_path / "searches.json"
+    examples.write_text('[{"language": "fi", "query": "peli"}]', encoding="utf-8")
+    status, _, messages = clearir("serve", "index", "--examples", examples, "--title", "games")
+    assert status == 0, messages
+    assert (given["folder"], given["run"], given["title"]) == ("index", tmp_path, "games")
+    assert [one.query for one in given["examples"]] == ["peli"]
+    clearir("serve", "index")
+    assert given["run"] is None

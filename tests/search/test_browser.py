@@ -303,8 +303,10 @@ def test_each_hit_is_one_stop_of_the_tab_key_until_it_is_unfolded(tab: Any, addr
         assert focused(tab) == (tuned[place], "tuned")
     page.locator("#tuned .hit[data-id=gimp]").focus()
     page.keyboard.press("Enter")
+    link = page.locator("#tuned .hit[data-id=gimp] .meta a")
+    expect(link).to_have_attribute("tabindex", "0")
     page.keyboard.press("Tab")
-    expect(page.locator("#tuned .hit[data-id=gimp] .meta a")).to_be_focused()
+    expect(link).to_be_focused()
 
 
 def test_the_whole_passage_takes_the_place_of_the_snippet(tab: Any, address: str) -> None:
