@@ -64,11 +64,10 @@ def test_very_many_languages_are_a_picture_of_few_bytes() -> None:
     "svg",
     [
         charts.heat_map(["en"], ["en"], [[0.5]], "a"),
-        charts.before_after_bars(["German"], ["10 rows"], [(0.5, 0.6)], "b"),
         charts.intervals(["German"], [(-0.1, 0.1, 0.2)], ["not shown"], "c"),
         charts.curve([1, 2], [2.0, 1.0], "d"),
     ],
-    ids=["heat", "bars", "intervals", "curve"],
+    ids=["heat", "intervals", "curve"],
 )
 def test_a_figure_is_an_element_that_names_itself_and_asks_for_nothing(svg: str) -> None:
     root = parse(svg)
@@ -76,11 +75,6 @@ def test_a_figure_is_an_element_that_names_itself_and_asks_for_nothing(svg: str)
     assert len(root.get("aria-label", "")) == 1
     assert root.get("width") is None
     assert not re.search(r"https?://|<style|<metadata|font-family|#00000\d", svg)
-
-
-def test_bars_carry_names_notes_and_differences() -> None:
-    svg = charts.before_after_bars(["German", "Finnish"], ["1,536 rows", ""], [(0.5, 0.75), (0.4, 0.3)], "bars")
-    assert {"German", "1,536 rows", "Finnish", "+25.0", "−10.0"} <= set(texts(svg))
 
 
 def test_intervals_have_the_colour_of_their_verdict() -> None:
@@ -100,7 +94,7 @@ def test_a_curve_of_scales_ends_where_it_is_as_high_as_it_began() -> None:
 
 
 def test_names_are_text_not_formulas_nor_markup() -> None:
-    svg = charts.before_after_bars(["$x^2$ <b>", "a & b"], ["", ""], [(0.1, 0.2), (0.1, 0.2)], 'say "<x>"')
+    svg = charts.intervals(["$x^2$ <b>", "a & b"], [(0.1, 0.2, 0.3)] * 2, ["better"] * 2, 'say "<x>"')
     parse(svg)
     assert "<b>" not in svg
     assert "$x^2$ &lt;b&gt;" in texts(svg)

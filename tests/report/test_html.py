@@ -16,14 +16,16 @@ from clearir.report.load import Run
 SECTIONS = [
     "headline",
     "languages",
+    "typical",
     "proof",
+    "examples",
+    "searches",
     "directions",
     "pools",
     "training",
-    "examples",
-    "searches",
     "data",
     "settings",
+    "source",
 ]
 
 
@@ -67,7 +69,7 @@ def html(run: Run) -> str:
 def test_every_section_and_figure_is_there(html: str) -> None:
     page = Page(html)
     assert page.sections == SECTIONS
-    assert len(page.figures) == 2 + 3 + 1 + 4  # bars and intervals, three matrices, the scale, four terms of the loss
+    assert len(page.figures) == 1 + 3 + 1 + 4  # intervals, three matrices, the scale, four terms of the loss
     assert all(page.figures)
 
 
@@ -90,9 +92,31 @@ def test_headline_numbers_are_those_of_the_scores(run: Run, html: str) -> None:
     before = (run.before.mean("de->en") + run.before.mean("ar->en")) / 2
     after = (run.after.mean("de->en") + run.after.mean("ar->en")) / 2
     text = " ".join(Page(html).text.split())
-    assert f"{100 * before:.1f} → {100 * after:.1f} ({100 * (after / before - 1):+.1f} %)" in text
+    assert f"Score {100 * before:.1f} → {100 * after:.1f} ({100 * (after - before):+.1f} points" in text
     retention = run.after.mean("en->en") / run.before.mean("en->en")
-    assert f"English retention {100 * retention:.1f} %" in text
+    assert f"{100 * retention:.1f} % retained" in text
+    firsts = [sum(rank == 1 for rank in run.after.directions[f"{code}->en"].ranks) / 12 for code in ("de", "ar")]
+    assert f"Searches in German and Arabic {50 * sum(firsts):.0f} % have the right page in first place." in text
+
+
+def test_the_contents_lead_to_every_section(html: str) -> None:
+    links = [attributes["href"] for tag, attributes in Page(html).tags if tag == "a"]
+    assert links == ["#proof", *(f"#{section}" for section in SECTIONS if section != "headline")]
+
+
+def test_english_is_one_row_of_the_first_table(run: Run, html: str) -> None:
+    first = html[html.index('<section id="languages">') : html.index('<section id="typical">')]
+    rows = [" ".join(Page(row).text.split()) for row in first.split("<tr>")[2:]]
+    assert [row.partition(" ")[0] for row in rows] == ["German", "Arabic", "Mean", "English"]
+    before, after = (100 * scores.mean("en->en") for scores in (run.before, run.after))
+    assert f"{before:.1f} → {after:.1f}" in rows[-1]
+    assert "en→en" not in first
+
+
+def test_figures_have_names_of_languages(html: str) -> None:
+    labels = re.findall(r"<text[^>]*>([^<]*)</text>", html)
+    assert {"English", "German", "Arabic"} <= set(labels)
+    assert not {"en", "de", "ar"} & set(labels)
 
 
 def test_the_scale_is_told_with_its_warning(run: Run, html: str) -> None:
@@ -141,7 +165,7 @@ def test_values_are_written_as_people_do() -> None:
 def test_half_characters_do_not_stop_a_report(run: Run) -> None:
     html = to_html(replace(run, name="a \ud800 b", recipe="name: \ud800\n"))
     assert html.encode("utf-8")
-    assert "<title>a \ufffd b</title>" in html
+    assert "<title>a \ufffd b: Searching" in html
 
 
 def test_text_has_its_language_and_direction(html: str) -> None:
@@ -162,7 +186,7 @@ def test_sections_without_data_are_left_out(run: Run) -> None:
         after=replace(run.after, pools={}),
     )
     page = Page(to_html(bare))
-    assert page.sections == ["headline", "languages", "proof", "directions", "examples", "settings"]
+    assert page.sections == [one for one in SECTIONS if one not in ("searches", "pools", "training", "data")]
 
 
 def test_english_alone_makes_a_page(
@@ -170,8 +194,9 @@ def test_english_alone_makes_a_page(
 ) -> None:
     before, after = (make_scores([make_direction("en", "en", [1, rank])]) for rank in (2, 3))
     page = Page(to_html(Run("x", before, after, ("a.json", "b.json"))))
-    assert page.sections == ["headline", "proof", "directions", "settings"]
-    assert "English retention" in page.text
+    assert page.sections == ["headline", "proof", "directions", "settings", "source"]
+    assert "Searching English pages, before and after training" in page.text
+    assert "No clear change in English" in page.text
 
 
 def test_queries_on_english_passages_alone_make_a_narrow_matrix(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clearir.report import load_run, write_report
+from clearir.report import headline, load_run, write_report
 from clearir.report.load import Data
 from clearir.report.markdown import data_section, grid, join, to_markdown
 from clearir.support.errors import InputError
@@ -15,7 +15,16 @@ from clearir.support.errors import InputError
 def test_every_part_of_the_run_is_there(small_folder: Path) -> None:
     report = to_markdown(load_run(small_folder))
     heads = re.findall(r"^## (.+)$", report, re.MULTILINE)
-    for head in ("Scores", "Significance", "Queries that gained most", "Searches", "Training", "Data", "Settings"):
+    for head in (
+        "Scores",
+        "Examples",
+        "How sure is this?",
+        "Queries that gained most",
+        "Searches",
+        "Training",
+        "Data",
+        "Settings",
+    ):
         assert head in heads
     assert heads[-1] == "Where the numbers come from"
     assert "clearir compare scores/before.json scores/after.json" in report
@@ -26,6 +35,23 @@ def test_parts_that_the_run_lacks_are_left_out(small_folder: Path) -> None:
     heads = re.findall(r"^## (.+)$", to_markdown(run), re.MULTILINE)
     assert not {"Searches", "Training", "Data", "Settings"} & set(heads)
     assert "Queries that gained most" in heads  # by their ids
+
+
+def test_it_begins_with_the_result_in_words(small_folder: Path) -> None:
+    run = load_run(small_folder)
+    title, result, searched, *_ = to_markdown(run).split("\n\n")
+    assert title == f"# {headline.title(run)}"
+    assert result == " ".join(headline.sentences(run))
+    assert searched == headline.what_was_searched(run)
+
+
+def test_english_has_one_mean(small_folder: Path) -> None:
+    """The rows have English over the queries of the row; their mean would be another number for the same thing."""
+    run = load_run(small_folder)
+    table = to_markdown(run)
+    (mean,) = re.findall(r"^\| \*\*mean\*\* \|(.*)$", table, re.MULTILINE)
+    assert mean.split("|")[1].strip() == ""
+    assert len(mean.split("|")) == 1 + 4 + 1
 
 
 def test_the_scale_is_one_line(small_folder: Path) -> None:
@@ -81,7 +107,7 @@ def test_data_tells_what_was_dropped(small_folder: Path) -> None:
 def test_files_are_written(small_folder: Path, tmp_path: Path) -> None:
     (file,) = write_report(load_run(small_folder), tmp_path / "new", ["md"])
     assert file == tmp_path / "new" / "report.md"
-    assert file.read_text(encoding="utf-8").startswith("# example\n")
+    assert file.read_text(encoding="utf-8").startswith("# Searching English pages in German and Arabic, before")
     assert [one.name for one in file.parent.iterdir()] == ["report.md"]
 
 

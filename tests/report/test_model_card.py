@@ -9,6 +9,7 @@ import yaml
 
 from clearir.losses import ObjectiveLoss
 from clearir.report import load_run, load_scores, model_card
+from clearir.report.headline import sentences
 from clearir.report.model_card import hub_name
 from clearir.support.citation import CITATION
 
@@ -44,6 +45,7 @@ def test_the_card_tells_use_scores_data_recipe_and_source(small_folder: Path) ->
     card = model_card(run)
     assert 'SentenceTransformer("path/to/this/folder")' in card
     assert f"{100 * run.before.mean('de->en'):.1f} → {100 * run.after.mean('de->en'):.1f}" in card
+    assert " ".join(sentences(run)) in card
     assert "| German (de) | 1536 | 0 | 60 |" in card
     assert "alpha: 0.4" in card
     assert "Trained with scale 20 (set; 98.4 was found from 400 pairs)" in card

@@ -13,7 +13,7 @@ from rich.console import Console
 from clearir.cli import console, tables
 from clearir.evaluation.scores import Direction, Scores
 from clearir.report import Run, model_card
-from clearir.report.headline import headline
+from clearir.report.headline import means
 from clearir.report.html import to_html
 from clearir.report.latex import to_latex
 from clearir.report.markdown import to_markdown
@@ -62,7 +62,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Show:
 
 def test_two_queries_show_nothing(few: Run, terminal: Show) -> None:
     lost = 100 * (1 / 1.584962500721156 - 1)  # rank 2 gives 1 / log2(3), rank 1 gives 1
-    lines = headline(few.table)
+    lines = means(few.table)
     assert lines[0].endswith(f"({lost:+.1f} points, {lost:+.1f} %), mean of 2 languages, not significant.")
     assert (
         lines[2] == "Significantly better: none. Significantly worse: none. No significant difference: Arabic, Spanish."
@@ -80,7 +80,7 @@ def test_two_queries_show_nothing(few: Run, terminal: Show) -> None:
 
 
 def test_sixty_queries_show_a_loss(many: Run, terminal: Show) -> None:
-    lines = headline(many.table)
+    lines = means(many.table)
     assert lines[0].endswith("mean of 2 languages.")
     assert (
         lines[2] == "Significantly better: none. Significantly worse: Arabic, Spanish. No significant difference: none."

@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-INK, FAINT, UP, DOWN, BEFORE, AFTER, ON_HALF, ON_FULL = (f"#00000{number}" for number in range(1, 9))
+INK, FAINT, UP, DOWN, AFTER, ON_HALF, ON_FULL = (f"#00000{number}" for number in range(1, 8))
 _VARIABLES = {
     INK: "var(--ink)",
     FAINT: "var(--faint)",
     UP: "var(--up)",
     DOWN: "var(--down)",
-    BEFORE: "var(--before)",
     AFTER: "var(--after)",
     ON_HALF: "var(--on-half)",
     ON_FULL: "var(--on-full)",
@@ -80,8 +79,8 @@ def heat_map(
     """Query languages down, passage languages across.
 
     Args:
-        queries: language codes of the rows.
-        passages: language codes of the columns.
+        queries: names of the rows.
+        passages: names of the columns.
         values: scores between 0 and 1, or their differences; None was not scored.
         title: what it shows, for those who cannot see it.
         shown: the values are differences, and these of them are shown not to be chance: two colours around 0, and
@@ -91,46 +90,19 @@ def heat_map(
     known = [abs(value) for row in values for value in row if value is not None]
     scale = max(known, default=0.0) or 1.0 if difference else 1.0
     height, width = len(queries), len(passages)
-    figure, axes = _figure(3.6, 0.5 + 3.1 * min(max(height / width, 0.2), 2.0))
+    figure, axes = _figure(4.2, 1.1 + 3.1 * min(max(height / width, 0.2), 2.0))
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")
     draw = _cells if max(height, width) <= MOST_CELLS_WITH_NUMBERS else _picture
     draw(axes, values, scale, shown)
     _ticks(axes.xaxis, passages)
     _ticks(axes.yaxis, queries)
-    if width > 12:
-        axes.tick_params(axis="x", labelrotation=90)
     axes.xaxis.tick_top()
+    for label in axes.get_xticklabels():
+        label.set(rotation=90 if width > 12 else 45, rotation_mode="anchor", ha="left", va="center")
     axes.xaxis.set_label_position("top")
     axes.set_xlabel("passages")
     axes.set_ylabel("queries")
-    return _svg(figure, title)
-
-
-@_styled
-def before_after_bars(
-    names: Sequence[str], notes: Sequence[str], pairs: Sequence[tuple[float, float]], title: str
-) -> str:
-    """Two bars a language, before and after, scores between 0 and 1."""
-    size = len(names)
-    figure, axes = _figure(5.0, _HEIGHT + _ROW * size)
-    for place, (before, after) in enumerate(pairs):
-        axes.barh(place - 0.19, before, 0.34, color=BEFORE)
-        axes.barh(place + 0.19, after, 0.34, color=AFTER)
-        difference = signed(after - before).replace("-", "−")
-        axes.text(max(before, after) + 0.015, place, difference, va="center", weight="bold", color=INK)
-    axes.set(xlim=(0, 1.12), ylim=(size - 0.45, -0.55))
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
-    # The tick's own label only keeps the room; name and note are set above each other beside the bars.
-    axes.set_yticks(
-        range(size), [max(clean(name, 24), clean(note, 24), key=len) for name, note in zip(names, notes, strict=True)]
-    )
-    axes.tick_params(axis="y", labelcolor="none")
-    for place, (name, note) in enumerate(zip(names, notes, strict=True)):
-        _beside(axes, place, clean(name, 24), 4.5 if note else 0, INK, 8.5)
-        _beside(axes, place, clean(note, 24), -5.5, FAINT, 7)
-    axes.xaxis.grid(True, color=FAINT, alpha=0.25, linewidth=0.6)
-    axes.set_axisbelow(True)
-    return _svg(figure, title)
+    return _svg(figure, title, bbox_inches="tight", pad_inches=0.02)
 
 
 @_styled
@@ -242,22 +214,7 @@ def _picture(
 def _ticks(axis: Axis, labels: Sequence[str]) -> None:
     """The labels, or every fifth of very many."""
     step = 1 if len(labels) <= 30 else 5
-    axis.set_ticks(list(range(0, len(labels), step)), [clean(label, 8) for label in labels[::step]])
-
-
-def _beside(axes: Axes, place: int, text: str, rise: float, color: str, size: float) -> None:
-    """Text to the left of the bars, ``rise`` points above their middle."""
-    axes.annotate(
-        text,
-        (0, place),
-        (-4, rise),
-        xycoords=("axes fraction", "data"),
-        textcoords="offset points",
-        ha="right",
-        va="center",
-        color=color,
-        size=size,
-    )
+    axis.set_ticks(list(range(0, len(labels), step)), [clean(label, 16) for label in labels[::step]])
 
 
 def _hue(value: float, shown: bool | None) -> str:
@@ -278,7 +235,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _svg(figure: Figure, title: str) -> str:
+def _svg(figure: Figure, title: str, **saving: Any) -> str:
     """The figure as an element for an HTML page: no ids that could meet another figure's, no fixed size."""
     from html import escape
 
@@ -286,7 +243,8 @@ def _svg(figure: Figure, title: str) -> str:
 
     out = StringIO()
     with rc_context({"svg.hashsalt": title}):
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None})
+        nothing = {"Date": None, "Creator": None, "Type": None}
+        figure.savefig(out, format="svg", transparent=True, metadata=nothing, **saving)
     head, body = re.search(r"<svg([^>]*)>(.*)", out.getvalue(), re.DOTALL).groups()  # type: ignore[union-attr]
     box = re.search(r'viewBox="[^"]*"', head).group()  # type: ignore[union-attr]
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL)

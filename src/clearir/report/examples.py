@@ -1,13 +1,18 @@
-"""The queries that gained and lost most, with what they found before and after."""
+"""Queries before and after: the typical one of a language, and those that gained and lost most."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from clearir.evaluation.scores import MAIN_METRIC, Direction, Texts
+from clearir.evaluation.scores import MAIN_METRIC, Direction
 from clearir.report.direction_table import directions_of
 from clearir.report.load import Run
+
+#: languages with examples, at most
+LANGUAGES = 12
+#: typical searches of a report on few languages
+SEARCHES = 6
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Change:
         passage_language: of the passages.
         query_id: its id.
         query: its text, None where it is not kept.
+        meaning: the same question in the bridge language, where that is another one and is kept.
         gold: id and text of a relevant passage.
         values: the metric before and after.
         ranks: of the first relevant passage, before and after.
@@ -46,6 +52,7 @@ class Change:
     passage_language: str
     query_id: str
     query: str | None
+    meaning: str | None
     gold: Found
     values: tuple[float, float]
     ranks: tuple[int, int]
@@ -62,24 +69,32 @@ def extremes(run: Run, direction: str, number: int = 3, metric: str = MAIN_METRI
 
     Where the metric ties, the rank of the relevant passage decides, on a log scale as the metric itself does.
     """
-    pair = directions_of(run.before, run.after, direction)
-    if pair is None or metric not in pair[0].values or metric not in pair[1].values:
-        return [], []
-    first, second = pair
-    place = {query: index for index, query in enumerate(second.query_ids)}
-
-    def gain(index: int) -> tuple[float, float]:
-        other = place[first.query_ids[index]]
-        return (
-            second.values[metric][other] - first.values[metric][index],
-            first.ranks[index] / max(second.ranks[other], 1),
-        )
-
-    ordered = sorted(range(len(first.query_ids)), key=gain)
-    change = _changer(first, second, place, run.texts, metric)
-    gained = [change(index) for index in reversed(ordered[-number:]) if gain(index)[0] > 0]
-    lost = [change(index) for index in ordered[:number] if gain(index)[0] < 0]
+    changes = _by_gain(run, direction, metric)
+    gained = [change for change in reversed(changes[-number:]) if change.difference > 0]
+    lost = [change for change in changes[:number] if change.difference < 0]
     return gained, lost
+
+
+def typical(run: Run, direction: str, number: int = 1, metric: str = MAIN_METRIC) -> list[Change]:
+    """Queries of one direction spread evenly from the largest gain to the largest loss; one alone is that with the
+    median gain. A direction that was not scored has none.
+    """
+    changes = _by_gain(run, direction, metric)
+    number = min(number, len(changes))
+    return [changes[((2 * place + 1) * len(changes) - 1) // (2 * number)] for place in reversed(range(number))]
+
+
+def typical_searches(run: Run) -> tuple[str, list[Change]]:
+    """What they are, in words, and typical queries of the languages on the bridge language's passages.
+
+    There is one a language, and more where the languages are few.
+    """
+    languages = run.cross_languages[:LANGUAGES]
+    number = max(1, SEARCHES // max(len(languages), 1))
+    changes = [one for code in languages for one in typical(run, f"{code}->{run.before.bridge}", number)]
+    if number == 1:
+        return "A typical search in each language: the one with the median gain.", changes
+    return "Typical searches in each language, evenly spread from the largest gain to the largest loss.", changes
 
 
 def most_changed(run: Run, metric: str = MAIN_METRIC) -> tuple[list[Change], list[Change]]:
@@ -88,9 +103,22 @@ def most_changed(run: Run, metric: str = MAIN_METRIC) -> tuple[list[Change], lis
     return [one for gained, _ in pairs for one in gained], [one for _, lost in pairs for one in lost]
 
 
-def _changer(
-    first: Direction, second: Direction, place: dict[str, int], texts: Texts | None, metric: str
-) -> Callable[[int], Change]:
+def _by_gain(run: Run, direction: str, metric: str) -> list[Change]:
+    """All queries of one direction, the largest loss first."""
+    pair = directions_of(run.before, run.after, direction)
+    if pair is None or metric not in pair[0].values or metric not in pair[1].values:
+        return []
+    changes = _changes(*pair, run, metric)
+    return sorted(changes, key=lambda one: (one.difference, one.ranks[0] / max(one.ranks[1], 1)))
+
+
+def _changes(first: Direction, second: Direction, run: Run, metric: str) -> Iterator[Change]:
+    texts, bridge = run.texts, run.before.bridge
+    places = {query: index for index, query in enumerate(second.query_ids)}
+
+    def question(language: str, query: str) -> str | None:
+        return texts.queries.get(language, {}).get(query) if texts else None
+
     def found(identifier: str, right: bool) -> Found:
         return Found(identifier, texts.passage(identifier, first.passage_language) if texts else None, right)
 
@@ -98,15 +126,15 @@ def _changer(
         # more than one passage may be relevant: the named one is, and so is the one that stands at the rank
         return [found(one, one == gold or place == rank) for place, one in enumerate(top, start=1)]
 
-    def change(index: int) -> Change:
-        query, gold = first.query_ids[index], first.gold[index]
-        other = place[query]
-        return Change(
+    for index, (query, gold) in enumerate(zip(first.query_ids, first.gold, strict=True)):
+        other = places[query]
+        yield Change(
             direction=first.name,
             language=first.query_language,
             passage_language=first.passage_language,
             query_id=query,
-            query=texts.queries.get(first.query_language, {}).get(query) if texts else None,
+            query=question(first.query_language, query),
+            meaning=question(bridge, query) if first.query_language != bridge else None,
             gold=found(gold, True),
             values=(first.values[metric][index], second.values[metric][other]),
             ranks=(first.ranks[index], second.ranks[other]),
@@ -115,5 +143,3 @@ def _changer(
                 hits(second.top[other], gold, second.ranks[other]),
             ),
         )
-
-    return change

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from clearir.evaluation.compare import NOT_SHOWN
+from clearir.evaluation.compare import KINDS, NOT_SHOWN
 from clearir.evaluation.scores import MAIN_METRIC
 from clearir.evaluation.searches import first_places_in_words, one_each
-from clearir.report import charts, proof
-from clearir.report.direction_table import DirectionTable, cell
-from clearir.report.examples import Change, extremes
+from clearir.report import charts, headline, proof
+from clearir.report.direction_table import cell
+from clearir.report.examples import LANGUAGES, Change, extremes, typical_searches
 from clearir.report.load import TERMS, Run
 from clearir.report.markdown import passages_and_queries
 from clearir.report.pools import pool_tables
-from clearir.report.text import interval, p_value, percent, points, signed, signed_percent, verdict_in_words
+from clearir.report.text import interval, p_value, percent, points, signed, verdict_in_words, whole_percent
 from clearir.support.languages import language_name
 from clearir.support.templates import html_template
 from clearir.support.texts import clean, printable
 
 EXAMPLES = 3
-LANGUAGES_WITH_EXAMPLES = 12
+#: rows of the first table that are not folded
+LANGUAGES_UNFOLDED = 16
 
 
 def to_html(run: Run) -> str:
@@ -31,7 +32,7 @@ def to_html(run: Run) -> str:
         points=points,
         signed=lambda value: signed(value).replace("-", "−"),
         percent=percent,
-        signed_percent=lambda value: signed_percent(value).replace("-", "−"),
+        whole_percent=whole_percent,
         p_value=p_value,
         verdict=verdict_in_words,
         interval=lambda row: interval(row.low, row.high).replace("-", "−"),
@@ -39,14 +40,26 @@ def to_html(run: Run) -> str:
         clean=clean,
     )
     table = run.table
+    bridge = table.bridge
     return template.render(
         run=run,
         table=table,
-        bars=bars(run, table),
+        title=headline.title(run),
+        sentences=headline.sentences(run),
+        a_point=headline.a_point(run),
+        what_was_searched=headline.what_was_searched(run),
+        unless_shown=headline.unless_shown,
+        in_the_languages=headline.languages_in_words(run.cross_languages, "the ") if run.cross_languages else "",
+        across=run.first_place(f"x->{bridge}", KINDS),
+        english=run.first_place(f"{bridge}->{bridge}"),
+        margin=headline.MARGIN,
+        unfolded=LANGUAGES_UNFOLDED,
         matrices=matrices(run),
         curves=curves(run),
+        distances=any(run.training.curve(term) for term in ("retain", "distil")) if run.training else False,
         scale_curve=scale_curve(run),
         pools=pool_tables(run),
+        typical=typical_searches(run),
         examples=examples(run),
         searches=one_each(run.searches),
         places=first_places_in_words(run.searches),
@@ -59,23 +72,8 @@ def to_html(run: Run) -> str:
     )
 
 
-def bars(run: Run, table: DirectionTable) -> str:
-    """Target queries on bridge passages, languages with most training rows first; empty where none was scored."""
-    kind = f"x->{table.bridge}"
-    rows = [row for row in table.rows if kind in row.cells]
-    if not rows:
-        return ""
-    amount = run.rows_by_language
-    return charts.before_after_bars(
-        [language_name(row.language) for row in rows],
-        [f"{amount[row.language]:,} rows" if row.language in amount else "" for row in rows],
-        [(row.cells[kind].before, row.cells[kind].after) for row in rows],
-        f"{table.metric} of queries in each language on {language_name(table.bridge)} passages, before and after",
-    )
-
-
 def intervals(run: Run) -> str:
-    """The differences of `bars` with their 95 % intervals; empty where there are none."""
+    """Target queries on bridge passages: differences with their 95 % intervals; empty where there are none."""
     known = [(language, row) for language, row in proof.cross(run) if row.low is not None]
     return (
         charts.intervals(
@@ -101,6 +99,7 @@ def matrices(run: Run, metric: str = MAIN_METRIC) -> list[tuple[str, str]]:
     difference = [[each.difference if each else None for each in row] for row in cells]
     shown = {row.name for row in proof.directions(run) if row.verdict != NOT_SHOWN}
     clear = [[f"{query}->{passage}" in shown for passage in across] for query in down]
+    down, across = [list(map(language_name, languages)) for languages in (down, across)]
     return [
         ("Before", charts.heat_map(down, across, before, f"{metric} before")),
         ("After", charts.heat_map(down, across, after, f"{metric} after")),
@@ -132,7 +131,7 @@ def examples(run: Run) -> list[tuple[str, list[Change], list[Change]]]:
     """Language, queries that gained most, queries that lost most, on bridge passages."""
     found = [
         (language, *extremes(run, f"{language}->{run.before.bridge}", EXAMPLES))
-        for language in run.languages[:LANGUAGES_WITH_EXAMPLES]
+        for language in run.languages[:LANGUAGES]
     ]
     return [(language, gained, lost) for language, gained, lost in found if gained or lost]
 

@@ -19,6 +19,7 @@ from clearir.evaluation.scores import Scores, Texts, read_scores
 from clearir.evaluation.searches import Search
 from clearir.models.temperature import Scale
 from clearir.report.direction_table import DirectionTable, direction_table
+from clearir.report.first_places import first_places
 from clearir.support.artifacts import MANIFEST, model_content, read_json
 from clearir.support.errors import InputError, prefix_errors_with
 
@@ -114,6 +115,11 @@ class Run:
         """After against before: differences, intervals and significance. Takes seconds for many directions."""
         return compare(self.before, self.after)
 
+    @cached_property
+    def first_places(self) -> Comparison:
+        """How often the right page comes first, after against before."""
+        return first_places(self.before, self.after)
+
     @property
     def verdict(self) -> str:
         """What the scores show and do not show, in words."""
@@ -127,6 +133,10 @@ class Run:
     def difference(self, name: str, part: str = DIRECTIONS) -> Difference | None:
         """The row of a direction (of a kind of direction or a pool, by ``part``) in the comparison."""
         return next((row for row in self.comparison.rows if (row.part, row.name) == (part, name)), None)
+
+    def first_place(self, name: str, part: str = DIRECTIONS) -> Difference | None:
+        """The same in `first_places`."""
+        return next((row for row in self.first_places.rows if (row.part, row.name) == (part, name)), None)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -150,6 +160,13 @@ class Run:
         rows = self.rows_by_language
         found = [language for language in self.before.languages if language != self.before.bridge]
         return sorted(found, key=lambda language: (-rows.get(language, 0), language))
+
+    @property
+    def cross_languages(self) -> list[str]:
+        """Those of `languages` whose queries were scored on the bridge language's passages."""
+        return [
+            language for language in self.languages if f"{language}->{self.before.bridge}" in self.before.directions
+        ]
 
 
 def load_run(folder: Path) -> Run:

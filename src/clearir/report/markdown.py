@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from clearir.evaluation.searches import FoundPassage, first_places_in_words, one_each
 from clearir.report import proof
 from clearir.report.direction_table import Cell, DirectionTable
-from clearir.report.examples import Change, Found, most_changed
-from clearir.report.headline import headline
+from clearir.report.examples import Change, Found, most_changed, typical_searches
+from clearir.report.headline import a_point, means, sentences, title, what_was_searched
 from clearir.report.load import TERMS, Run, Training
 from clearir.report.text import interval, markdown, p_value, points, signed, verdict_in_words
 from clearir.support.languages import language_name
@@ -20,15 +20,14 @@ EXAMPLES = 5
 
 def to_markdown(run: Run) -> str:
     """The whole report as Markdown."""
-    table = run.table
     parts = [
-        f"# {markdown(run.name)}",
-        f"Before: {markdown(run.before.model)}. After: {markdown(run.after.model)}."
+        f"# {markdown(title(run))}",
+        *result(run),
+        f"Run: {markdown(run.name)}. Before: {markdown(run.before.model)}. After: {markdown(run.after.model)}."
         f" Suite: {markdown(run.before.suite)}.",
-        *(f"- {markdown(line, 1000)}" for line in headline(table)),
         "## Scores",
-        score_table(table),
-        table_note(table),
+        *scores_section(run),
+        *_typical(run),
         *proof_section(run),
         *_examples(run),
         *_searches(run),
@@ -49,8 +48,23 @@ def join(parts: Sequence[str]) -> str:
     return text.strip() + "\n"
 
 
+def result(run: Run) -> list[str]:
+    """The result in plain words, as blocks."""
+    return [markdown(one, 2000) for one in (" ".join(sentences(run)), what_was_searched(run)) if one]
+
+
+def scores_section(run: Run) -> list[str]:
+    """The means and the table of `score_table`, as blocks."""
+    table = run.table
+    lines = [f"- {markdown(line, 2000)}" for line in means(table)]
+    return [*lines, markdown(a_point(run), 1000), score_table(table), table_note(table)]
+
+
 def score_table(table: DirectionTable) -> str:
-    """One row a language, and their mean: ``before → after (difference)`` in points."""
+    """One row a language, and their mean: ``before → after (difference)`` in points.
+
+    The mean has no bridge->bridge, which each row has over other queries.
+    """
     head = ["language", "queries", *map(markdown, table.kinds)]
     rows = [
         [f"{markdown(language_name(row.language))} ({markdown(row.language)})", str(row.queries)]
@@ -58,7 +72,7 @@ def score_table(table: DirectionTable) -> str:
         for row in table.rows
     ]
     if len(rows) > 1:
-        rows.append(["**mean**", "", *(f"**{_cell(table.mean[kind])}**" for kind in table.kinds)])
+        rows.append(["**mean**", "", *(_mean(table, kind) for kind in table.kinds)])
     return grid(head, rows)
 
 
@@ -86,7 +100,7 @@ def proof_section(run: Run) -> list[str]:
         ]
         for row in differences
     ]
-    return ["## Significance", markdown(run.verdict, 2000), grid(head, rows)]
+    return ["## How sure is this?", markdown(run.verdict, 2000), grid(head, rows)]
 
 
 def data_section(run: Run) -> list[str]:
@@ -145,6 +159,26 @@ def grid(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = Tru
 
 def _cell(cell: Cell | None) -> str:
     return f"{points(cell.before)} → {points(cell.after)} ({signed(cell.difference)})" if cell else "–"
+
+
+def _mean(table: DirectionTable, kind: str) -> str:
+    return "" if kind == f"{table.bridge}->{table.bridge}" else f"**{_cell(table.mean[kind])}**"
+
+
+def _typical(run: Run) -> list[str]:
+    note, changes = typical_searches(run)
+    rows = [
+        [
+            markdown(language_name(change.language)),
+            markdown(change.query if change.query is not None else change.query_id, 120),
+            markdown(change.meaning or "", 120),
+            markdown(change.gold.text if change.gold.text is not None else change.gold.identifier, 120),
+            f"{change.ranks[0]} → {change.ranks[1]}",
+        ]
+        for change in changes
+    ]
+    head = ["language", "search", f"in {markdown(language_name(run.before.bridge))}", "right page", "its place"]
+    return ["## Examples", note, grid(head, rows, numbers=False)] if rows else []
 
 
 def _examples(run: Run) -> list[str]:

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from clearir.report.headline import headline
 from clearir.report.load import Run
 from clearir.report.markdown import (
     code,
@@ -15,10 +14,10 @@ from clearir.report.markdown import (
     join,
     proof_section,
     provenance,
+    result,
     scale_note,
-    score_table,
+    scores_section,
     settings_section,
-    table_note,
 )
 from clearir.report.text import markdown
 from clearir.support.citation import CITATION
@@ -39,7 +38,6 @@ print(model.similarity(queries, passages))
 
 def model_card(run: Run) -> str:
     """README.md: front matter, what the model is, how to use it, its scores, data, recipe and citation."""
-    table = run.table
     base = str(run.settings.get("model") or run.before.model)
     bridge = language_name(run.before.bridge)
     targets = ", ".join(map(language_name, trained_languages(run)))
@@ -54,10 +52,9 @@ def model_card(run: Run) -> str:
         *_adapters(run, base),
         *_reading(run),
         "## Scores",
-        *(f"- {markdown(line, 2000)}" for line in headline(table)),
+        *result(run),
         f"Before: {markdown(run.before.model)}. After: this model. Suite: {markdown(run.before.suite)}.",
-        score_table(table),
-        table_note(table),
+        *scores_section(run),
         *proof_section(run),
         *data_section(run),
         *(scale_note(run.training) if run.training else []),

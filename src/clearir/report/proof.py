@@ -13,6 +13,11 @@ def kinds(run: Run) -> list[Difference]:
     return _part(run, KINDS)
 
 
+def first_kinds(run: Run) -> list[Difference]:
+    """Means over kinds of direction of how often the right page comes first."""
+    return [row for row in run.first_places.rows if row.part == KINDS]
+
+
 def directions(run: Run) -> list[Difference]:
     """Single directions: bridge alone first, then the targets' queries on bridge passages, then the others."""
     bridge, order = run.before.bridge, {language: place for place, language in enumerate(run.languages)}

@@ -35,6 +35,11 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
+def whole_percent(value: float) -> str:
+    """A share as ``51 %``, with a decimal where it would else be rounded to none or all."""
+    return f"{100 * value:.0f} %" if value in (0, 1) or 0.01 <= value < 0.99 else f"{100 * value:.1f} %"
+
+
 def signed_percent(value: float | None) -> str:
     """A relative change as ``+12.3 %``."""
     return "–" if value is None else f"{_no_negative_zero(f'{100 * value:+.1f}')} %"
@@ -43,6 +48,12 @@ def signed_percent(value: float | None) -> str:
 def interval(low: float | None, high: float | None) -> str:
     """A 95 % interval of a difference in points, ``+1.2 to +3.4``."""
     return "–" if low is None or high is None else f"{signed(low)} to {signed(high)}"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 search``, ``1,024 searches``."""
+    plural = f"{noun}es" if noun.endswith(("ch", "s")) else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def p_value(value: float) -> str:

@@ -22,11 +22,12 @@ Advance = Callable[..., None]
 Listener = Callable[[str, float | None], AbstractContextManager[Advance]]
 
 
-def _silent(description: str, total: float | None) -> AbstractContextManager[Advance]:
+def silent(description: str, total: float | None) -> AbstractContextManager[Advance]:
+    """The listener that shows nothing."""
     return nullcontext(lambda amount=1.0: None)
 
 
-_listener: Listener = _silent
+_listener: Listener = silent
 
 
 @contextmanager
