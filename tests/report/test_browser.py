@@ -2,125 +2,170 @@
 
 from __future__ import annotations
 
-import html as escaping
-import os
-import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from clearir.evaluation.scores import Direction, Scores
 from clearir.report import Run, load_run, write_report
 
 ARTIFACTS = Path(__file__).resolve().parents[2] / "artifacts"
-Browse = Callable[..., "subprocess.CompletedProcess[str]"]
+OPEN_ALL = "document.querySelectorAll('details').forEach(one => one.open = true)"
 
 
 @pytest.fixture(scope="module")
-def browse(tmp_path_factory: pytest.TempPathFactory) -> Browse:
-    """A function that opens a page in headless Chromium with the given switches."""
-    program = os.environ.get("CLEARIR_CHROMIUM") or shutil.which("chromium")
-    if program is None:
-        pytest.skip("no chromium; install it with: apt-get install chromium")
-    profile = tmp_path_factory.mktemp("profile")
-
-    def run(page: Path, *switches: str) -> subprocess.CompletedProcess[str]:
-        command = [
-            *(program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
-            *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
-            *("--enable-logging=stderr", f"--user-data-dir={profile}", *switches, page.as_uri()),
-        ]
-        return subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
-
-    return run
+def report(full_run: Run, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of the report on a whole run."""
+    return write_report(full_run, tmp_path_factory.mktemp("report"), ["html"])[0].as_uri()
 
 
 @pytest.fixture(scope="module")
-def report(full_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(full_run, tmp_path_factory.mktemp("report"), ["html"])[0]
+def hostile_report(hostile_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_report(load_run(hostile_folder), tmp_path_factory.mktemp("report"), ["html"])[0].as_uri()
 
 
 @pytest.fixture(scope="module")
-def hostile_report(hostile_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(load_run(hostile_folder), tmp_path_factory.mktemp("report"), ["html"])[0]
+def report_on_many(
+    make_direction: Callable[..., Direction],
+    make_scores: Callable[..., Scores],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
+    """The report on 30 languages with two queries each, and English."""
+    codes = [*(f"l{number}" for number in range(30)), "en"]
+    before, after = (make_scores([make_direction(code, "en", [rank, 1]) for code in codes]) for rank in (2, 1))
+    run = Run("many", before, after, ("before.json", "after.json"))
+    return write_report(run, tmp_path_factory.mktemp("report"), ["html"])[0].as_uri()
 
 
-def complaints(run: subprocess.CompletedProcess[str]) -> list[str]:
-    return [line for line in run.stderr.splitlines() if "CONSOLE" in line]
+def resize(tab: Any, width: int, height: int = 900) -> None:
+    tab.page.set_viewport_size({"width": width, "height": height})
 
 
-def test_this_browser_would_complain(browse: Browse, tmp_path: Path) -> None:
-    page = tmp_path / "bad.html"
-    page.write_text("<script>undefined.x</script>", encoding="utf-8")
-    assert complaints(browse(page, "--dump-dom"))
+def height(tab: Any) -> int:
+    found: int = tab.page.evaluate("document.documentElement.scrollHeight")
+    return found
 
 
-def test_no_complaint_and_every_figure_is_drawn(browse: Browse, report: Path) -> None:
-    run = browse(report, "--dump-dom")
-    assert complaints(run) == []
-    assert len(re.findall(r'<figure[^>]*>\s*<figcaption>.*?</figcaption><svg [^>]*role="img"', run.stdout, re.S)) == 10
-    for section in ("languages", "proof", "directions", "pools", "training", "examples", "searches", "data"):
-        assert f'<section id="{section}">' in run.stdout
+def test_every_figure_is_drawn(tab: Any, report: str) -> None:
+    tab.page.goto(report)
+    tab.page.evaluate(OPEN_ALL)
+    figures = tab.page.locator("figure > svg[role=img]")
+    sizes = figures.evaluate_all("all => all.map(one => [one.clientWidth, one.clientHeight])")
+    assert len(sizes) == 9  # intervals, three matrices, the scale, four terms of the loss
+    assert min(min(size) for size in sizes) > 80
 
 
-def test_no_request_leaves(browse: Browse, hostile_report: Path, tmp_path: Path) -> None:
-    log = tmp_path / "net.json"
-    run = browse(hostile_report, "--dump-dom", f"--log-net-log={log}")
-    assert complaints(run) == []  # a blocked request would be one
-    assert "x.example" in run.stdout
-    assert "x.example" not in log.read_text(encoding="utf-8")
+def test_no_request_leaves(tab: Any, hostile_report: str) -> None:
+    tab.page.goto(hostile_report)
+    tab.page.evaluate(OPEN_ALL)
+    assert "x.example" in tab.page.content()
+    assert tab.requests == [hostile_report]
 
 
-def test_the_log_of_requests_would_tell(browse: Browse, tmp_path: Path) -> None:
-    page, log = tmp_path / "bad.html", tmp_path / "net.json"
-    page.write_text('<img src="http://x.example/a.png">', encoding="utf-8")
-    browse(page, "--dump-dom", f"--log-net-log={log}")
-    assert "x.example" in log.read_text(encoding="utf-8")
+@pytest.mark.parametrize("width", [320, 390, 500, 768])
+def test_nothing_sticks_out(tab: Any, report: str, hostile_report: str, report_on_many: str, width: int) -> None:
+    resize(tab, width)
+    for address in (report, hostile_report, report_on_many):
+        tab.page.goto(address)
+        assert tab.width_of_content() == width
+        tab.page.evaluate(OPEN_ALL)
+        assert tab.width_of_content() == width
 
 
-@pytest.mark.parametrize("width", [320, 768])
-def test_nothing_sticks_out(browse: Browse, report: Path, hostile_report: Path, tmp_path: Path, width: int) -> None:
-    """Both pages in frames of that width, which a script outside of them measures."""
-    frames = "".join(
-        f'<iframe style="width:{width}px" srcdoc="{escaping.escape(page.read_text(encoding="utf-8"))}"></iframe>'
-        for page in (report, hostile_report)
+def test_a_desktop_page_is_at_most_4000_pixels_high(tab: Any, report: str, report_on_many: str) -> None:
+    resize(tab, 1200)
+    tab.page.goto(report)
+    assert height(tab) <= 4000
+    tab.page.goto(report_on_many)
+    assert height(tab) <= 4000
+    assert tab.page.get_by_text("14 more languages").is_visible()
+
+
+@pytest.mark.parametrize(("width", "screen"), [(1200, 800), (390, 844)])
+def test_the_result_is_on_the_first_screen(tab: Any, report: str, width: int, screen: int) -> None:
+    resize(tab, width, screen)
+    tab.page.goto(report)
+    for shown in (".message", ".card >> nth=0"):
+        box = tab.page.locator(shown).bounding_box()
+        assert box["y"] + box["height"] < screen
+
+
+def test_details_are_folded_until_they_are_asked_for(tab: Any, report: str) -> None:
+    resize(tab, 1200, 800)
+    tab.page.goto(report)
+    shown = [section for section in sections(tab) if tab.page.locator(f"#{section}").is_visible()]
+    assert shown == ["headline", "languages", "typical"]
+    tab.page.get_by_role("navigation").get_by_text("How sure is this?").click()
+    proof = tab.page.locator("#proof")
+    assert proof.is_visible()
+    assert 0 <= proof.bounding_box()["y"] < 800
+    tab.page.locator("summary", has_text="How sure is this?").click()
+    assert not proof.is_visible()
+
+
+def sections(tab: Any) -> list[str]:
+    found: list[str] = tab.page.locator("section").evaluate_all("all => all.map(one => one.id)")
+    return found
+
+
+def test_all_that_is_folded_is_printed(tab: Any, report: str) -> None:
+    tab.page.goto(report)
+    tab.page.emulate_media(media="print", color_scheme="dark")
+    sizes = tab.page.locator("section, .example").evaluate_all("all => all.map(one => one.clientHeight)")
+    assert len(sizes) > len(sections(tab))
+    assert min(sizes) > 20
+    assert tab.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert [one for one in sections(tab) if not tab.page.locator(f"#{one}").is_visible()] == []
+    ARTIFACTS.mkdir(exist_ok=True)
+    assert tab.page.pdf(path=ARTIFACTS / "report.pdf").startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("width", [320, 390, 1200])
+def test_legends_stay_on_one_line(tab: Any, report: str, width: int) -> None:
+    resize(tab, width)
+    tab.page.goto(report)
+    tab.page.evaluate(OPEN_ALL)
+    tops = "all => all.map(one => new Set([...one.children].map(key => key.getBoundingClientRect().top)).size)"
+    assert tab.page.locator(".keys").evaluate_all(tops) == [1, 1]
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_figures_can_be_read(tab: Any, report: str, width: int) -> None:
+    """No text of a figure is smaller than 9 pixels."""
+    resize(tab, width)
+    tab.page.goto(report)
+    tab.page.evaluate(OPEN_ALL)
+    sizes = tab.page.locator("figure text").evaluate_all(
+        "all => all.map(one => [parseFloat(getComputedStyle(one).fontSize), one.getScreenCTM()])"
+        ".map(([size, to]) => size * Math.hypot(to.a, to.b))"
     )
-    script = (
-        "onload = () => document.title = [...document.querySelectorAll('iframe')]"
-        ".map(f => f.contentDocument.documentElement.scrollWidth).join()"
-    )
-    page = tmp_path / "frames.html"
-    page.write_text(f"<title></title><script>{script}</script>{frames}", encoding="utf-8")
-    assert f"<title>{width},{width}</title>" in browse(page, "--dump-dom").stdout
+    assert len(sizes) > 150
+    assert min(sizes) >= 9
 
 
-@pytest.mark.parametrize(
-    ("name", "switches"),
-    [
-        ("desktop", ["--window-size=1280,4000"]),
-        ("phone", ["--window-size=500,6000"]),
-        ("dark", ["--window-size=1280,4000", "--blink-settings=preferredColorScheme=0"]),
-    ],
-)
-def test_pictures(browse: Browse, report: Path, name: str, switches: list[str]) -> None:
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1200, "dark")])
+def test_axe_finds_nothing(tab: Any, report: str, width: int, scheme: str) -> None:
+    resize(tab, width)
+    tab.page.emulate_media(color_scheme=scheme)
+    tab.page.goto(report)
+    tab.page.evaluate(OPEN_ALL)
+    tab.assert_accessible()
+
+
+@pytest.mark.parametrize("width", [320, 390, 500, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pictures(tab: Any, report: str, width: int, scheme: str) -> None:
     from PIL import Image
 
-    ARTIFACTS.mkdir(exist_ok=True)
-    picture = ARTIFACTS / f"report-{name}.png"
-    picture.unlink(missing_ok=True)
-    browse(report, *switches, f"--screenshot={picture}")
+    resize(tab, width)
+    tab.page.emulate_media(color_scheme=scheme)
+    tab.page.goto(report)
+    picture = ARTIFACTS / f"report-{width}-{scheme}.png"
+    tab.picture(picture)
     with Image.open(picture) as image:
         corner = image.convert("L").getpixel((2, 2))
-        assert len(image.convert("RGB").getcolors(2**24) or []) > 50
+        assert image.width == width
     assert isinstance(corner, int)
-    assert (corner < 64) == (name == "dark")
-
-
-def test_print(browse: Browse, report: Path) -> None:
-    ARTIFACTS.mkdir(exist_ok=True)
-    pages = ARTIFACTS / "report.pdf"
-    pages.unlink(missing_ok=True)
-    browse(report, f"--print-to-pdf={pages}", "--no-pdf-header-footer", "--blink-settings=preferredColorScheme=0")
-    assert pages.read_bytes().startswith(b"%PDF")
+    assert (corner < 64) == (scheme == "dark")

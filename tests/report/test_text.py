@@ -31,6 +31,19 @@ def test_shares_and_p_values() -> None:
 
 
 @pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.474, "47 %"), (0.0, "0 %"), (1.0, "100 %"), (0.004, "0.4 %"), (0.996, "99.6 %"), (2.5, "250 %")],
+)
+def test_whole_shares_are_never_rounded_to_none_or_all(share: float, words: str) -> None:
+    assert text.whole_percent(share) == words
+
+
+def test_counts() -> None:
+    assert [text.count(number, "search") for number in (1, 1024)] == ["1 search", "1,024 searches"]
+    assert text.count(2, "language") == "2 languages"
+
+
+@pytest.mark.parametrize(
     ("given", "expected"),
     [
         ("a|b", r"a\|b"),

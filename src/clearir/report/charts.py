@@ -33,7 +33,8 @@ _VARIABLES = {
 # A picture of many cells is drawn as an image, whose colours cannot follow the theme: these are legible on both.
 _IMAGE = {UP: (0.16, 0.47, 0.75), DOWN: (0.85, 0.42, 0.08), AFTER: (0.08, 0.52, 0.47), FAINT: (0.5, 0.5, 0.5)}
 MOST_CELLS_WITH_NUMBERS = 20
-_HEIGHT, _ROW = 0.4, 0.42  # inches of a figure with a row a language: its margins, and a row
+MOST_CELLS_WITH_DECIMALS = 6
+_HEIGHT, _ROW = 0.4, 0.3  # inches of a figure with a row a language: its margins, and a row
 # Shares of the full colour from which text on it is hard to read in the colour of text: first on a dark page, on any.
 _HALF, _FULL = 0.6, 0.78
 
@@ -111,7 +112,7 @@ def intervals(
 ) -> str:
     """A difference and its interval (low, difference, high) a line, in the colour of its verdict."""
     size = len(names)
-    figure, axes = _figure(5.0, _HEIGHT + _ROW * size)
+    figure, axes = _figure(3.8, _HEIGHT + _ROW * size)
     axes.axvline(0, color=FAINT, linewidth=0.8)
     for place, ((low, middle, high), verdict) in enumerate(zip(rows, verdicts, strict=True)):
         color = {"better": UP, "worse": DOWN}.get(verdict, FAINT)
@@ -172,7 +173,7 @@ def _cells(
     from matplotlib.patches import Rectangle
 
     most = max(len(values), *map(len, values))
-    size = 7.5 if most <= 8 else 80 / most
+    size = 8.5 if most <= MOST_CELLS_WITH_DECIMALS else min(9.0, 95 / most)
     for row, line in enumerate(values):
         for column, value in enumerate(line):
             if value is None:
@@ -190,7 +191,7 @@ def _cells(
 def _number(value: float, difference: bool, most: int) -> str:
     """Of a cell, without decimals where there is no room for them."""
     number = signed(value) if difference else points(value)
-    if most > 8:
+    if most > MOST_CELLS_WITH_DECIMALS:
         whole = round(100 * value)
         number = f"{whole:+d}" if difference and whole else f"{whole}"
     return number.replace("-", "−")

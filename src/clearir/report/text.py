@@ -36,8 +36,9 @@ def percent(value: float | None) -> str:
 
 
 def whole_percent(value: float) -> str:
-    """A share as ``51 %``, with a decimal where it would else be rounded to none or all."""
-    return f"{100 * value:.0f} %" if value in (0, 1) or 0.01 <= value < 0.99 else f"{100 * value:.1f} %"
+    """A share as ``51 %``, with a decimal where it is nearly none or nearly all."""
+    nearly = 0 < value < 0.01 or 0.99 <= value < 1
+    return f"{100 * value:.1f} %" if nearly else f"{100 * value:.0f} %"
 
 
 def signed_percent(value: float | None) -> str:
