@@ -208,3 +208,12 @@ def test_queries_on_english_passages_alone_make_a_narrow_matrix(
     html = to_html(Run("x", before, after, ("a.json", "b.json")))
     assert html.count("opacity") > 0
     assert "en→x" not in Page(html).text
+
+
+def test_languages_without_english_passages_make_a_page(
+    make_direction: Callable[..., Direction], make_scores: Callable[..., Scores]
+) -> None:
+    before, after = (make_scores([make_direction("de", "de", [1, rank])]) for rank in (3, 2))
+    page = Page(to_html(Run("x", before, after, ("a.json", "b.json"))))
+    assert page.sections == ["headline", "languages", "proof", "directions", "settings", "source"]
+    assert "Searching English pages, before and after training" in page.text
