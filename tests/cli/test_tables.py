@@ -142,16 +142,54 @@ def test_mteb(shown: Shown) -> None:
     whole(lines, "validation", "zh-Hant-zh-Hant", "main score", "ndcg_at_10", "recall_at_10", "100.0")
 
 
-def test_prepared(shown: Shown, tmp_path: Path) -> None:
+def prepared(folder: Path, **facts: object) -> Prepared:
     counts = dict.fromkeys(LANGUAGES, 1_234_567)
+    nothing = {"left_out": {}, "filtered": [], "decontaminated": None, "translations": {}, "mined": None}
+    return Prepared(folder, {"splits": {"train": counts, "dev": counts, "test": counts}, **nothing, **facts}, True)
+
+
+def test_prepared(shown: Shown, tmp_path: Path) -> None:
     example = {"query": "query " * 30, "target_query": "kysymys " * 30}
     reason = "the target query is the query itself, untranslated"
-    reasons = [{"reason": reason, "rows": 1_234_567, "examples": [example]}]
-    facts = {"splits": {"train": counts, "dev": counts, "test": counts}, "filtered": reasons}
+    facts = {"filtered": [{"reason": reason, "rows": 1_234_567, "examples": [example] * 3}]}
     facts |= {"decontaminated": {"dropped": {"a text of mlqa": 12}}, "mined": {"topped_up": [1, 2]}}
-    lines = shown(lambda: tables.show_prepared(Prepared(tmp_path, facts, True)))
-    whole(lines, *LANGUAGES, "1,234,567", "dropped because", "12 rows (a text of mlqa)")
+    lines = shown(lambda: tables.show_prepared(prepared(tmp_path, **facts)))
+    whole(lines, *LANGUAGES, "dropped: 1,234,567 rows", "dropped: 12 rows (a text of mlqa)")
     assert sum(line.count("1,234,567") for line in lines) == 3 * len(LANGUAGES) + 1
+    # One example of a reason, cut where the line ends.
+    assert [line for line in lines if "query query" in line] == ["  " + ("query " * 30)[:77] + "…"]
+    assert [line for line in lines if "kysymys" in line] == ["  -> " + ("kysymys " * 30)[:74] + "…"]
+
+
+def test_rows_that_were_dropped_for_one_reason_by_reader_and_filter_are_counted_together(
+    shown: Shown, tmp_path: Path
+) -> None:
+    facts = {
+        "left_out": {"duplicate": 5, "no answer": 9},
+        "filtered": [{"reason": "duplicate", "rows": 7, "examples": []}],
+    }
+    lines = shown(lambda: tables.show_prepared(prepared(tmp_path, **facts)))
+    assert [line for line in lines if line.startswith("dropped")] == [
+        "dropped: 12 rows (duplicate)",
+        "dropped: 9 rows (no answer)",
+    ]
+    lines = shown(lambda: tables.show_prepared(prepared(tmp_path)))
+    assert [line for line in lines if line.startswith("dropped")] == ["dropped: no row"]
+
+
+def test_translations_stand_one_text_a_line_in_any_script(shown: Shown, tmp_path: Path) -> None:
+    pairs = {
+        "ar": [["How do I save a file?", "كيف أحفظ ملفًا؟"], ["How do I print?", "كيف أطبع؟ " * 20]],
+        "zh-Hans": [["[bold] and :smile:", "如何保存文件" * 20]],
+    }
+    lines = shown(lambda: tables.show_prepared(prepared(tmp_path, translations=pairs)))
+    at = lines.index("Arabic")
+    assert lines[at + 1 : at + 4] == ["  How do I save a file?", "  -> كيف أحفظ ملفًا؟", "  How do I print?"]
+    assert lines[at + 4].startswith("  -> كيف أطبع؟ كيف")
+    assert lines[at + 4].endswith("…")
+    assert lines[at + 5 : at + 7] == ["Chinese", "  [bold] and :smile:"]
+    # 80 columns less the arrow's 5 and the ellipsis leave 37 characters of two columns
+    assert lines[at + 7] == "  -> " + ("如何保存文件" * 20)[:37] + "…"
 
 
 def test_suites(shown: Shown) -> None:

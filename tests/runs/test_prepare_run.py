@@ -95,6 +95,17 @@ def test_every_row_is_accounted_for(made):
     }
     assert facts["splits"] == {"train": {"ca": 21}, "dev": {"ca": 3}, "test": {"ca": 4}}
     assert 31 - 1 - 2 == 21 + 3 + 4
+    assert made.dropped == {
+        "no passage": 2,
+        "duplicate": 1,
+        "passage equals an evaluation text": 1,
+        "query equals an evaluation text": 1,
+    }
+
+
+def test_three_translations_of_a_language_are_kept_to_be_looked_at(made):
+    train = Rows.from_parquet(made.folder / "data" / "train-00000-of-00001.parquet").rows
+    assert made.facts["translations"] == {"ca": [[row.query, row.target_query] for row in train[:3]]}
 
 
 def test_splits_share_no_passage_and_negatives_come_from_train_alone(made):
@@ -117,6 +128,7 @@ def test_the_card_tells_what_was_done(made):
         "| duplicate | 1 | Who built the old bridge in 1610? → Jub ohvyg gur byq oevqtr va 1610? |",
         "evaluation set (exam): 2 rows.",
         "![Scores of right answers and negatives](scores.png)",
+        "## Translations",
     ):
         assert line in text
     assert (made.folder / "scores.png").read_bytes().startswith(b"\x89PNG")

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich import box
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from clearir.cli.console import clock, console
 from clearir.data.sources.understand import Understood
@@ -95,7 +96,7 @@ def show_run(run: Run, folder: Path) -> None:
 
 
 def show_prepared(prepared: Prepared) -> None:
-    """Rows per part and language, and the dropped rows by reason."""
+    """Rows per part and language, the dropped rows by reason, and some translations of each language."""
     facts = prepared.facts
     parts = facts["splits"]
     shown = Table(title="rows", title_justify="left")
@@ -104,19 +105,29 @@ def show_prepared(prepared: Prepared) -> None:
     for language in sorted({language for counts in parts.values() for language in counts}):
         shown.add_row(escape(language), *(f"{counts.get(language, 0):,}" for counts in parts.values()))
     console.print(shown)
-    dropped = Table("dropped because", "rows", "examples", title="filter", title_justify="left")
-    for one in facts["filtered"]:
-        examples = "; ".join(f"{e['query']} / {e['target_query']}" for e in one["examples"])
-        dropped.add_row(escape(one["reason"]), f"{one['rows']:,}", escape(clean(examples, 90)))
-    if dropped.row_count:
-        console.print(dropped)
-    if facts["decontaminated"]:
-        for reason, rows in facts["decontaminated"]["dropped"].items():
-            console.print(escape(f"decontaminated: {rows:,} rows ({reason})"))
+    examples = {one["reason"]: one["examples"][0] for one in facts["filtered"] if one["examples"]}
+    for reason, rows in prepared.dropped.items():
+        console.print(escape(f"dropped: {rows:,} rows ({reason})"), soft_wrap=True)
+        if reason in examples:
+            _translation(examples[reason]["query"], examples[reason]["target_query"] or "")
+    if not prepared.dropped:
+        console.print("dropped: no row")
+    for language, pairs in facts.get("translations", {}).items():  # not in folders of earlier versions
+        console.print(f"[bold]{escape(language_name(language))}[/]")
+        for query, target_query in pairs:
+            _translation(query, target_query)
     if facts["mined"]:
         counts = "{:,} rows (passages), {:,} rows (target queries)".format(*facts["mined"]["topped_up"])
         console.print(f"filled up with random negatives: {counts}")
     console.print(escape(str(prepared.folder)), soft_wrap=True)
+
+
+def _translation(query: str, target_query: str) -> None:
+    """A query and its translation, each on a line of its own: two directions of writing on one would mix."""
+    for text in (f"  {clean(query)}", f"  -> {clean(target_query)}"):
+        line = Text(text)
+        line.truncate(console.width, overflow="ellipsis")
+        console.print(line)
 
 
 def show_matrix(scores: Scores, metric: str = MAIN_METRIC) -> None:

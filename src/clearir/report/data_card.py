@@ -49,6 +49,7 @@ def data_card(name: str, facts: Mapping[str, Any]) -> str:
         "## Rows",
         _sizes(splits),
         *_stages(facts),
+        *_translations(facts["translations"]),
         *_mining(facts.get("mined")),
         "## Columns",
         " ".join(_COLUMNS.split()),
@@ -117,6 +118,21 @@ def _reasons(table: Sequence[Mapping[str, Any]]) -> str:
         [markdown(entry["reason"]), f"{entry['rows']:,}", "<br>".join(map(shown, entry["examples"]))] for entry in table
     ]
     return grid(["reason", "rows", "examples"], lines, numbers=False)
+
+
+def _translations(pairs: Mapping[str, Sequence[Sequence[str]]]) -> list[str]:
+    if not pairs:
+        return []
+    lines = [
+        [language_name(language) if number == 0 else "", markdown(query, 80), markdown(target, 80)]
+        for language, of_language in pairs.items()
+        for number, (query, target) in enumerate(of_language)
+    ]
+    return [
+        "## Translations",
+        "The first target queries of each language:",
+        grid(["language", "query", "target query"], lines, numbers=False),
+    ]
 
 
 def _mining(mined: Mapping[str, Any] | None) -> list[str]:

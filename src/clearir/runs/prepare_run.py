@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: translations of each language that are kept to be looked at
+TRANSLATIONS = 3
 _SHARD = 100_000  # rows a file
 _WHOLE = 10  # rows of a language from which on it does not disappear by itself
 #: settings that no row depends on, beside the model, which is known by its content
@@ -87,13 +89,22 @@ class Prepared:
         folder: Parquet files, card and manifest.
         facts: what the stages did, as the manifest has it: ``splits`` (split -> language -> rows), ``read``,
             ``left_out``, ``translated``, ``filtered`` (a list of reason, rows, examples), ``identified`` (whether
-            the filter identified languages), ``decontaminated`` and ``mined`` (None: that stage had nothing to do).
+            the filter identified languages), ``decontaminated`` and ``mined`` (None: that stage had nothing to do),
+            ``translations`` (language -> the first `TRANSLATIONS` pairs of query and target query).
         new: False if it was there already.
     """
 
     folder: Path
     facts: Mapping[str, Any]
     new: bool
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """How many rows were dropped for which reason, at reading and by every stage; the commonest first."""
+        counts = Counter(self.facts["left_out"])
+        counts.update({one["reason"]: one["rows"] for one in self.facts["filtered"]})
+        counts.update((self.facts["decontaminated"] or {}).get("dropped", {}))
+        return dict(counts.most_common())
 
 
 def prepare(
@@ -341,10 +352,22 @@ def _write(folder: Path, name: str, parts: Mapping[str, _Rows], facts: _Facts) -
     facts["splits"] = {
         split: dict(sorted(Counter(row.language or "" for row in rows).items())) for split, rows in parts.items()
     }
+    facts["translations"] = _translations(every)
     if facts["mined"] is not None:
         draw_scores(facts["mined"]["histograms"], folder / PICTURE)
     (folder / "README.md").write_text(data_card(name, facts), encoding="utf-8")
     return facts
+
+
+def _translations(rows: Sequence[Row]) -> dict[str, list[list[str]]]:
+    """Of each language the first different pairs of query and target query."""
+    found: dict[str, dict[tuple[str, str], None]] = {}
+    for row in rows:
+        if row.target_query is not None:
+            pairs = found.setdefault(row.language or "", {})
+            if len(pairs) < TRANSLATIONS:
+                pairs[row.query, row.target_query] = None
+    return {language: [list(pair) for pair in found[language]] for language in sorted(found)}
 
 
 def _write_shard(rows: _Rows, path: Path, negatives: int, target_negatives: int) -> None:

@@ -131,9 +131,11 @@ def prepare_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda l
             check_training(recipe)
 
     done = _prepare(recipe, out / "rows", None, overwrite, say, check)
-    if dropped := done.facts["filtered"]:
-        reasons = ", ".join(f"{one['reason']} {one['rows']:,}" for one in dropped)
-        say(f"the filter dropped rows: {reasons} (examples: {done.folder / 'README.md'}; to keep them: filter=null)")
+    if done.dropped:
+        reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in done.dropped.items())
+        hint = "; filter=null keeps what the filter dropped" if done.facts["filtered"] else ""
+        say(f"dropped rows: {reasons}{hint}")
+    say(f"translations to look at, and examples of dropped rows: {done.folder / 'README.md'}")
     # What cannot be scored, or chosen on, is said before mining and training.
     if holds_out(recipe.data.test):
         test_suite(recipe)
@@ -472,7 +474,8 @@ def _write_sizes(recipe: Recipe, more: Mapping[str, Any]) -> None:
     for part, counts in facts["splits"].items():
         for language, count in counts.items():
             languages.setdefault(language, dict.fromkeys(PARTS, 0))[part] = count
-    left_out = dict(facts["left_out"]) | {one["reason"]: one["rows"] for one in facts["filtered"]}
+    left_out = Counter(facts["left_out"])
+    left_out.update({one["reason"]: one["rows"] for one in facts["filtered"]})
     write_json(
         Path(recipe.output) / "data.json",
         {
