@@ -58,6 +58,18 @@ def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def exported_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model as `clearir export` writes it."""
+    for module in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(module, reason="the extra onnx is not installed")
+    from clearir.evaluation.export import export_model
+
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    export_model(str(tiny_model_path), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def still_model_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model without dropout, where two ways of computing are to give the same."""
     path = tmp_path_factory.mktemp("still") / "model"

@@ -321,7 +321,7 @@ class TrainSettings(Settings):
         retention: score the dev rows at every checkpoint, and keep the one that finds most across languages among
             those that keep this share of the base model's bridge -> bridge score (0.995). None: keep the last step.
         log_steps: steps between entries of the training log.
-        report_to: trackers of transformers ("wandb", "tensorboard", "none").
+        report_to: trackers of transformers ("tensorboard", "trackio", "wandb", "none"); see docs/report.md.
         push_to_hub: ``USER/NAME`` on the Hub, where the model goes with its card when the run is done; a new repository
             is private. None: nothing leaves this machine.
         gradient_checkpointing: less memory, more time.

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,41 @@ def test_index_and_search_and_filter(clearir, lines, tiny_model_path, tmp_path):
     assert answer["query"] == "passage 3"
     assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
     assert {hit["fields"]["kind"] for hit in answer["hits"]} == {"odd"}
+
+
+def loaded_by(*arguments: object) -> tuple[str, set[str]]:
+    """What a command shows, and which of the modules that take long it imports."""
+    code = """
+import sys
+from clearir.cli.app import main
+
+try:
+    main()
+except SystemExit:
+    pass
+heavy = ("torch", "transformers", "sentence_transformers", "datasets", "sklearn", "scipy", "lancedb")
+print("loaded", *[name for name in heavy if name in sys.modules])
+"""
+    command = [sys.executable, "-c", code, "search", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shown, _, last = done.stdout.rpartition("loaded")
+    return shown, set(last.split())
+
+
+def test_help_waits_for_no_library() -> None:
+    shown, loaded = loaded_by("--help")
+    assert "Search an index" in shown
+    assert loaded == set()
+
+
+def test_a_query_to_an_exported_model_does_not_wait_for_torch(index_path: Path, exported_path: Path) -> None:
+    asked = (index_path, "play chess", "-k", 1, "--json")
+    shown, loaded = loaded_by(*asked, "--model", exported_path)
+    assert loaded == {"lancedb"}
+    other, loaded = loaded_by(*asked)
+    assert {"lancedb", "torch"} <= loaded
+    assert [hit["id"] for hit in json.loads(shown)["hits"]] == [hit["id"] for hit in json.loads(other)["hits"]]
 
 
 def test_queries_typed_one_by_one(clearir, index_path):

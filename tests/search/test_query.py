@@ -49,6 +49,17 @@ def test_hits_are_ranked_by_the_cosine_of_the_model(searcher, corpus, tiny_model
     np.testing.assert_allclose([hit.score for hit in hits], np.sort(cosines)[::-1], atol=1e-5)
 
 
+def test_an_exported_model_gives_the_same_hits(index_path, exported_path, searcher, monkeypatch):
+    queries = ["play chess", "encrypt a disk"]
+    expected = searcher.search_many(queries, 6)
+    light = Searcher.open(index_path, model=str(exported_path), light=True)
+    monkeypatch.setattr("clearir.models.encode.encode", None)  # torch is not asked
+    for ours, theirs in zip(light.search_many(queries, 6), expected, strict=True):
+        assert [hit.id for hit in ours] == [hit.id for hit in theirs]
+        np.testing.assert_allclose([hit.score for hit in ours], [hit.score for hit in theirs], atol=1e-5)
+    assert light.search("play chess", 1) == light.search("play chess", 1)
+
+
 def test_a_hit_has_all_of_its_passage(searcher):
     hit = next(hit for hit in searcher.search("encrypt a disk", 6) if hit.id == "luks")
     assert (hit.title, hit.text, hit.language) == ("disk encryption", "encrypt a disk", "en")

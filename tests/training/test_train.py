@@ -112,6 +112,44 @@ def test_the_logged_loss_is_the_weighted_sum_of_its_terms(tiny_model_path, tmp_p
     assert record["log"][-1]["retain"] > 0
 
 
+@pytest.fixture
+def tracked(monkeypatch):
+    """What a tracker is given: the entries of the log, and the folder for its files."""
+    from transformers.integrations import TensorBoardCallback, integration_utils
+
+    got = {"log": [], "folder": None}
+
+    class Tracker(TensorBoardCallback):
+        def __init__(self):
+            self.logging_dir = None
+
+        def on_train_begin(self, args, state, control, **kwargs):
+            got["folder"] = self.logging_dir
+
+        def on_log(self, args, state, control, logs=None, **kwargs):
+            got["log"].append(dict(logs))
+
+        def on_train_end(self, args, state, control, **kwargs):
+            pass
+
+    monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "tensorboard", Tracker)
+    return got
+
+
+def test_trackers_get_the_terms_of_the_loss_as_means_of_the_logged_steps(tiny_model_path, tmp_path, tracked):
+    rows, terms = draw_rows(sample(30), SHORT, 0), ("forward", "direct", "align", "retain")
+    each = train(rows, str(tiny_model_path), tmp_path / "each", SHORT.model_copy(update={"log_steps": 1}), PLAIN)["log"]
+    reporting = SHORT.model_copy(update={"report_to": ("tensorboard",)})
+    record = train(rows, str(tiny_model_path), tmp_path / "model", reporting, PLAIN)
+    steps = [entry for entry in tracked["log"] if "loss" in entry]
+    assert [{**entry, "step": step} for entry, step in zip(steps, (2, 4, 6), strict=True)] == record["log"]
+    for number, entry in enumerate(steps):
+        for name in ("loss", *terms):
+            mean = sum(one[name] for one in each[2 * number : 2 * number + 2]) / 2
+            assert entry[name] == pytest.approx(mean, abs=2e-5)  # of numbers with five decimals
+    assert Path(tracked["folder"]).parent == tmp_path / "tensorboard", "not among the checkpoints, which are removed"
+
+
 def test_other_objectives_log_their_own_terms(tiny_model_path, tmp_path):
     loss = LossSettings(cached=False, weights={"forward": 0.3, "direct": 0.7})
     record = train(draw_rows(sample(30), SHORT, 0), str(tiny_model_path), tmp_path / "model", SHORT, loss)

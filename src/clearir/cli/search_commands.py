@@ -195,13 +195,13 @@ def search(
     from clearir.cli.search_tables import compared_table, describe, hits_table
     from clearir.search.query import to_json
 
-    silence_libraries()
     if examples is not None:
         if query is not None or hybrid or filters or as_json:
             raise InputError("--examples ranks by meaning only; leave out the query, --hybrid, --filter and --json")
         _count(folder, compare, examples, model, trust_remote_code)
         return
-    answer = _answerer(folder, compare, k, hybrid, filters or [], model, trust_remote_code)
+    searcher, base = _open_both(folder, compare, model, trust_remote_code, light=True)
+    answer = _answerer(searcher, base, k, hybrid, filters or [])
 
     def show(text: str) -> None:
         result = answer(text)
@@ -220,6 +220,9 @@ def search(
 
         for line in describe(load_info(folder)):
             console.print(f"[dim]{plain(line)}[/]", soft_wrap=True)
+    for one in (searcher, base):
+        if one is not None:
+            one.warm_up()
     for text in _typed(quiet=as_json):
         try:
             show(text)
@@ -368,35 +371,26 @@ def trim(
 
 
 def _answerer(
-    folder: str,
-    base: str | None,
-    k: int,
-    hybrid: bool,
-    filters: list[str],
-    model: str | None,
-    trust_remote_code: bool,
+    searcher: Searcher, base: Searcher | None, k: int, hybrid: bool, filters: list[str]
 ) -> Callable[[str], list[Hit] | Compared]:
-    """A function that answers a query, all that takes time done."""
+    """A function that answers a query, with one index or with two against each other."""
     from clearir.search.query import compare as compare_hits
 
-    searcher, before = _open_both(folder, base, model, trust_remote_code)
-    searcher.warm_up()
-    if before is None:
+    if base is None:
         return lambda query: searcher.search(query, k, hybrid=hybrid, filters=filters)
-    before.warm_up()
-    return lambda query: compare_hits(before, searcher, query, k, hybrid=hybrid, filters=filters)
+    return lambda query: compare_hits(base, searcher, query, k, hybrid=hybrid, filters=filters)
 
 
 def _open_both(
-    folder: str, base: str | None, model: str | None, trust_remote_code: bool
+    folder: str, base: str | None, model: str | None, trust_remote_code: bool, *, light: bool = False
 ) -> tuple[Searcher, Searcher | None]:
     """An index, and that of the base model over the same corpus if there is one."""
     from clearir.search.query import Searcher, check_same_corpus
 
-    searcher = Searcher.open(folder, model=model, trust_remote_code=trust_remote_code)
+    searcher = Searcher.open(folder, model=model, trust_remote_code=trust_remote_code, light=light)
     if base is None:
         return searcher, None
-    before = Searcher.open(base, trust_remote_code=trust_remote_code)
+    before = Searcher.open(base, trust_remote_code=trust_remote_code, light=light)
     check_same_corpus(before.info, searcher.info)
     return searcher, before
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from clearir.data.passages import QUESTION
-from clearir.evaluation.export import Export
-from clearir.models.trim import Trimmed
-from clearir.search.examples import First
-from clearir.search.index import IndexInfo
-from clearir.search.query import DEPTH, Compared, Hit, Moved, snippet
+from clearir.search.query import DEPTH, snippet
 from clearir.support.languages import language_name
 from clearir.support.texts import clean
+
+if TYPE_CHECKING:
+    from clearir.evaluation.export import Export
+    from clearir.models.trim import Trimmed
+    from clearir.search.examples import First
+    from clearir.search.index import IndexInfo
+    from clearir.search.query import Compared, Hit, Moved
 
 
 def describe(info: IndexInfo) -> list[str]:

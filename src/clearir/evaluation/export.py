@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearir.models.onnx import FULL, INT8, quantise, silent_exporter, with_onnx, write_graph
+from clearir.models.onnx_encoder import ALONE, read_encoder
 from clearir.support.artifacts import run_stage
 from clearir.support.extras import require
 from clearir.support.progress import task
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 #: file of the scores of the original, then of each export
 SCORES = {"": "scores/original.json", FULL: "scores/onnx.json", INT8: "scores/int8.json"}
+#: of two vectors of unit length that are the same but for the order of additions
+_SAME = 1e-4
 #: encoded by the original and the exports where no data is given
 _SAMPLE = (
     "how do I encrypt a disk",
@@ -100,10 +103,23 @@ def export_model(
         with task("Exporting"), silent_exporter():
             write_graph(network, model, list(_SAMPLE[:2]), folder / FULL)
             quantise(folder / FULL, folder / INT8)
-        return {"exports": [asdict(one) for one in _measure(network, folder, suite)]}
+        alone = _encodes_alone(network, folder)
+        return {"exports": [asdict(one) for one in _measure(network, folder, suite)], ALONE: alone}
 
     run_stage(out, settings, make, overwrite=overwrite)
     return [Export(**one) for one in read_json(out / MANIFEST)["result"]["exports"]]
+
+
+def _encodes_alone(network: SentenceTransformer, folder: Path) -> bool:
+    """Whether the ONNX file with what `read_encoder` does around it gives the model's own vectors."""
+    from clearir.models.encode import encode
+    from clearir.models.prompts import prompts_of
+
+    encoder, prompt = read_encoder(folder, network.max_seq_length), prompts_of(network).query
+    if encoder is None:
+        return False
+    ours, theirs = encoder(_SAMPLE, prompt), encode(network, _SAMPLE, prompt=prompt)
+    return ours.shape == theirs.shape and bool(abs(ours - theirs).max() < _SAME)
 
 
 def _measure(network: SentenceTransformer, folder: Path, suite: Suite | None) -> list[Export]:

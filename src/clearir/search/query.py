@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
 
+    from clearir.models.onnx_encoder import OnnxEncoder
+
 T = TypeVar("T")
 MAX_K = 1000
 #: constant of reciprocal rank fusion (Cormack et al., SIGIR 2009)
@@ -103,7 +105,7 @@ class Compared:
 class Searcher:
     """An index and the model that made it. Can be used from several threads."""
 
-    def __init__(self, info: IndexInfo, table: Any, model: SentenceTransformer) -> None:
+    def __init__(self, info: IndexInfo, table: Any, model: SentenceTransformer | OnnxEncoder) -> None:
         self.info = info
         self._table = table
         self._model = model
@@ -120,6 +122,7 @@ class Searcher:
         model: str | None = None,
         device: str | None = None,
         trust_remote_code: bool = False,
+        light: bool = False,
     ) -> Searcher:
         """Open an index and load its model.
 
@@ -128,24 +131,23 @@ class Searcher:
             model: where the model lies now; by default where it lay when the corpus was indexed.
             device: as torch names it.
             trust_remote_code: run code that comes with the model. It is never taken from the index.
+            light: where the model is an export (`clearir export`), encode queries with its ONNX file on the CPU: it is
+                loaded in a fraction of the time, as torch is not needed.
 
         Raises:
             InputError: no finished index, or another model than the one that made it.
             MissingExtraError: LanceDB is not installed.
         """
-        from clearir.models.load import load_model, model_fingerprint
+        from clearir.models.onnx_encoder import exported_encoder
 
         info = load_info(location)
         name = model or info.model
-        network = load_model(
-            name, device=device, trust_remote_code=trust_remote_code, max_seq_length=info.max_seq_length
-        )
-        if model_fingerprint(network) != info.model_hash:
-            raise InputError(
-                f"{location}: its passages were encoded by another model than the one in {name}; index the corpus "
-                "again, or give the path of the model of this index with --model"
-            )
-        return cls(info, store.connect(location).open_table(store.PASSAGES), network)
+        found: SentenceTransformer | OnnxEncoder | None = None
+        if light:
+            found = exported_encoder(name, info.model_hash, info.max_seq_length)
+        if found is None:
+            found = _load(location, info, name, device, trust_remote_code)
+        return cls(info, store.connect(location).open_table(store.PASSAGES), found)
 
     def encode(self, queries: Sequence[str]) -> list[NDArray[np.float32]]:
         """Vectors of queries, of unit length. The last thousand are remembered."""
@@ -242,6 +244,10 @@ class Searcher:
         return {name for name, some in values.items() if some and all(map(is_url, some))}
 
     def _encode(self, texts: Sequence[str], prompt: str) -> NDArray[np.float32]:
+        from clearir.models.onnx_encoder import OnnxEncoder
+
+        if isinstance(self._model, OnnxEncoder):
+            return self._model(texts, prompt)
         from clearir.models.encode import encode
 
         return encode(self._model, texts, prompt=prompt)
@@ -295,6 +301,21 @@ class Searcher:
             language=row["language"],
             fields={name: row[column] for column, name in self._names.items() if row[column] is not None},
         )
+
+
+def _load(
+    location: str | Path, info: IndexInfo, name: str, device: str | None, trust_remote_code: bool
+) -> SentenceTransformer:
+    """The model of an index."""
+    from clearir.models.load import load_model, model_fingerprint
+
+    network = load_model(name, device=device, trust_remote_code=trust_remote_code, max_seq_length=info.max_seq_length)
+    if model_fingerprint(network) != info.model_hash:
+        raise InputError(
+            f"{location}: its passages were encoded by another model than the one in {name}; index the corpus "
+            "again, or give the path of the model of this index with --model"
+        )
+    return network
 
 
 def fuse(*rankings: Sequence[T]) -> list[T]:

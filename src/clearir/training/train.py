@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import shutil
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
@@ -149,6 +149,7 @@ def train(
     n = sum(column.startswith("negative_") for column in dataset.column_names)
     function = make_loss(network, loss.model_copy(update={"scale": scale.used}), n, frozen)
     trainer = make_trainer(network, rows, dataset, checkpoints, settings, function, collator, seed)
+    _keep_events(trainer, out.parent / "tensorboard" / checkpoints.name)
     with ExitStack() as held:
         processes.first_only(lambda: _claim(held, out, checkpoints, asked))
         record = _run(trainer, dev, settings, before_each, checkpoints, say)
@@ -244,7 +245,7 @@ def _run(
         watch = _watch(trainer, dev, settings.retention, prompts, checkpoints, resume)
     trainer.add_callback(mark_whole(lambda: time.monotonic() - begun))
     with task("Training", steps) as advance, _memory(network):
-        trainer.add_callback(_progress_callback(advance, trainer.loss))
+        trainer.add_callback(_progress_callback(advance))
         try:
             with disk_errors(checkpoints), processes.report_lost_process():
                 trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
@@ -341,36 +342,25 @@ def _memory(network: SentenceTransformer) -> AbstractContextManager[None]:
     return freed_memory_kept() if network.device.type == "cpu" else nullcontext()
 
 
-def _progress_callback(advance: Callable[..., None], loss: Any) -> TrainerCallback:
+def _keep_events(trainer: Trainer, folder: Path) -> None:
+    """Put TensorBoard's files into ``folder``, unless another is set; they would lie with the checkpoints, which go."""
+    from transformers.integrations import TensorBoardCallback
+
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
+            callback.logging_dir = str(folder)
+
+
+def _progress_callback(advance: Callable[..., None]) -> TrainerCallback:
     from transformers import TrainerCallback
 
     class ShowProgress(TrainerCallback):  # type: ignore[misc, unused-ignore]
-        """Moves the bar and keeps the loss's terms for the log."""
-
-        def __init__(self) -> None:
-            self.sums: defaultdict[str, float] = defaultdict(float)
-            self.batches = 0
+        """Moves the bar."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             advance(state.global_step)
 
-        def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            """A batch is done, and it was not the last one of its step."""
-            self.batches += 1
-            for name, value in loss.terms.items():
-                self.sums[name] += float(value)
-
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.on_substep_end(args, state, control)
             advance(1)
-
-        def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if self.batches and state.log_history and "loss" in state.log_history[-1]:
-                means = processes.mean([total / self.batches for total in self.sums.values()])
-                state.log_history[-1].update(
-                    {name: round(mean, 5) for name, mean in zip(self.sums, means, strict=True)}
-                )
-                self.sums.clear()
-                self.batches = 0
 
     return ShowProgress()

@@ -1,13 +1,15 @@
 """The Trainer of `clearir.training.train`: what goes wrong in a step ends in one clear message, or not at all.
 
 A loss or gradient that is not finite stops the run before the optimizer writes it into the weights. A batch that does
-not fit in memory is done again in smaller mini-batches (cached losses).
+not fit in memory is done again in smaller mini-batches (cached losses). The log, and with it the trackers of
+``train.report_to``, gets the terms of the loss beside the loss.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -55,6 +57,9 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
         # The batches since the last step of the optimizer: inputs, random state before, loss.
         self._batches: list[tuple[dict[str, Any], _RandomState]] = []
         self._losses: list[Tensor] = []
+        # Of the batches since the last entry of the log: their number, and the sum of each term of the loss.
+        self._logged_batches = 0
+        self._term_sums: defaultdict[str, float] = defaultdict(float)
         super().__init__(train_dataset=train_dataset.add_column(ROW, list(range(len(rows)))), **others)
         self._clip = self.accelerator.clip_grad_norm_
         self.accelerator.clip_grad_norm_ = self._clip_if_finite
@@ -108,7 +113,19 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
         if said:
             logger.warning("%s", said)
         self._losses.append(loss)
+        self._logged_batches += 1
+        for name, value in self.loss.terms.items():
+            self._term_sums[name] += float(value)
         return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Beside the loss log its terms, also the mean of the batches since the last entry; trackers get them too."""
+        if "loss" in logs and self._logged_batches:
+            means = processes.mean([total / self._logged_batches for total in self._term_sums.values()])
+            logs.update({name: round(mean, 5) for name, mean in zip(self._term_sums, means, strict=True)})
+            self._term_sums.clear()
+            self._logged_batches = 0
+        super().log(logs, start_time)
 
     def _less_memory(self, error: BaseException) -> str:
         """Make mini-batches smaller; what to say about it."""
