@@ -1,10 +1,13 @@
-"""How long a person waits for the first answer of `clearir search`, typed at its prompt in a terminal.
+"""How long a person waits for the first answer of `clearir search`, on the command line and at its prompt.
 
     python benchmarks/prompt.py artifacts/60k                         # five starts; see search.py --keep
     python benchmarks/prompt.py runs/demo/index --compare runs/demo/index-base
+    python benchmarks/prompt.py runs/demo/index --model runs/demo/onnx --imports    # an export of `clearir export`
 
-Two times a start: from the start of the process to the prompt, and from the query's last key to the answer. The query
-is another one each time and is typed the moment the prompt is there.
+One query on the command line, from start to end: seconds on the clock, and of the processor (user + system), which
+other programs disturb less. Then at the prompt: from the start of the process to the prompt, and from the query's last
+key to the answer; the query is another one each time and is typed the moment the prompt is there. With ``--imports``
+first how long Python takes to import libraries alone.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import argparse
 import json
 import os
 import pty
+import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +29,20 @@ from rich.table import Table
 
 PROMPT = b"query> "
 QUERIES = ("kuinka salaan levyn", "гра в шахи", "Bilder bearbeiten", "клієнт бази даних", "tekstieditori")
+
+
+IMPORTS = ("torch", "sentence_transformers", "lancedb", "onnxruntime")
+
+
+def whole_process(command: list[str]) -> tuple[float, float]:
+    """Seconds on the clock and of the processor that a command takes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begun = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True)
+    clock = time.perf_counter() - begun
+    assert done.returncode == 0, done.stderr
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return clock, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def first_answer(command: list[str], query: str) -> tuple[float, float]:
@@ -66,20 +84,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("index", help="folder of an index")
     parser.add_argument("--compare", help="index of the base model")
+    parser.add_argument("--model", help="where the model lies now, or an export of it")
     parser.add_argument("--starts", type=int, default=5)
+    parser.add_argument("--imports", action="store_true", help="measure imports alone too")
     parser.add_argument("--out", type=Path, help="JSON file of the figures")
     given = parser.parse_args()
 
     command = [sys.executable, "-m", "clearir", "search", given.index]
     command += ["--compare", given.compare] if given.compare else []
-    measured = [first_answer(command, QUERIES[number % len(QUERIES)]) for number in range(given.starts)]
-    figures: dict[str, Any] = {"starts": given.starts}
-    for name, times in zip(("prompt_s", "answer_s"), zip(*measured, strict=True), strict=True):
-        figures[name] = {"median": round(statistics.median(times), 3), "max": round(max(times), 3)}
-    figures["load"] = round(os.getloadavg()[0], 1)
+    command += ["--model", given.model] if given.model else []
+    measured: dict[str, list[float]] = {}
+
+    def note(*figures: tuple[str, float]) -> None:
+        for name, seconds in figures:
+            measured.setdefault(name, []).append(seconds)
+
+    def note_process(name: str, words: list[str]) -> None:
+        clock, processor = whole_process(words)
+        note((name, clock), (f"{name}, of the processor", processor))
+
+    for number in range(given.starts):
+        query = QUERIES[number % len(QUERIES)]
+        for module in IMPORTS if given.imports else ():
+            note_process(f"import {module}", [sys.executable, "-c", f"import {module}"])
+        note_process("one query on the command line", [*command, query])
+        prompt, answer = first_answer(command, query)
+        note(("start of the process to the prompt", prompt), ("query to its answer, the first one", answer))
     shown = Table("", "median s", "longest s", title=f"{given.starts} starts", title_justify="left")
-    shown.add_row("start of the process to the prompt", *map(str, figures["prompt_s"].values()))
-    shown.add_row("query to its answer, the first one", *map(str, figures["answer_s"].values()))
+    figures: dict[str, Any] = {"starts": given.starts, "load": round(os.getloadavg()[0], 1)}
+    for name, seconds in measured.items():
+        figures[name] = {"median": round(statistics.median(seconds), 3), "max": round(max(seconds), 3)}
+        shown.add_row(name, *map(str, figures[name].values()))
     Console().print(shown)
     if given.out:
         given.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

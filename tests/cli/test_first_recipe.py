@@ -41,7 +41,7 @@ def test_the_recipe_of_a_table_with_a_column_per_language_trains(
     status, said, messages = clearir("init", "--from", "faq.csv", "--model", tiny_model_path)
     assert status == 0, messages
     for line in (
-        "faq.csv: 120 rows, 60 passages",
+        "faq.csv: 120 rows (one per query and language), 60 passages",
         "en       query",
         "answer   passage",
         "sw       target_query (sw)",

@@ -156,7 +156,7 @@ def _init_from(table: Path, options: dict[str, Any], folder: Path, model: str | 
     show_understood(table, found)
     for warning in recipe.warnings:
         console.print(f"[yellow]note:[/] {plain(warning)}", soft_wrap=True)
-    console.print(f"{plain(str(recipe.path))}: check it, then run", soft_wrap=True)
+    console.print(f"written: {plain(str(recipe.path))}; look at it before you train", soft_wrap=True)
     console.print(f"next: clearir train {plain(str(recipe.path))}", soft_wrap=True)
 
 
