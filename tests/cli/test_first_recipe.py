@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from clearir.cli.first_recipe import write_recipe
+import clearir.losses.scale
+from clearir.cli.first_recipe import FEWEST_PAIRS, write_recipe
 from clearir.data.rows import Row
 from clearir.data.sources.understand import Understood
 from clearir.evaluation.compare import FEW
@@ -145,6 +146,17 @@ def test_e5_of_the_hub_gets_its_prompts(tmp_path: Path) -> None:
     assert load_recipe(written.path).prompts.query == "query: "
     again = write_recipe(tmp_path / "t.csv", understood(sw=500), tmp_path, model="BAAI/bge-m3", overwrite=True)
     assert load_recipe(again.path).prompts.query is None
+
+
+def test_the_scale_of_e5_is_set_where_the_rows_are_too_few_to_find_it(tmp_path: Path) -> None:
+    def scale(passages: int, **model: str) -> object:
+        written = write_recipe(tmp_path / "t.csv", understood(sw=passages), tmp_path, overwrite=True, **model)
+        return load_recipe(written.path).loss.scale
+
+    assert FEWEST_PAIRS == clearir.losses.scale.FEW
+    assert scale(44) == 100  # 30.8 of them are trained on
+    assert scale(47) == "auto"  # 32.9
+    assert scale(10, model="BAAI/bge-m3") == "auto"
 
 
 def test_names_that_yaml_would_read_otherwise_stay_names(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from clearir.support.texts import text_key
 NAME = "recipe.yaml"
 #: rows that a step of training takes, and steps below which a model hardly moves
 BATCH, FEWEST_STEPS = 32, 40
+#: different passages from which the scale of the loss can be found; see `clearir.losses.scale`, which imports torch
+FEWEST_PAIRS = 32
 #: others than its own that a query needs, for one to be a hard negative
 FEWEST_PASSAGES = 4
 
@@ -40,8 +42,7 @@ ${mine}train:
   batch_size: $batch
   $length  # $length_reason
   max_seq_length: 128  # tokens of a text that are read; longer passages are cut
-# loss.scale is found from your rows before training (docs/study.md); loss.objective is clear-plus
-""")
+$scale""")
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def write_recipe(
         mine=_mine(found, test),
         batch=batch,
         length=f"max_steps: {FEWEST_STEPS}" if few else "epochs: 1",
+        scale=_scale(base, round(found.passages * (1 - test))),
         length_reason=f"{train_rows:,} rows; {FEWEST_STEPS / steps:.0f} times each" if few else f"{steps:,} steps",
     )
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,10 +140,24 @@ def _mine(found: Understood, test: float) -> str:
 
 def _prompts(base: str) -> str:
     """Those of E5, which its folder on the Hub does not have."""
-    if base.startswith("python:") or "e5" not in base.lower() or Path(base).is_dir():
+    if base.startswith("python:") or not _is_e5(base):
         return ""
     prompts = {"query": PROMPTS["query"], "passage": PROMPTS["document"]}
     return f"prompts: {json.dumps(prompts)}  # E5 was trained with these\n"
+
+
+def _scale(base: str, passages: int) -> str:
+    """That of E5 where the rows to train on are too few to find it from."""
+    if passages >= FEWEST_PAIRS or not _is_e5(base):
+        return "# loss.scale is found from your rows before training (docs/study.md); loss.objective is clear-plus\n"
+    return (
+        f"loss:\n  scale: 100  # that of E5 (docs/study.md); with {FEWEST_PAIRS} passages or more to train on, leave it"
+        " out: it is found\n"
+    )
+
+
+def _is_e5(base: str) -> bool:
+    return "e5" in base.lower() and not Path(base).is_dir()
 
 
 def _translate(missing: Mapping[str, int]) -> str:

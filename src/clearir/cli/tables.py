@@ -39,7 +39,10 @@ SHORT = {NOT_SHOWN: "n.s."}
 
 def show_understood(table: Path, found: Understood) -> None:
     """What each column of a table was taken for, how many rows that makes, and three of them."""
-    console.print(f"{escape(str(table))}: {len(found.rows):,} rows (one per query and language), {found.passages:,} passages", soft_wrap=True)
+    console.print(
+        f"{escape(str(table))}: {len(found.rows):,} rows (one per query and language), {found.passages:,} passages",
+        soft_wrap=True,
+    )
     columns = Table(box=box.SIMPLE_HEAD, title="columns", title_justify="left")
     columns.add_column("column")
     columns.add_column("read as")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from clearir.models.onnx import FULL
 from clearir.support.artifacts import MANIFEST, read_json
 from clearir.support.errors import InputError, first_line
+from clearir.support.extras import require
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,6 +92,7 @@ def read_encoder(folder: Path, max_seq_length: int | None) -> OnnxEncoder | None
 
     Raises:
         InputError: the ONNX file is damaged.
+        MissingExtraError: onnxruntime is not installed.
     """
     modules = read_json(folder / "modules.json")
     if [one["type"].rpartition(".")[2] for one in modules] not in _MODULES or not (folder / _TOKENIZER).is_file():
@@ -98,7 +100,6 @@ def read_encoder(folder: Path, max_seq_length: int | None) -> OnnxEncoder | None
     pooling = read_json(folder / modules[1]["path"] / "config.json").get("pooling_mode")
     if pooling not in _POOLING or read_json(folder / "tokenizer_config.json").get("truncation_side") == "left":
         return None
-    from onnxruntime import InferenceSession
     from tokenizers import Tokenizer
 
     tokenizer: Any = Tokenizer.from_file(str(folder / _TOKENIZER))
@@ -108,7 +109,9 @@ def read_encoder(folder: Path, max_seq_length: int | None) -> OnnxEncoder | None
     else:
         tokenizer.enable_truncation(max_seq_length)
     try:
-        session = InferenceSession(str(folder / FULL), providers=["CPUExecutionProvider"])
+        session = require("onnxruntime", "onnx").InferenceSession(
+            str(folder / FULL), providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # onnxruntime's errors have no base class of their own
         raise InputError(f"{folder / FULL}: cannot be read ({first_line(error)}); export the model again") from error
     return OnnxEncoder(session, tokenizer, pooling)

@@ -344,7 +344,7 @@ def _memory(network: SentenceTransformer) -> AbstractContextManager[None]:
 
 def _keep_events(trainer: Trainer, folder: Path) -> None:
     """Put TensorBoard's files into ``folder``, unless another is set; they would lie with the checkpoints, which go."""
-    from transformers.integrations import TensorBoardCallback
+    from transformers.integrations.integration_utils import TensorBoardCallback
 
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:

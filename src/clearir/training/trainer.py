@@ -114,7 +114,7 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
             logger.warning("%s", said)
         self._losses.append(loss)
         self._logged_batches += 1
-        for name, value in self.loss.terms.items():
+        for name, value in cast(Any, self.loss).terms.items():
             self._term_sums[name] += float(value)
         return loss
 
