@@ -104,7 +104,7 @@ def test_comparison(shown: Shown) -> None:
     whole(lines, "scores", "retention", "95 % interval", "p (Holm)", "n.s.: not significant")
 
 
-def test_run(shown: Shown, tmp_path: Path) -> None:
+def test_run(shown: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     search = Search("sw", "swali " * 20, [Passage("text " * 50, 0.5)], [Passage("text " * 50, 0.7)], "meaning " * 12)
     run = Run("x", scores(0.9, "base"), scores(0.1), ("a.json", "b.json"), searches=(search,))
     # The comparison takes long and is not what is looked at here.
@@ -113,7 +113,17 @@ def test_run(shown: Shown, tmp_path: Path) -> None:
         for name in run.before.directions
     )
     run.__dict__["comparison"] = Comparison("a-suite", "ndcg@10", "base", "en", rows, {MODEL: "nothing is shown"})
-    lines = shown(lambda: tables.show_run(run, tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for ending in ("csv", "html", "md"):
+        (tmp_path / f"report.{ending}").touch()
+    lines = shown(lambda: tables.show_run(run, Path()))
+    assert lines[-5:] == [
+        "model:  model",
+        "report: report.html",
+        "report: report.csv",
+        "report: report.md",
+        "next, to search with it: clearir index model rows --source table --out index",
+    ]
     assert sum(line.count("90.0 -> 10.0") == 4 for line in lines) == len(LANGUAGES)
     whole(lines, "Chinese", "(Latin)", "Vietnamese")
 

@@ -156,6 +156,7 @@ def index(
         console.print(plain(line), soft_wrap=True)
     console.print(plain(f"{'written to' if new else 'already in'} {out}"), soft_wrap=True)
     console.print(plain(f"search it: clearir search {out}"), soft_wrap=True)
+    console.print(plain(f"as a page: clearir serve {out}"), soft_wrap=True)
 
 
 def search(

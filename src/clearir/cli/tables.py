@@ -94,8 +94,10 @@ def show_run(run: Run, folder: Path) -> None:
         console.print(f"among all test passages, {places}")
     console.print()
     console.print(f"model:  {escape(str(folder / 'model'))}", soft_wrap=True)
-    for path in sorted(folder.glob("report.*"), reverse=True):
+    for path in sorted(folder.glob("report.*"), key=lambda path: (path.suffix != ".html", path.suffix)):
         console.print(f"report: {escape(str(path))}", soft_wrap=True)
+    index = f"clearir index {folder / 'model'} {folder / 'rows'} --source table --out index"
+    console.print(f"next, to search with it: {escape(index)}", soft_wrap=True)
 
 
 def show_prepared(prepared: Prepared) -> None:
