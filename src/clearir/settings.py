@@ -407,7 +407,8 @@ class StudySettings(Settings):
 
     Attributes:
         objectives: names, or sums of terms such as ``0.3*forward+0.3*direct``; ``clear@20`` is `clear` at a scale of
-            its own, ``clear+merge`` its model mixed with the base. The first is what the others are compared with.
+            its own, ``clear+merge`` its model mixed with the base, ``clear+shift`` and ``base+shift`` models that shift
+            passages by language (docs/study.md). The first is what the others are compared with.
         seeds: runs of each objective. Each seed has its own split, its own draw of rows and its own negatives, the
             same for all objectives.
         also: suites of another domain, to see what is forgotten: a table, a folder, a suite's name, or

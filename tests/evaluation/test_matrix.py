@@ -5,12 +5,14 @@ from math import log2
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from clearir.evaluation.matrix import evaluate
 from clearir.evaluation.suites import Suite
 from clearir.models.load import load_model
 from clearir.models.prompts import Prompts
+from clearir.models.shift import shifted
 from clearir.support.errors import InputError
 
 
@@ -50,6 +52,17 @@ def test_pools_by_hand(echo: Any, suite: Suite) -> None:
     assert pool.values["ndcg@10"] == pytest.approx([1, (1 / log2(2) + 1 / log2(5)) / ideal], abs=1e-6)
     assert "bridge@10" not in scores.pools["en->en+de"].values
     assert scores.pools["de->all"].values == pool.values  # two languages are all languages
+
+
+def test_passages_lose_the_vector_of_their_language_and_queries_do_not(echo: Any, suite: Suite) -> None:
+    model = shifted(echo, {"de": np.array([0.9, 0, 0], np.float32)})
+    scores, plain = (evaluate(one, suite, pools=("all",)) for one in (model, echo))
+    # German d1 (0.995, 0.1, 0) becomes (0.69, 0.72, 0), d2 (0, 0.2, 0.98) becomes (-0.67, 0.15, 0.73).
+    # q1 (0.98, 0.2, 0): en:d1 0.98, de:d1 0.82, en:d2 0.2. q2 (0.67, 0.74, 0): de:d1 0.99, en:d2 0.74, en:d1 0.67.
+    assert scores.pools["de->all"].top == [["en:d1", "de:d1", "en:d2"], ["de:d1", "en:d2", "en:d1"]]
+    assert plain.pools["de->all"].top == [["de:d1", "en:d1", "en:d2"], ["en:d2", "de:d1", "en:d1"]]
+    assert scores.directions["de->en"] == plain.directions["de->en"]
+    assert scores.model_hash != plain.model_hash
 
 
 def test_a_pair_has_the_queries_with_a_passage_in_both(echo: Any, suite: Suite) -> None:

@@ -7,6 +7,7 @@ import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -14,7 +15,11 @@ from safetensors.torch import load_file
 
 from clearir.cli.console import console
 from clearir.cli.tables import show_study
+from clearir.data.prepared import read_part
 from clearir.evaluation.scores import Scores
+from clearir.models.encode import encode
+from clearir.models.load import load_model, model_fingerprint
+from clearir.models.shift import language_vectors
 from clearir.report.study_table import BASE, Result
 from clearir.runs.recipe import load_recipe
 from clearir.runs.study_run import TEST, loss_of, study
@@ -221,6 +226,46 @@ def test_objectives_train_adapters_where_the_recipe_says_so(recipe_path, finishe
         torch.testing.assert_close(value, (base[name] + tuned[name]) / 2)
 
 
+def test_models_are_also_tried_with_passages_shifted_by_language(recipe_path, tmp_path):
+    rows = table(tmp_path / "rows.jsonl", 40, 0, target_passages=True)
+    names = ["infonce", "infonce+shift", "base+shift", "infonce+merge+shift@0.5"]
+    keys = [f"data.path={rows}", f"output={tmp_path}", "study.seeds=1", "study.also=[]", "merge.weight=0.5"]
+    recipe = load_recipe(recipe_path, [*keys, f"study.objectives={json.dumps(names)}"])
+    lines = study(recipe)
+    assert {line.objective for line in lines} == {BASE, *names}
+    assert {line.objective for line in lines if line.scales} == {"infonce", "infonce+shift", "infonce+merge+shift@0.5"}
+
+    pairs = [(row.passage, row.target_passage) for row in read_part(tmp_path / "seeds" / "0" / "rows", "train")]
+    assert len(pairs) == 30  # all but the test rows
+    texts = ["amber birch", "rebma hcrib"]
+    for name, model, alpha in [
+        ("infonce", tmp_path / "runs" / "infonce-0" / "model", 1),
+        ("base", recipe.model, 1),
+        ("infonce+merge", tmp_path / "runs" / "infonce+merge-0" / "model", 0.5),
+    ]:
+        suffix = "+shift" if alpha == 1 else "+shift@0.5"
+        folder = tmp_path / "runs" / f"{name}{suffix}-0"
+        plain, served = load_model(model, device="cpu"), load_model(folder / "model", device="cpu")
+        moved = encode(plain, texts) - alpha * language_vectors(plain, {"de": pairs})["de"]
+        moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+        np.testing.assert_allclose(encode(served, texts, language="de"), moved, atol=1e-5)
+        scores, result = Scores.load(folder / "scores" / "scores.json"), Result.load(folder / "result.json")
+        assert scores.model_hash == model_fingerprint(served)
+        assert (result.settings["shift"], result.steps) == (alpha, None if name == BASE else 2)
+        assert set(result.pools) == {TEST}
+
+    said: list[str] = []
+    assert study(recipe, say=said.append) == lines
+    assert not [line for line in said if "written to" in line]
+
+
+def test_nothing_is_trained_where_no_row_has_a_translated_passage(recipe_path, tmp_path):
+    recipe = load_recipe(recipe_path, [f"output={tmp_path}", "study.objectives=[infonce, infonce+shift]"])
+    with pytest.raises(InputError, match=r"\+shift needs passages and their translations, .* add that column"):
+        study(recipe)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_what_is_unknown_is_said_before_anything_runs(recipe_path, tmp_path):
     for objective, words in [
         ("infonec", "did you mean 'infonce'"),
@@ -230,6 +275,10 @@ def test_what_is_unknown_is_said_before_anything_runs(recipe_path, tmp_path):
         ("infonce+merge", "merge is judged on dev rows, and none are held out"),
         ("infonce@", "infonce@: give a number above 0, or auto"),
         ("infonce@-20", "give a number above 0, or auto"),
+        ("infonce+shift@2", r"write \+shift at its end, .* at most 1: infonce\+shift@0.6"),
+        ("infonce+shift+merge", r"infonce\+shift\+merge: write \+shift at its end"),
+        ("base+merge+shift", "base"),
+        ("base", "base"),
         ("infonce@2o+merge", "infonce@2o: give a number above 0, or auto"),
     ]:
         recipe = load_recipe(recipe_path, [f"output={tmp_path / 'out'}", f"study.objectives=['{objective}']"])

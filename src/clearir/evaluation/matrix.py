@@ -21,7 +21,7 @@ from clearir.evaluation import metrics as measure
 from clearir.evaluation.ranking import rank
 from clearir.evaluation.scores import ALL, Direction, Scores
 from clearir.evaluation.suites import Qrels, Suite
-from clearir.models.encode import encode
+from clearir.models.encode import encode_by_language
 from clearir.models.load import model_fingerprint
 from clearir.models.prompts import Prompts, prompts_of
 from clearir.support.errors import InputError
@@ -53,7 +53,8 @@ def evaluate(
 ) -> Scores:
     """Score a model in every direction of a suite.
 
-    Each query and passage is encoded once, however many directions it takes part in. In a direction ``a->b`` those
+    Each query and passage is encoded once, however many directions it takes part in; a passage with the route of its
+    language, where the model has one (`clearir.models.shift`). In a direction ``a->b`` those
     queries in a take part that have a relevant passage in b; all passages of the suite in b are ranked, but for the
     query itself where it is one of them (`Suite.repeated`).
 
@@ -79,8 +80,8 @@ def evaluate(
     suite = suite.restrict(languages)
     prompts = prompts_of(model) if prompts is None else prompts
     start = time.perf_counter()
-    queries = _encode_side(model, suite.queries, prompts.query, cache, "Encoding queries")
-    passages = _encode_side(model, suite.passages, prompts.passage, cache, "Encoding passages")
+    queries = _encode_side(model, suite.queries, prompts.query, cache, "queries")
+    passages = _encode_side(model, suite.passages, prompts.passage, cache, "passages")
     encoded = time.perf_counter()
     jobs = list(_jobs(suite, passages, pools))
     found = [
@@ -169,12 +170,16 @@ def _pooled(language: str, identifier: str) -> str:
 
 
 def _encode_side(
-    model: SentenceTransformer, texts: dict[str, dict[str, str]], prompt: str, cache: Path | None, description: str
+    model: SentenceTransformer, texts: dict[str, dict[str, str]], prompt: str, cache: Path | None, what: str
 ) -> dict[str, _Side]:
-    """All languages in one call: a text that stands in several is encoded once, and batches mix languages."""
+    """All languages in one call: a text that stands in several is encoded once, and batches mix languages.
+
+    Queries have no language of their own here, as nobody says it with a query that is searched for.
+    """
     ids = {language: sorted(side, reverse=True) for language, side in texts.items()}
     every = [texts[language][identifier] for language in texts for identifier in ids[language]]
-    vectors = encode(model, every, prompt=prompt, cache=cache, description=description)
+    languages = [language if what == "passages" else None for language in texts for _ in ids[language]]
+    vectors = encode_by_language(model, every, languages, prompt=prompt, cache=cache, description=f"Encoding {what}")
     sides = {}
     for language, own in ids.items():
         sides[language], vectors = _Side(own, vectors[: len(own)]), vectors[len(own) :]

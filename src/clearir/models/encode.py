@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clearir.models.load import model_fingerprint
+from clearir.models.one_way import routes_of
 from clearir.models.vector_cache import open_cache, read, vector_key, write
 from clearir.support.errors import InputError
 from clearir.support.progress import task
@@ -41,6 +42,7 @@ def encode(
     texts: Sequence[str],
     *,
     prompt: str = "",
+    language: str | None = None,
     cache: Path | None = None,
     ready: ReadyVectors | None = None,
     batch_tokens: int | None = None,
@@ -52,6 +54,7 @@ def encode(
         model: what encodes; its training mode is left as it was.
         texts: n texts; each distinct one is encoded once.
         prompt: put before every text. A default prompt of the model is not used: see `prompts_of`.
+        language: of all texts; it matters only to a model with a route for it (`clearir.models.shift`).
         cache: folder of vectors already computed, one file a model. A vector out of it is bit-equal to the one first
             computed. Files are safe to share between processes and to delete.
         ready: vectors that ``clearir encode`` made with this model; only what is not there is encoded.
@@ -69,17 +72,19 @@ def encode(
     distinct = list(dict.fromkeys(texts))
     if not distinct:
         return np.zeros((0, model.get_embedding_dimension() or 0), dtype=np.float32)
-    keys = {text: vector_key(text, prompt, model.max_seq_length) for text in distinct} if cache or ready else {}
+    [route] = routes_of(model, [language])
+    limit = model.max_seq_length
+    keys = {text: vector_key(text, prompt, limit, route) for text in distinct} if cache or ready else {}
     vectors: dict[str, NDArray[np.float32]] = ready.find(keys) if ready else {}
     missing = [text for text in distinct if text not in vectors]
     if cache is None:
-        for batch in _encode_batches(model, missing, prompt, batch_tokens, description):
+        for batch in _encode_batches(model, missing, prompt, route, batch_tokens, description):
             vectors.update(batch)
     elif missing:
         with open_cache(cache, model_fingerprint(model)) as database:
             vectors.update(read(database, {text: keys[text] for text in missing}))
             missing = [text for text in distinct if text not in vectors]
-            for batch in _encode_batches(model, missing, prompt, batch_tokens, description):
+            for batch in _encode_batches(model, missing, prompt, route, batch_tokens, description):
                 write(database, batch, keys)
                 vectors.update(batch)
     result = np.stack([vectors[text] for text in texts])
@@ -93,8 +98,41 @@ def encode(
     return result
 
 
+def encode_by_language(
+    model: SentenceTransformer, texts: Sequence[str], languages: Sequence[str | None], **options: Any
+) -> NDArray[np.float32]:
+    """`encode` for texts of several languages: those for which the model has a route are encoded with it.
+
+    Args:
+        model: what encodes.
+        texts: n passages.
+        languages: of each, as `clearir.support.languages.normalise` spells it; None where it is not known.
+        options: of `encode`.
+
+    Returns:
+        Shape (n, dim), in the order given.
+    """
+    import numpy as np
+
+    places: dict[str | None, list[int]] = {}
+    for place, route in enumerate(routes_of(model, languages)):
+        places.setdefault(route, []).append(place)
+    parts = [encode(model, [texts[i] for i in own], language=route, **options) for route, own in places.items()]
+    if len(parts) < 2:
+        return parts[0] if parts else encode(model, texts, **options)
+    result = np.empty((len(texts), parts[0].shape[1]), dtype=np.float32)
+    for own, part in zip(places.values(), parts, strict=True):
+        result[own] = part
+    return result
+
+
 def _encode_batches(
-    model: SentenceTransformer, texts: list[str], prompt: str, batch_tokens: int | None, description: str
+    model: SentenceTransformer,
+    texts: list[str],
+    prompt: str,
+    route: str | None,
+    batch_tokens: int | None,
+    description: str,
 ) -> Iterator[dict[str, NDArray[np.float32]]]:
     import torch
     from sentence_transformers.util import batch_to_device
@@ -104,15 +142,18 @@ def _encode_batches(
     on_cpu = model.device.type == "cpu"
     budget = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else ACCELERATOR_BATCH_TOKENS)
     lengths = token_counts(model, texts, prompt)
+    task_of_route = {} if route is None else {"task": route}
     was_training = model.training
     model.eval()
     try:
         with task(description, total=sum(lengths)) as advance:
             for indices in _batches(lengths, budget, _padding_counts(model)):
                 batch = [texts[i] for i in indices]
-                features = batch_to_device(model.preprocess(batch, prompt=prompt or None), model.device)
+                features = batch_to_device(
+                    model.preprocess(batch, prompt=prompt or None, **task_of_route), model.device
+                )
                 with torch.inference_mode():
-                    vectors = model(features)["sentence_embedding"][:, : model.truncate_dim].float()
+                    vectors = model(features, **task_of_route)["sentence_embedding"][:, : model.truncate_dim].float()
                     vectors = torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
                 yield dict(zip(batch, vectors, strict=True))
                 advance(sum(lengths[i] for i in indices))

@@ -1,7 +1,7 @@
 """A corpus in Parquet -> its vectors in Parquet, shard by shard, here or on the workers of a Ray cluster.
 
 ```
-<out>/part-00000.parquet    id, key (of text, prompt and maximal length), vector (float32)
+<out>/part-00000.parquet    id, key (of text, prompt, maximal length and route), vector (float32)
 <out>/manifest.json
 ```
 
@@ -45,6 +45,7 @@ from clearir.support.progress import task
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+    from clearir.data.passages import Passage
     from clearir.models.load import Loading
 
 Engine = Literal["local", "ray"]
@@ -85,7 +86,7 @@ class Job:
         folder: for the vectors.
         prompt: put before every passage.
         loading: how the model is loaded.
-        columns: our name of a column (``text, title, id``) -> the table's.
+        columns: our name of a column (``text, title, id, language``) -> the table's.
     """
 
     model: str
@@ -131,7 +132,7 @@ def encode_corpus(
         out: folder of the vectors; it appears when all are there.
         engine: "local" encodes in this process; "ray" on a Ray cluster, or on this machine where there is none.
         workers: of Ray; by default one a GPU, or else one a processor.
-        columns: our name of a column (``text, title, id``) -> the table's.
+        columns: our name of a column (``text, title, id, language``) -> the table's.
         loading: prompt, length and so on, where they are not the model's own.
         overwrite: replace the vectors of something else.
 
@@ -236,16 +237,19 @@ class Worker:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        from clearir.models.encode import encode
+        from clearir.models.encode import encode_by_language
+        from clearir.models.one_way import routes_of
         from clearir.models.vector_cache import vector_key
 
         passages = list(_passages(shard, self.job.columns))
-        texts = [text for _, text in passages]
-        vectors = encode(self.network, texts, prompt=self.job.prompt, description=f"Encoding {shard.name}")
-        keys = [vector_key(text, self.job.prompt, self.network.max_seq_length) for text in texts]
+        texts = [one.content for one in passages]
+        routes = routes_of(self.network, [one.language for one in passages])
+        prompt, limit = self.job.prompt, self.network.max_seq_length
+        vectors = encode_by_language(self.network, texts, routes, prompt=prompt, description=f"Encoding {shard.name}")
+        keys = [vector_key(text, prompt, limit, route) for text, route in zip(texts, routes, strict=True)]
         table = pa.table(
             {
-                "id": pa.array([identity for identity, _ in passages], pa.string()),
+                "id": pa.array([one.id for one in passages], pa.string()),
                 "key": pa.array(keys, pa.binary(16)),
                 "vector": vectors_to_column(vectors),
             }
@@ -290,8 +294,8 @@ def _with_ray(job: Job, shards: Sequence[Shard], workers: int | None) -> Iterato
         yield int(row["rows"])
 
 
-def _passages(shard: Shard, columns: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Id and content of the passages of a shard; rows without a text are left out."""
+def _passages(shard: Shard, columns: Mapping[str, str]) -> Iterator[Passage]:
+    """The passages of a shard; rows without a text are left out."""
     from clearir.data.passages import RecordReader
 
     file = Path(shard.file)
@@ -301,4 +305,4 @@ def _passages(shard: Shard, columns: Mapping[str, str]) -> Iterator[tuple[str, s
         assert not isinstance(record, BadRowError)  # Parquet has none
         passage = make(place, record, f"{file.name}:{number}" if shard.of_several else str(number))
         if passage is not None:
-            yield passage.id, passage.content
+            yield passage

@@ -236,6 +236,8 @@ def model_fingerprint(model: SentenceTransformer) -> str:
 def _settings(module: Any) -> dict[str, Any]:
     settings = dict(module.get_config_dict()) if hasattr(module, "get_config_dict") else {}
     settings.pop("max_seq_length", None)
+    if "route_mappings" in settings:  # of a Router, by pairs, which JSON does not have
+        settings["route_mappings"] = {str(key): route for key, route in settings["route_mappings"].items()}
     config = getattr(getattr(module, "auto_model", None), "config", None)
     if config is not None:
         settings["config"] = {k: v for k, v in config.to_dict().items() if k not in _INCIDENTAL}

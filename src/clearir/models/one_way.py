@@ -1,7 +1,11 @@
-"""Models that read queries and passages in two ways: refused, as everything here tells them apart by prompts alone."""
+"""Models that send texts through different modules (Router): by language they are used, by query and passage refused.
+
+Everything here tells queries and passages apart by prompts alone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from clearir.support.errors import InputError
@@ -49,6 +53,11 @@ def refuse_routes(model: SentenceTransformer, name: str) -> None:
     """
     from sentence_transformers.base.modules import Router
 
+    if languages := languages_of(model):
+        raise InputError(
+            f"{name}: it subtracts a vector from passages in {', '.join(sorted(languages))} (clearir.models.shift), "
+            "which training would make wrong; train the model that it was made from, and shift what comes out"
+        )
     if any(isinstance(module, Router) for module in model.modules()):
         raise InputError(
             f"{name}: it has several routes (Router), of which clearir would train one; save that one as a model and "
@@ -56,6 +65,20 @@ def refuse_routes(model: SentenceTransformer, name: str) -> None:
         )
 
 
+def languages_of(model: SentenceTransformer) -> frozenset[str]:
+    """The languages for which a model has a route of its own: the tasks that its Router maps to one."""
+    from sentence_transformers.base.modules import Router
+
+    routers = (module for module in model.modules() if isinstance(module, Router))
+    return frozenset(task for router in routers for task, _ in router.route_mappings if task is not None)
+
+
+def routes_of(model: SentenceTransformer, languages: Sequence[str | None]) -> list[str | None]:
+    """Of each language itself if the model has a route for it, else None."""
+    known = languages_of(model)
+    return [language if language in known else None for language in languages]
+
+
 def _routes_by_task(router: Router) -> bool:
-    named = not {"query", "document"}.isdisjoint(router.sub_modules)
-    return named or any(task is not None for task, _ in router.route_mappings)
+    tasks = {*router.sub_modules, *(task for task, _ in router.route_mappings)}
+    return not tasks.isdisjoint({"query", "document"})

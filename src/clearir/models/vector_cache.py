@@ -17,9 +17,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def vector_key(text: str, prompt: str, max_seq_length: int | None) -> bytes:
-    """16 bytes of everything beside the model that a vector depends on."""
-    head = json.dumps([prompt, str(max_seq_length)]).encode()
+def vector_key(text: str, prompt: str, max_seq_length: int | None, route: str | None = None) -> bytes:
+    """16 bytes of everything beside the model that a vector depends on.
+
+    Args:
+        text: without its prompt.
+        prompt: put before it.
+        max_seq_length: tokens that are read.
+        route: see `clearir.models.one_way.routes_of`.
+    """
+    head = json.dumps([prompt, str(max_seq_length), *([] if route is None else [route])]).encode()
     return hashlib.blake2b(
         text.encode("utf-8", "surrogatepass"), key=hashlib.sha256(head).digest(), digest_size=16
     ).digest()

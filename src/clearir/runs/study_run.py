@@ -4,6 +4,7 @@
 <output>/seeds/0/            rows, mined negatives and sizes of a seed, shared by all objectives
 <output>/runs/clear-0/       model/, a folder of scores a suite, and result.json: settings and means
 <output>/runs/clear+merge-0/ the same model, mixed with the base
+<output>/runs/clear+shift-0/ the same model, with passages shifted by language
 <output>/runs/base-0/        the model before training
 <output>/study.json          means and intervals
 <output>/study.md, .png      the same to read and to look at
@@ -15,14 +16,16 @@ What is finished is skipped, so a study goes on where it was stopped. A run's ``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from clearir.data.prepared import read_part
 from clearir.evaluation.scores import ALL
 from clearir.models.load import content_of
 from clearir.report.study_table import BASE, POOL_METRICS, Line, Result, draw, pool_table, summarise, to_markdown
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
 TEST = "in domain"
 #: after an objective: its model is mixed with the base, as the recipe's ``merge`` says
 MERGED = "+merge"
+#: after an objective or `BASE`, at the end: the vector of their language is subtracted from passages
+#: (`clearir.models.shift`); ``+shift@0.6`` subtracts 0.6 of it
+SHIFTED = "+shift"
 #: after an objective, before `MERGED`: each of its batches has target queries in one language
 ONE_LANGUAGE = "+one-language"
 #: after an objective, before these: its scale, where it is not the recipe's (``clear@20``, ``clear@auto``)
@@ -67,9 +73,9 @@ def _study(recipe: Recipe, overwrite: bool, say: train_run.Say) -> list[Line]:
     scores_rows = holds_out(recipe.data.test)
     if not scores_rows and not recipe.study.also:
         raise InputError("nothing to score on; hold rows out (data.test=0.1) or name a suite (study.also)")
-    losses = {name: loss_of(recipe.loss, _without_suffixes(name)) for name in _labels(recipe.study.objectives)}
+    losses = {name: _loss_of_label(recipe.loss, name) for name in _labels(recipe.study.objectives)}
     also = {name: train_run.named_suite(name) for name in recipe.study.also}
-    merges = any(name.endswith(MERGED) for name in losses)
+    merges = any(_split_shift(name)[0].endswith(MERGED) for name in losses)
     recipe = recipe.model_copy(update={"merge": (recipe.merge or MergeSettings()) if merges else None})
     check_dev(recipe)
     out = Path(recipe.output)
@@ -77,6 +83,8 @@ def _study(recipe: Recipe, overwrite: bool, say: train_run.Say) -> list[Line]:
     for seed in range(recipe.seed, recipe.seed + recipe.study.seeds):
         shared = _of_seed(recipe, seed)
         train_run.prepare_rows(shared, overwrite=overwrite, say=say)
+        if any(SHIFTED in name for name in losses):
+            _pairs(shared)  # said before anything is trained
         train_run.mine_rows(shared, overwrite=overwrite, say=say)
         suites = ({TEST: train_run.test_suite(shared)} if scores_rows else {}) | also
         for name, loss in {BASE: None, **losses}.items():
@@ -138,8 +146,45 @@ def _labels(objectives: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(name.replace(" ", "") for name in objectives))
 
 
-def _without_suffixes(label: str) -> str:
-    return label.removesuffix(MERGED).removesuffix(ONE_LANGUAGE)
+def _loss_of_label(settings: LossSettings, label: str) -> LossSettings | None:
+    """None where the base is shifted, without training."""
+    plain, alpha = _split_shift(label)
+    if plain == BASE and alpha is not None:
+        return None
+    return loss_of(settings, plain.removesuffix(MERGED).removesuffix(ONE_LANGUAGE))
+
+
+def _split_shift(label: str) -> tuple[str, float | None]:
+    """``clear+shift@0.6`` -> ``clear`` and 0.6, which is 1 without a number; None where nothing is shifted."""
+    plain, suffix, number = label.rpartition(SHIFTED)
+    if not suffix:
+        return label, None
+    match = re.fullmatch(AT + r"(\d*\.?\d+)", number or f"{AT}1")
+    alpha = float(match[1]) if match else 0.0
+    if not 0 < alpha <= 1:
+        raise InputError(
+            f"objectives: {label}: write {SHIFTED} at its end, alone or with a number above 0 and at most 1: "
+            f"{plain}{SHIFTED}{AT}0.6"
+        )
+    return plain, alpha
+
+
+def _pairs(shared: Recipe) -> dict[str, list[tuple[str, str]]]:
+    """Of each language the passages of the training rows that are there in it and in the bridge language.
+
+    Raises:
+        InputError: there are none.
+    """
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    for row in read_part(Path(shared.output) / "rows", "train"):
+        if row.language is not None and row.target_passage is not None:
+            pairs.setdefault(row.language, []).append((row.passage, row.target_passage))
+    if not pairs:
+        raise InputError(
+            f"objectives: {SHIFTED} needs passages and their translations, and no training row has a target_passage; "
+            f"leave {SHIFTED} out, or add that column to the rows"
+        )
+    return pairs
 
 
 def _slug(objective: str) -> str:
@@ -189,7 +234,8 @@ class _Run:
             directions={name: one["directions"] for name, one in found.items()},
             settings=self._recipe.model_dump(mode="json", include=_SETTINGS)
             | {"loss": None if self.loss is None else self.loss.model_dump(mode="json")}
-            | {"weights": None if self.loss is None else self.loss.term_weights()},
+            | {"weights": None if self.loss is None else self.loss.term_weights()}
+            | {"shift": _split_shift(self.objective)[1]},
             steps=training.get("steps"),
             seconds=training.get("seconds"),
             scale=training.get("scale"),
@@ -202,16 +248,7 @@ class _Run:
     def _scored(self, name: str, suite: Suite) -> dict[str, Any]:
         """Means of a suite, from its folder if they are there."""
         folder = self.folder / ("scores" if name == TEST else f"scores-{fingerprint(name)[:8]}")
-        trained = None if self.loss is None else train_run.training_settings(self._recipe)
-        settings = {
-            "stage": "study",
-            "suite": name,
-            "texts": suite.hash,
-            "training": trained,
-            "model": content_of(self.shared.model),
-            "prompts": self.shared.prompts.model_dump(),
-            "max_seq_length": self.shared.train.max_seq_length,
-        }
+        settings = {"stage": "study", "suite": name, "texts": suite.hash, **self._deciding}
         if not is_finished(folder, settings):
             run_stage(folder, settings, self._scoring(suite), overwrite=self.overwrite)
             self.say(f"{self.objective}, seed {self.shared.seed}, {name}: written to {folder}")
@@ -223,7 +260,7 @@ class _Run:
 
         def make(folder: Path) -> Mapping[str, Any]:
             # Of all models only the base is asked for the same texts again, once a seed.
-            cache = self.folder.parent / ".cache" if self.loss is None else None
+            cache = self.folder.parent / ".cache" if self.objective == BASE else None
             scores = evaluate(self._network, suite, name=self.objective, cache=cache, pools=(ALL,))
             scores.save(folder / "scores.json")
             return {
@@ -241,20 +278,57 @@ class _Run:
 
     @property
     def _recipe(self) -> Recipe:
-        merge = self.shared.merge if self.objective.endswith(MERGED) else None
+        plain, _ = _split_shift(self.objective)
+        merge = self.shared.merge if plain.endswith(MERGED) else None
         train = self.shared.train
-        if self.objective.removesuffix(MERGED).endswith(ONE_LANGUAGE):
+        if plain.removesuffix(MERGED).endswith(ONE_LANGUAGE):
             train = train.model_copy(update={"one_language_a_batch": True})
         return self.shared.model_copy(update={"loss": self.loss, "train": train, "merge": merge})
 
+    @property
+    def _deciding(self) -> dict[str, Any]:
+        """What the model's vectors depend on."""
+        _, alpha = _split_shift(self.objective)
+        rows = train_run.stage_fingerprint(Path(self.shared.output) / "rows")
+        return {
+            "training": None if self.loss is None else train_run.training_settings(self._recipe),
+            "model": content_of(self.shared.model),
+            "prompts": self.shared.prompts.model_dump(),
+            "max_seq_length": self.shared.train.max_seq_length,
+        } | ({} if alpha is None else {"shift": alpha, "rows": rows})
+
     @cached_property
     def _network(self) -> Any:
-        """The model, trained now if it is not there."""
-        name = self.shared.model
-        if self.loss is not None:
+        """The model, made now if it is not there."""
+        return load_model_of(self.shared, self._made())
+
+    def _made(self) -> str:
+        """Train, merge and shift what is not done yet, and return the model's name or folder."""
+        plain, alpha = _split_shift(self.objective)
+        if alpha is not None:
+            folder = self.folder.with_name(f"{_slug(plain)}-{self.shared.seed}")
+            self._shift(replace(self, objective=plain, folder=folder), alpha)
+        elif self.loss is None:
+            return self.shared.model
+        else:
             unmerged = self.folder.with_name(self.folder.name.replace(MERGED, "")) / "model"
             train_run.train_model(
                 self._recipe, folder=self._model, trained=unmerged, overwrite=self.overwrite, say=self.say
             )
-            name = str(self._model.resolve())
-        return load_model_of(self.shared, name)
+        return str(self._model.resolve())
+
+    def _shift(self, unshifted: _Run, alpha: float) -> None:
+        """Save the model of another run as one that shifts passages, with vectors from the seed's training rows."""
+        from clearir.models.shift import language_vectors, shifted
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            network, pairs = unshifted._network, _pairs(self.shared)
+            # of the base, mining has encoded some of these passages
+            cache = Path(self.shared.output) / "cache" if self.loss is None else None
+            vectors = language_vectors(network, pairs, cache=cache)
+            shifted(network, vectors, alpha=alpha).save_pretrained(str(folder), create_model_card=False)
+            training = {} if self.loss is None else read_json(unshifted._model / MANIFEST)["result"]
+            return {**training, "pairs": {language: len(set(own)) for language, own in pairs.items()}}
+
+        if run_stage(self._model, {"stage": "shifted model", **self._deciding}, make, overwrite=self.overwrite):
+            self.say(f"shifted model: written to {self._model}")

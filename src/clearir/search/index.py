@@ -107,7 +107,7 @@ def build_index(
         InputError: ``out`` holds something else, or the model cannot be used.
         MissingExtraError: LanceDB is not installed.
     """
-    from clearir.models.encode import encode
+    from clearir.models.encode import encode_by_language
     from clearir.models.load import Loading, model_fingerprint
     from clearir.models.prompts import prompts_of
 
@@ -118,8 +118,15 @@ def build_index(
         ready.check(network, prompts.passage)
 
     def vectors_of(passages: Sequence[Passage]) -> NDArray[np.float32]:
-        texts = [passage.content for passage in passages]
-        return encode(network, texts, prompt=prompts.passage, cache=cache, ready=ready, description="Encoding passages")
+        return encode_by_language(
+            network,
+            [passage.content for passage in passages],
+            [passage.language for passage in passages],
+            prompt=prompts.passage,
+            cache=cache,
+            ready=ready,
+            description="Encoding passages",
+        )
 
     limit = network.max_seq_length
     info = IndexInfo(
