@@ -54,9 +54,9 @@ def evaluate(
     """Score a model in every direction of a suite.
 
     Each query and passage is encoded once, however many directions it takes part in; a passage with the route of its
-    language, where the model has one (`clearir.models.shift`). In a direction ``a->b`` those
-    queries in a take part that have a relevant passage in b; all passages of the suite in b are ranked, but for the
-    query itself where it is one of them (`Suite.repeated`).
+    language, where the model has one (`clearir.models.shift`). In a direction ``a->b`` those queries in a take part
+    that have a relevant passage in b; all passages of the suite in b are ranked, but for the query itself where it is
+    one of them (`Suite.repeated`).
 
     Args:
         model: what encodes queries and passages.

@@ -142,18 +142,16 @@ def _encode_batches(
     on_cpu = model.device.type == "cpu"
     budget = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else ACCELERATOR_BATCH_TOKENS)
     lengths = token_counts(model, texts, prompt)
-    task_of_route = {} if route is None else {"task": route}
+    routed = {} if route is None else {"task": route}
     was_training = model.training
     model.eval()
     try:
         with task(description, total=sum(lengths)) as advance:
             for indices in _batches(lengths, budget, _padding_counts(model)):
                 batch = [texts[i] for i in indices]
-                features = batch_to_device(
-                    model.preprocess(batch, prompt=prompt or None, **task_of_route), model.device
-                )
+                features = batch_to_device(model.preprocess(batch, prompt=prompt or None, **routed), model.device)
                 with torch.inference_mode():
-                    vectors = model(features, **task_of_route)["sentence_embedding"][:, : model.truncate_dim].float()
+                    vectors = model(features, **routed)["sentence_embedding"][:, : model.truncate_dim].float()
                     vectors = torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
                 yield dict(zip(batch, vectors, strict=True))
                 advance(sum(lengths[i] for i in indices))

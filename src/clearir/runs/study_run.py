@@ -289,13 +289,15 @@ class _Run:
     def _deciding(self) -> dict[str, Any]:
         """What the model's vectors depend on."""
         _, alpha = _split_shift(self.objective)
-        rows = train_run.stage_fingerprint(Path(self.shared.output) / "rows")
-        return {
+        settings: dict[str, Any] = {
             "training": None if self.loss is None else train_run.training_settings(self._recipe),
             "model": content_of(self.shared.model),
             "prompts": self.shared.prompts.model_dump(),
             "max_seq_length": self.shared.train.max_seq_length,
-        } | ({} if alpha is None else {"shift": alpha, "rows": rows})
+        }
+        if alpha is not None:
+            settings |= {"shift": alpha, "rows": train_run.stage_fingerprint(Path(self.shared.output) / "rows")}
+        return settings
 
     @cached_property
     def _network(self) -> Any:
