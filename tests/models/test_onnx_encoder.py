@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clearir.models.encode import encode
+from clearir.models.encode import encode, token_counts
 from clearir.models.load import load_model, model_fingerprint
 from clearir.models.onnx import FULL
 from clearir.models.onnx_encoder import exported_encoder, read_encoder
@@ -40,6 +40,7 @@ def test_the_vectors_are_those_of_the_model(exported_path: Path, length: int) ->
     assert abs(found[0] - found[1]).max() > 0.01
     assert abs(found - encode(network, TEXTS)).max() > 0.01
     assert len(encoder([])) == 0
+    assert encoder.token_counts(TEXTS) == token_counts(network, TEXTS, prompt="")
 
 
 def test_pooling_by_the_first_token(folder: Path) -> None:

@@ -54,6 +54,10 @@ class OnnxEncoder:
 
         return np.array([self._vector(prompt + text) for text in texts], dtype=np.float32)
 
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, after cutting."""
+        return [len(self.tokenizer.encode(text).ids) for text in texts]
+
     def _vector(self, text: str) -> NDArray[np.float32]:
         import numpy as np
 

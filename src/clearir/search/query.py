@@ -254,14 +254,20 @@ class Searcher:
 
     def _read(self, title: str, text: str) -> list[tuple[int, int]]:
         """Begin and end of the sentences that the model reads, at least in part."""
-        from clearir.models.encode import token_counts
-
         limit, spans = self.info.max_seq_length, sentences(text)
         if limit is None:
             return spans
-        parts = [title, *(text[begin:end] for begin, end in spans)]
-        before = accumulate(token_counts(self._model, parts, prompt=""))
+        before = accumulate(self._token_counts([title, *(text[begin:end] for begin, end in spans)]))
         return [span for span, tokens in zip(spans, before, strict=False) if tokens < limit]
+
+    def _token_counts(self, texts: list[str]) -> list[int]:
+        from clearir.models.onnx_encoder import OnnxEncoder
+
+        if isinstance(self._model, OnnxEncoder):
+            return self._model.token_counts(texts)
+        from clearir.models.encode import token_counts
+
+        return token_counts(self._model, texts, prompt="")
 
     def values(self, most: int) -> dict[str, dict[str, int]]:
         """How many passages have which value, of each field with at most ``most`` values; the commonest first."""
