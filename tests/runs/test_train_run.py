@@ -170,7 +170,7 @@ def test_prepare_and_train_take_the_same_rows_of_a_recipe(tiny_model_path, tmp_p
     of_train = [read_part(Path(recipe.output) / "rows", part) for part in parts]
     assert [read_part(prepared.folder, part) for part in parts] == of_train
     assert sum(map(len, of_train)) == kept
-    assert any("dropped rows: wrong script 10 (" in line for line in said) == (kept == 20)
+    assert any("dropped rows: wrong script 10;" in line for line in said) == (kept == 20)
 
 
 def test_searches_show_both_models(recipe, finished):
@@ -425,7 +425,7 @@ def test_rows_and_rows_seen_have_a_word_each_and_are_the_same_everywhere(recipe_
         assert f"{seen} rows" not in captured.get()
         page = " ".join((Path(recipe.output) / "report.html").read_text(encoding="utf-8").split())
         assert f"<td>{rows}</td><td>0</td><td>{held_out}</td><td>{seen}</td>" in page
-        assert f"{rows} rows" in page
+        assert f"{rows} training rows" in page
     assert sum(run.training.rows_by_language.values()) == 6 * 6
     report = (Path(recipe.output) / "report.md").read_text(encoding="utf-8")
     assert "6 steps" in report

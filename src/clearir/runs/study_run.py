@@ -261,19 +261,19 @@ class _Run:
         def make(folder: Path) -> Mapping[str, Any]:
             # Of all models only the base is asked for the same texts again, once a seed.
             cache = self.folder.parent / ".cache" if self.objective == BASE else None
-            scores = evaluate(self._network, suite, name=self.objective, cache=cache, pools=(ALL,))
+            scores = evaluate(self.network, suite, name=self.objective, cache=cache, pools=(ALL,))
             scores.save(folder / "scores.json")
             return {
                 "kinds": scores.summary(),
                 "directions": {name: direction.mean() for name, direction in scores.directions.items()},
                 "pools": scores.mixed(POOL_METRICS),
-                "training": None if self.loss is None else read_json(self._model / MANIFEST)["result"],
+                "training": None if self.loss is None else read_json(self.model / MANIFEST)["result"],
             }
 
         return make
 
     @property
-    def _model(self) -> Path:
+    def model(self) -> Path:
         return self.folder / "model"
 
     @property
@@ -300,7 +300,7 @@ class _Run:
         return settings
 
     @cached_property
-    def _network(self) -> Any:
+    def network(self) -> Any:
         """The model, made now if it is not there."""
         return load_model_of(self.shared, self._made())
 
@@ -315,22 +315,22 @@ class _Run:
         else:
             unmerged = self.folder.with_name(self.folder.name.replace(MERGED, "")) / "model"
             train_run.train_model(
-                self._recipe, folder=self._model, trained=unmerged, overwrite=self.overwrite, say=self.say
+                self._recipe, folder=self.model, trained=unmerged, overwrite=self.overwrite, say=self.say
             )
-        return str(self._model.resolve())
+        return str(self.model.resolve())
 
     def _shift(self, unshifted: _Run, alpha: float) -> None:
         """Save the model of another run as one that shifts passages, with vectors from the seed's training rows."""
         from clearir.models.shift import language_vectors, shifted
 
         def make(folder: Path) -> Mapping[str, Any]:
-            network, pairs = unshifted._network, _pairs(self.shared)
+            network, pairs = unshifted.network, _pairs(self.shared)
             # of the base, mining has encoded some of these passages
             cache = Path(self.shared.output) / "cache" if self.loss is None else None
             vectors = language_vectors(network, pairs, cache=cache)
             shifted(network, vectors, alpha=alpha).save_pretrained(str(folder), create_model_card=False)
-            training = {} if self.loss is None else read_json(unshifted._model / MANIFEST)["result"]
+            training = {} if self.loss is None else read_json(unshifted.model / MANIFEST)["result"]
             return {**training, "pairs": {language: len(set(own)) for language, own in pairs.items()}}
 
-        if run_stage(self._model, {"stage": "shifted model", **self._deciding}, make, overwrite=self.overwrite):
-            self.say(f"shifted model: written to {self._model}")
+        if run_stage(self.model, {"stage": "shifted model", **self._deciding}, make, overwrite=self.overwrite):
+            self.say(f"shifted model: written to {self.model}")
