@@ -21,17 +21,17 @@ from clearir.evaluation import metrics as measure
 from clearir.evaluation.ranking import rank
 from clearir.evaluation.scores import ALL, Direction, Scores
 from clearir.evaluation.suites import Qrels, Suite
-from clearir.models.encode import encode_by_language
 from clearir.models.load import model_fingerprint
 from clearir.models.prompts import Prompts, prompts_of
+from clearir.models.token_vectors import Kind, concatenate, encode_any
 from clearir.support.errors import InputError
 from clearir.support.progress import track
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+
+    from clearir.models.token_vectors import Vectors
 
 PAIR = "pair"
 POOLS = (PAIR, ALL)
@@ -41,7 +41,7 @@ PACKAGES = ("clearir", "sentence-transformers", "transformers", "torch", "pytrec
 
 
 def evaluate(
-    model: SentenceTransformer,
+    model: SentenceTransformer | MultiVectorEncoder,
     suite: Suite,
     *,
     name: str | None = None,
@@ -59,14 +59,14 @@ def evaluate(
     one of them (`Suite.repeated`).
 
     Args:
-        model: what encodes queries and passages.
+        model: what encodes queries and passages; one of late interaction ranks by exact MaxSim over all passages.
         suite: what is scored.
         name: of the model in the scores; by default the name it was loaded under.
         languages: those of the suite to score; all by default.
         pools: ``"pair"`` also ranks the bridge's and one target language's passages together, for the queries of both
             that have a relevant passage in both; ``"all"`` those of all languages.
         prompts: put before queries and passages; by default those the model was saved with.
-        cache: folder of vectors, see `clearir.models.encode.encode`.
+        cache: folder of vectors, see `clearir.models.token_vectors.encode_any`.
         metrics: see `clearir.evaluation.metrics.per_query`. On pools also ``max@r``, ``complete@10`` and, for queries
             that are not in the bridge language, ``bridge@10``.
 
@@ -80,8 +80,8 @@ def evaluate(
     suite = suite.restrict(languages)
     prompts = prompts_of(model) if prompts is None else prompts
     start = time.perf_counter()
-    queries = _encode_side(model, suite.queries, prompts.query, cache, "queries")
-    passages = _encode_side(model, suite.passages, prompts.passage, cache, "passages")
+    queries = _encode_side(model, suite.queries, "query", prompts.query, cache)
+    passages = _encode_side(model, suite.passages, "passage", prompts.passage, cache)
     encoded = time.perf_counter()
     jobs = list(_jobs(suite, passages, pools))
     found = [
@@ -116,7 +116,7 @@ class _Side:
     """The queries or passages of one language."""
 
     ids: list[str]
-    vectors: NDArray[np.float32]
+    vectors: Vectors
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class _Corpus:
     name: str
     ids: list[str]
     languages: list[str]  # of each passage
-    parts: list[NDArray[np.float32]]
+    parts: list[Vectors]
     pooled: bool
 
     @classmethod
@@ -149,11 +149,9 @@ class _Corpus:
         return [_pooled(p, identifier) for p in dict.fromkeys(self.languages)] if self.pooled else [identifier]
 
     @property
-    def vectors(self) -> NDArray[np.float32]:
+    def vectors(self) -> Vectors:
         """All vectors. Put together anew each time, so that only one pool is held twice."""
-        import numpy as np
-
-        return self.parts[0] if len(self.parts) == 1 else np.concatenate(self.parts)
+        return self.parts[0] if len(self.parts) == 1 else concatenate(self.parts)
 
 
 @dataclass(frozen=True)
@@ -170,7 +168,11 @@ def _pooled(language: str, identifier: str) -> str:
 
 
 def _encode_side(
-    model: SentenceTransformer, texts: dict[str, dict[str, str]], prompt: str, cache: Path | None, what: str
+    model: SentenceTransformer | MultiVectorEncoder,
+    texts: dict[str, dict[str, str]],
+    kind: Kind,
+    prompt: str,
+    cache: Path | None,
 ) -> dict[str, _Side]:
     """All languages in one call: a text that stands in several is encoded once, and batches mix languages.
 
@@ -178,8 +180,9 @@ def _encode_side(
     """
     ids = {language: sorted(side, reverse=True) for language, side in texts.items()}
     every = [texts[language][identifier] for language in texts for identifier in ids[language]]
-    languages = [language if what == "passages" else None for language in texts for _ in ids[language]]
-    vectors = encode_by_language(model, every, languages, prompt=prompt, cache=cache, description=f"Encoding {what}")
+    languages = [language if kind == "passage" else None for language in texts for _ in ids[language]]
+    description = "Encoding queries" if kind == "query" else "Encoding passages"
+    vectors = encode_any(model, every, kind, languages=languages, prompt=prompt, cache=cache, description=description)
     sides = {}
     for language, own in ids.items():
         sides[language], vectors = _Side(own, vectors[: len(own)]), vectors[len(own) :]
@@ -277,11 +280,11 @@ def _score(
     )
 
 
-def _name(model: SentenceTransformer) -> str:
+def _name(model: SentenceTransformer | MultiVectorEncoder) -> str:
     return str(model.model_card_data.base_model or model.model_card_data.model_name or "model")
 
 
-def _environment(model: SentenceTransformer) -> dict[str, Any]:
+def _environment(model: SentenceTransformer | MultiVectorEncoder) -> dict[str, Any]:
     import torch
 
     return {

@@ -1,22 +1,26 @@
-"""Exact search in blocks: scores, the best passages of each query, and the ranks of the relevant ones. Arrays only."""
+"""Exact search in blocks: scores, the best passages of each query, and the ranks of the relevant ones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from clearir.models.token_vectors import TokenVectors, scorer
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32] | TokenVectors
 
 # Scores of a block of queries against the whole corpus: 2^25 floats are 128 MiB.
 BLOCK = 2**25
 
 
 def rank(
-    queries: NDArray[np.float32],
-    passages: NDArray[np.float32],
+    queries: Vectors,
+    passages: Vectors,
     relevant: Sequence[Sequence[int]],
     depth: int,
     *,
@@ -24,11 +28,11 @@ def rank(
     device: str | torch.device = "cpu",
     block: int = BLOCK,
 ) -> tuple[NDArray[np.int64], list[list[int]]]:
-    """Rank all passages for each query by dot product; of equal scores the earlier passage comes first.
+    """Rank all passages for each query by their scores; of equal scores the earlier passage comes first.
 
     Args:
-        queries: shape (n, dim).
-        passages: shape (m, dim), m > 0.
+        queries: shape (n, dim), or the token vectors of n texts.
+        passages: shape (m, dim), m > 0, or likewise.
         relevant: for each query the rows of its relevant passages.
         depth: how many of the best passages to return.
         left_out: for each query the rows of passages that it does not rank, none of them relevant; they come last.
@@ -53,18 +57,18 @@ def rank(
 
 
 def score_blocks(
-    queries: NDArray[np.float32],
-    passages: NDArray[np.float32],
+    queries: Vectors,
+    passages: Vectors,
     left_out: Sequence[Sequence[int]] | None = None,
     *,
     device: str | torch.device = "cpu",
     block: int = BLOCK,
 ) -> Iterator[tuple[int, torch.Tensor]]:
-    """The dot products of some queries after the other with all passages.
+    """The scores of some queries after the other with all passages: dot products, or of token vectors mean MaxSim.
 
     Args:
-        queries: shape (n, dim).
-        passages: shape (m, dim), m > 0.
+        queries: shape (n, dim), or the token vectors of n texts.
+        passages: shape (m, dim), m > 0, or likewise.
         left_out: for each query the rows of passages that get a score of minus infinity.
         device: where to multiply.
         block: scores computed at once (at least those of one query).
@@ -72,13 +76,12 @@ def score_blocks(
     Yields:
         The row of the first query, and the scores of that and the next ones, shape (at most n, m).
     """
-    import numpy as np
     import torch
 
-    corpus = torch.as_tensor(np.ascontiguousarray(passages), device=device)
-    size = max(1, block // len(corpus))
+    score = scorer(passages, device)
+    size = max(1, block // len(passages))
     for start in range(0, len(queries), size):
-        scores = torch.as_tensor(np.ascontiguousarray(queries[start : start + size]), device=device) @ corpus.T
+        scores = score(queries[start : start + size])
         if left_out is not None:
             out = left_out[start : start + size]
             rows = torch.tensor([row for row, columns in enumerate(out) for _ in columns], dtype=torch.long)

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.losses.gradcache import CachedLossMixin, has_static_embedding_input
-from sentence_transformers.util import all_gather, all_gather_with_grad, cos_sim, get_rank, similarity_fct_name
+from sentence_transformers.util import all_gather, all_gather_with_grad, get_rank, similarity_fct_name
 from torch import Tensor, nn
 
 from clearir.losses.cached import _without_sync, cached_backward, embed_chunks, is_sharded
 from clearir.losses.columns import split_columns
+from clearir.losses.embeddings import as_wide_everywhere, default_similarity, embed, join
 from clearir.losses.objectives import (
     TERMS,
     Batch,
@@ -100,7 +101,8 @@ class ObjectiveLoss(nn.Module):
         model: the model that is trained.
         objective: a name in `clearir.losses.objectives.OBJECTIVES`, or weights of its `TERMS`.
         scale: 1 / temperature.
-        similarity_fct: similarity of two matrices of embeddings. Scores are always computed in float32.
+        similarity_fct: similarity of the texts that ask with those that answer. None: the cosine; of token vectors
+            `clearir.losses.embeddings.mean_maxsim`. Scores are always computed in float32.
         num_negatives: hard-negative passages a row; the rest of the columns are hard-negative target queries. None:
             as many of both.
         mask_false_negatives: see above.
@@ -132,7 +134,7 @@ class ObjectiveLoss(nn.Module):
         model: SentenceTransformer,
         objective: str | Mapping[str, float] = "clear",
         scale: float = 20.0,
-        similarity_fct: SimilarityFunction = cos_sim,
+        similarity_fct: SimilarityFunction | None = None,
         num_negatives: int | None = None,
         mask_false_negatives: bool = True,
         gather_across_devices: bool = False,
@@ -146,7 +148,7 @@ class ObjectiveLoss(nn.Module):
         if untrained_sides(self._weights):
             self._untrained = FrozenCopy(model) if untrained is None else untrained
         self.scale = scale
-        self.similarity_fct = similarity_fct
+        self.similarity_fct = similarity_fct or default_similarity(model)
         self.num_negatives = num_negatives
         self.mask_false_negatives = mask_false_negatives
         self.gather_across_devices = gather_across_devices
@@ -173,8 +175,8 @@ class ObjectiveLoss(nn.Module):
                 # With DDP a pass after one that synchronises waits for all processes, to exchange buffers, and each
                 # has chunks of its own number: the last one alone may prepare the exchange of gradients.
                 with _without_sync(self.model) if left else nullcontext():
-                    chunks.append(self.model(pack.chunk(*one))["sentence_embedding"])
-            embeddings.append(torch.cat(chunks))
+                    chunks.append(embed(self.model, pack.chunk(*one)))
+            embeddings.append(join(chunks))
         return self._loss_of(plan, embeddings)
 
     def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor | None = None) -> Tensor:
@@ -237,7 +239,9 @@ class ObjectiveLoss(nn.Module):
         if text_ids is not None and self.mask_false_negatives:
             ids = [None if column is None else column.to(known.device) for column in text_ids]
         if self.gather_across_devices and torch.distributed.is_initialized():
-            embeddings = [None if column is None else all_gather_with_grad(column) for column in embeddings]
+            embeddings = [
+                None if column is None else all_gather_with_grad(as_wide_everywhere(column)) for column in embeddings
+            ]
             rows = rows + get_rank() * len(rows)
             ids = None if ids is None else _gather_ids(ids)
         return Batch(
@@ -397,7 +401,7 @@ class GradientCached(CachedLossMixin, ObjectiveLoss):
             labels: how the packs become columns (the place where sentence-transformers hands labels on).
             with_backward: send the gradients to ``reps`` and return the detached loss.
         """
-        embeddings = [torch.cat(chunks) for chunks in reps]
+        embeddings = [join(chunks) for chunks in reps]
         loss = self._loss(list(embeddings), None) if labels is None else self._loss_of(labels, embeddings)
         if with_backward:
             loss.backward()

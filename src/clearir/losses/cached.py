@@ -23,6 +23,7 @@ from sentence_transformers.base.losses.gradcache import RandContext, _backward_h
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from clearir.losses.embeddings import embed
 from clearir.losses.graph_budget import GraphBudget, default_budget
 from clearir.losses.packing import Features, Pack, Range
 
@@ -32,7 +33,7 @@ class Chunk:
     """One forward pass.
 
     Attributes:
-        embeddings: ``(texts, dim)``, a leaf that collects gradients.
+        embeddings: ``(texts, dim)`` or ``(texts, tokens, dim)``, a leaf that collects gradients.
         random_state: what the forward pass began with; None where no gradient is wanted.
         graph: the same embeddings with their graph; None: the chunk has to be replayed.
     """
@@ -66,10 +67,10 @@ def _embed_chunk(model: Any, features: Features, budget: GraphBudget | None, gra
     tokens, width = _size(features)
     if budget is None or not budget.has_room(tokens, width):
         with torch.no_grad():
-            embeddings = model(features)["sentence_embedding"]
+            embeddings = embed(model, features)
         return Chunk(embeddings.requires_grad_(grad_enabled), state)
     with _without_sync(model), budget.counting(tokens, width) as fits:
-        embeddings = model(features)["sentence_embedding"]
+        embeddings = embed(model, features)
     return Chunk(embeddings.detach().requires_grad_(), state, embeddings if fits[0] else None)
 
 
@@ -171,4 +172,4 @@ class _Replay:
         """Embed the chunks again as they were embedded first."""
         for (begin, end), random_state in zip(ranges, random_states, strict=True):
             with random_state, torch.enable_grad() if with_grad else nullcontext():
-                yield self.model(sentence_feature.chunk(begin, end))["sentence_embedding"], None
+                yield embed(self.model, sentence_feature.chunk(begin, end)), None

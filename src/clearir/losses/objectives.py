@@ -27,6 +27,10 @@ Objectives of other papers, to compare with: `distil` (2004.09813), `mimo` (`dir
 stage of 2605.31171), `jsd` (`direct` + `jsd`, after 2604.05684) and `labse` (2007.01852). Their weights are ours, since
 those of the papers belong to other scales: `distil` has in `mimo` what `retain` has in `clear-plus`.
 
+With a vector a token (late interaction) the similarity is mean MaxSim from the query, or from the anchor where both are
+queries; `retain` is the mean over the tokens of a text, and `distil` 1 less mean MaxSim, both ways
+(`clearir.losses.embeddings`).
+
 A new objective is a line in `OBJECTIVES`, a new term one in `TERMS`; recipes, studies and checks know it from there.
 """
 
@@ -41,6 +45,7 @@ import torch
 from torch import Tensor
 
 from clearir.losses.columns import Columns
+from clearir.losses.embeddings import apart, join
 from clearir.losses.terms import (
     SimilarityFunction,
     drift,
@@ -75,12 +80,12 @@ class Batch:
     """The columns of a batch, and the scores that terms ask for, each matrix computed once.
 
     Attributes:
-        columns: ``(batch, dim)`` each; None where no term uses the column.
+        columns: ``(batch, dim)`` each, or token vectors ``(batch, tokens, dim)``; None where no term uses the column.
         ids: ``(batch,)`` int64, equal where the texts are equal; None: no false negative is masked.
         rows: the anchors that are asked for.
         similarity_fct: see `scaled_scores`.
         scale: see `scaled_scores`.
-        untrained: what the model made of ``rows`` before training, ``(a, dim)`` a side; empty where no term asks.
+        untrained: what the model made of ``rows`` before training, a side; empty where no term asks.
     """
 
     columns: Columns[Tensor | None]
@@ -98,12 +103,11 @@ class Batch:
         return self._known[contrast]
 
     def _scores(self, anchor: Side, positive: Side) -> tuple[Tensor, Tensor | None]:
-        scores = scaled_scores(
-            _own(self.columns, anchor)[self.rows],
-            torch.cat(_candidates(self.columns, positive)),
-            self.similarity_fct,
-            self.scale,
-        )
+        anchors, answers = _own(self.columns, anchor)[self.rows], join(_candidates(self.columns, positive))
+        if anchor == "passage":  # the query asks: a similarity may have a direction, as MaxSim has
+            scores = scaled_scores(answers, anchors, self.similarity_fct, self.scale).T
+        else:
+            scores = scaled_scores(anchors, answers, self.similarity_fct, self.scale)
         if self.ids is None:
             return scores, None
         candidates = torch.cat(_candidates(self.ids, positive))
@@ -201,7 +205,7 @@ def _retain(batch: Batch) -> Tensor:
 
 
 def _distil(batch: Batch) -> Tensor:
-    drifts = [drift(_own(batch.columns, side)[batch.rows], _before(batch, "query")) for side in QUERIES]
+    drifts = [apart(_own(batch.columns, side)[batch.rows], _before(batch, "query")) for side in QUERIES]
     return torch.stack(drifts).mean(dim=0)
 
 

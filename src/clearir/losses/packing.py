@@ -33,6 +33,8 @@ Range = tuple[int, int]
 
 # Texts with the same token ids may differ in these: ("a", "b") is a pair, "a [SEP] b" is not.
 BESIDE_IDS = ("token_type_ids",)
+# Where ColBERT models put words behind a query; the attention mask may leave these out, so it tells no length.
+EXPANSION = "query_expansion_positions"
 # On a CPU larger chunks are slower (their activations leave the cache), and hold more memory (docs/performance.md).
 TOKENS_A_CPU_CHUNK = 2048
 # Of a chunk's budget: one more chunk costs about what computing this much padding does.
@@ -147,6 +149,7 @@ def _is_packable(features: Features) -> bool:
         isinstance(mask, Tensor)
         and mask.ndim == 2
         and "cu_seq_lens_q" not in features
+        and EXPANSION not in features
         and all(
             value.shape == mask.shape and not value.is_floating_point()
             for key, value in features.items()

@@ -24,6 +24,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import cos_sim
 from torch import Tensor
 
+from clearir.losses.embeddings import mean_maxsim
 from clearir.losses.terms import info_nce, mask_correct, other_correct_answers, scaled_scores
 
 logger = logging.getLogger(__name__)
@@ -114,8 +115,8 @@ def fit_scale(queries: Tensor, passages: Tensor, pairs: Sequence[tuple[Hashable,
     found is that of their training to 3 %, the minimum lies a tenth above it (benchmarks/temperature.py).
 
     Args:
-        queries: ``(n, dim)``.
-        passages: ``(n, dim)``; row i is the right one for query i.
+        queries: ``(n, dim)``, or token vectors ``(n, tokens, dim)``.
+        passages: ``(n, dim)``, or likewise; row i is the right one for query i.
         pairs: query and passage of each row: their texts, or whatever is equal where the texts are.
 
     Raises:
@@ -146,8 +147,9 @@ def fit_scale(queries: Tensor, passages: Tensor, pairs: Sequence[tuple[Hashable,
 
 
 def _similarities(queries: Tensor, passages: Tensor, pairs: Sequence[tuple[Hashable, Hashable]]) -> Tensor:
-    """``(n, n)`` float64 cosines; -inf at right answers that are not the row's own."""
-    found = scaled_scores(queries.cpu().double(), passages.cpu().double(), cos_sim, 1.0)
+    """``(n, n)`` cosines, of token vectors mean MaxSim; -inf at right answers that are not the row's own."""
+    alike = mean_maxsim if queries.ndim == 3 else cos_sim
+    found = scaled_scores(queries.cpu().double(), passages.cpu().double(), alike, 1.0)
     if not found.isfinite().all():
         raise ValueError("the model's vectors are not all finite numbers; its weights are broken")
     asked, answers = (_ids(side) for side in zip(*pairs, strict=True))

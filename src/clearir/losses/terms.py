@@ -26,9 +26,9 @@ def scaled_scores(anchors: Tensor, candidates: Tensor, similarity_fct: Similarit
     A bfloat16 product errs by up to 0.1 in the logit at scale 20, so autocast is switched off here.
 
     Args:
-        anchors: ``(a, dim)``.
-        candidates: ``(c, dim)``.
-        similarity_fct: two matrices of vectors -> matrix of similarities.
+        anchors: ``(a, dim)``, or token vectors ``(a, tokens, dim)``.
+        candidates: ``(c, dim)``, or token vectors.
+        similarity_fct: embeddings of texts that ask, and of texts that answer -> matrix of similarities.
         scale: 1 / temperature.
 
     Returns:
@@ -99,20 +99,30 @@ def paired_js(one: Tensor, other: Tensor, correct: Tensor | None = None) -> Tens
     return (parts[0] + parts[1]).sum(dim=1) / 2
 
 
+def is_token(embeddings: Tensor) -> Tensor:
+    """Which of the vectors ``(texts, tokens, dim)`` are of a token: those that are not zero; ``(texts, tokens)``."""
+    return (embeddings != 0).any(dim=-1)
+
+
 def drift(embeddings: Tensor, before: Tensor) -> Tensor:
-    """``1 - cosine`` of each embedding with what it was.
+    """``1 - cosine`` of each embedding with what it was; of token vectors the mean over the tokens of the text.
 
     Args:
-        embeddings: ``(a, dim)``.
-        before: ``(a, dim)``, or more or less dimensions: the first that both have count (Matryoshka).
+        embeddings: ``(a, dim)``, or token vectors ``(a, tokens, dim)``.
+        before: of the same texts, with as many dimensions, or more or less: the first that both have count
+            (Matryoshka); or token vectors, with as much padding, or more or less.
 
     Returns:
         ``(a,)``, 0 to 2.
     """
-    width = min(embeddings.shape[1], before.shape[1])
-    now, then = at_least_float32(embeddings[:, :width]), at_least_float32(before[:, :width])
+    shared = tuple(slice(min(sizes)) for sizes in zip(embeddings.shape, before.shape, strict=True))
+    now, then = at_least_float32(embeddings[shared]), at_least_float32(before[shared])
     with torch.autocast(device_type=embeddings.device.type, enabled=False):
-        return 1 - torch.nn.functional.cosine_similarity(now, then, dim=1)
+        apart = 1 - torch.nn.functional.cosine_similarity(now, then, dim=-1)
+    if apart.ndim == 1:
+        return apart
+    tokens = is_token(then)
+    return apart.where(tokens, 0).sum(dim=1) / tokens.sum(dim=1).clamp(min=1)
 
 
 def same_answer(anchor_ids: Tensor, positive_ids: Tensor, rows: Tensor) -> Tensor:

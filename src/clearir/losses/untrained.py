@@ -15,6 +15,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from clearir.losses.cached import is_sharded
+from clearir.losses.embeddings import embed, join
 from clearir.losses.packing import Features, Pack, Range, plan_batch, text_ids
 from clearir.losses.padding import sides_that_count
 
@@ -85,10 +86,7 @@ class FrozenCopy:
         """
         plan = plan_batch(columns, sides_that_count=sides_that_count(self._model))
         self._model.to(_device(columns[0]))
-        packs = [
-            torch.cat([self._model(pack.chunk(*one))["sentence_embedding"] for one in ranges(pack)])
-            for pack in plan.packs
-        ]
+        packs = [join([embed(self._model, pack.chunk(*one)) for one in ranges(pack)]) for pack in plan.packs]
         return plan.columns(packs)
 
 

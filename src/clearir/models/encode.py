@@ -14,9 +14,10 @@ length: a vector is always that of its text alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clearir.models.load import model_fingerprint
 from clearir.models.one_way import routes_of
@@ -27,9 +28,11 @@ from clearir.support.progress import task
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
     from clearir.models.ready_vectors import ReadyVectors
+
+V = TypeVar("V")
 
 # Measured with MiniLM on 2 cores, queries and passages: 1,024 to 2,048 padded tokens a batch are fastest, 16,384 take
 # up to twice the time (the activations leave the processor's cache). An accelerator wants large batches.
@@ -73,18 +76,19 @@ def encode(
     if not distinct:
         return np.zeros((0, model.get_embedding_dimension() or 0), dtype=np.float32)
     [route] = routes_of(model, [language])
+    read_vectors = partial(_read, model, prompt, route)
     limit = model.max_seq_length
     keys = {text: vector_key(text, prompt, limit, route) for text in distinct} if cache or ready else {}
     vectors: dict[str, NDArray[np.float32]] = ready.find(keys) if ready else {}
     missing = [text for text in distinct if text not in vectors]
     if cache is None:
-        for batch in _encode_batches(model, missing, prompt, route, batch_tokens, description):
+        for batch in in_batches(model, missing, prompt, read_vectors, batch_tokens, description):
             vectors.update(batch)
     elif missing:
         with open_cache(cache, model_fingerprint(model)) as database:
             vectors.update(read(database, {text: keys[text] for text in missing}))
             missing = [text for text in distinct if text not in vectors]
-            for batch in _encode_batches(model, missing, prompt, route, batch_tokens, description):
+            for batch in in_batches(model, missing, prompt, read_vectors, batch_tokens, description):
                 write(database, batch, keys)
                 vectors.update(batch)
     result = np.stack([vectors[text] for text in texts])
@@ -126,40 +130,57 @@ def encode_by_language(
     return result
 
 
-def _encode_batches(
-    model: SentenceTransformer,
-    texts: list[str],
-    prompt: str,
-    route: str | None,
-    batch_tokens: int | None,
-    description: str,
-) -> Iterator[dict[str, NDArray[np.float32]]]:
+def _read(model: SentenceTransformer, prompt: str, route: str | None, batch: list[str]) -> NDArray[np.float32]:
     import torch
     from sentence_transformers.util import batch_to_device
+
+    routed = {} if route is None else {"task": route}
+    features = batch_to_device(model.preprocess(batch, prompt=prompt or None, **routed), model.device)
+    vectors = model(features, **routed)["sentence_embedding"][:, : model.truncate_dim].float()
+    found: NDArray[np.float32] = torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
+    return found
+
+
+def in_batches(
+    model: SentenceTransformer | MultiVectorEncoder,
+    texts: list[str],
+    prompt: str,
+    read: Callable[[list[str]], Iterable[V]],
+    batch_tokens: int | None = None,
+    description: str = "Encoding",
+) -> Iterator[dict[str, V]]:
+    """What a model makes of different texts, some at a time, the longest first.
+
+    Args:
+        model: what reads them; its training mode is left as it was.
+        texts: all different.
+        prompt: put before every text, which counts for its length.
+        read: texts -> what becomes of each.
+        batch_tokens: see `encode`.
+        description: what the progress is called.
+    """
+    import torch
 
     if not texts:
         return
     on_cpu = model.device.type == "cpu"
     budget = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else ACCELERATOR_BATCH_TOKENS)
     lengths = token_counts(model, texts, prompt)
-    routed = {} if route is None else {"task": route}
     was_training = model.training
     model.eval()
     try:
         with task(description, total=sum(lengths)) as advance:
             for indices in _batches(lengths, budget, _padding_counts(model)):
                 batch = [texts[i] for i in indices]
-                features = batch_to_device(model.preprocess(batch, prompt=prompt or None, **routed), model.device)
                 with torch.inference_mode():
-                    vectors = model(features, **routed)["sentence_embedding"][:, : model.truncate_dim].float()
-                    vectors = torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
-                yield dict(zip(batch, vectors, strict=True))
+                    found = read(batch)
+                yield dict(zip(batch, found, strict=True))
                 advance(sum(lengths[i] for i in indices))
     finally:
         model.train(was_training)
 
 
-def token_counts(model: SentenceTransformer, texts: list[str], prompt: str) -> list[int]:
+def token_counts(model: SentenceTransformer | MultiVectorEncoder, texts: list[str], prompt: str) -> list[int]:
     """Tokens of each text with its prompt, after cutting; characters where the tokenizer cannot be asked."""
     from transformers import PreTrainedTokenizerBase
 
@@ -175,7 +196,7 @@ def token_counts(model: SentenceTransformer, texts: list[str], prompt: str) -> l
     return lengths
 
 
-def _padding_counts(model: SentenceTransformer) -> bool:
+def _padding_counts(model: SentenceTransformer | MultiVectorEncoder) -> bool:
     """Whether a text would get another vector beside a longer one."""
     from clearir.losses.padding import LEFT, RIGHT, sides_that_count
 
@@ -183,7 +204,7 @@ def _padding_counts(model: SentenceTransformer) -> bool:
     return RIGHT in sides or (LEFT in sides and _pads_left(model))
 
 
-def _pads_left(model: SentenceTransformer) -> bool:
+def _pads_left(model: SentenceTransformer | MultiVectorEncoder) -> bool:
     """Whether padding goes before a text, as the tokenizer says, or the model when it asks it."""
     asked = getattr(model[0], "processing_kwargs", {}).get("text", {})
     side = asked.get("padding_side") or getattr(getattr(model, "tokenizer", None), "padding_side", "right")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from clearir.support.errors import InputError
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base import BaseModel
 
 
-def limit_length(model: SentenceTransformer, name: str, wanted: int | None) -> None:
+def limit_length(model: BaseModel, name: str, wanted: int | None) -> None:
     """Let ``model`` read ``wanted`` tokens of a text, or as many as it says itself and has positions for.
 
     Args:
@@ -41,7 +41,15 @@ def limit_length(model: SentenceTransformer, name: str, wanted: int | None) -> N
     model.max_seq_length = wanted
 
 
-def positions(model: SentenceTransformer) -> int | None:
+def cut_sides(model: BaseModel, wanted: int) -> None:
+    """Let queries and passages have at most ``wanted`` tokens, where a model has a length of its own for either."""
+    for module in model.modules():
+        for side in ("query_length", "document_length"):
+            if (own := getattr(module, side, None)) is not None:
+                setattr(module, side, min(own, wanted))
+
+
+def positions(model: BaseModel) -> int | None:
     """Rows of the model's table of positions that a text can use; None where positions are relative or rotary."""
     from torch.nn import Embedding
 
@@ -53,7 +61,7 @@ def positions(model: SentenceTransformer) -> int | None:
     return None
 
 
-def _longest_prompt(model: SentenceTransformer) -> tuple[str, int]:
+def _longest_prompt(model: BaseModel) -> tuple[str, int]:
     """The prompt with most tokens, and how many these are with those that the tokenizer adds to every text."""
     from transformers import PreTrainedTokenizerBase
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base import BaseModel
 
 
 #: names of a passage's prompt, in the order in which sentence-transformers' encode_document looks for one
@@ -21,7 +21,7 @@ class Prompts:
     passage: str = ""
 
 
-def prompts_of(model: SentenceTransformer, query: str | None = None, passage: str | None = None) -> Prompts:
+def prompts_of(model: BaseModel, query: str | None = None, passage: str | None = None) -> Prompts:
     """The prompts given, else those that ``model.encode_query`` and ``model.encode_document`` use.
 
     These are the saved ones named ``query``, and the first there is of ``document``, ``passage`` and ``corpus``, be it
@@ -36,7 +36,7 @@ def prompts_of(model: SentenceTransformer, query: str | None = None, passage: st
     )
 
 
-def set_prompts(model: SentenceTransformer, query: str | None, passage: str | None) -> None:
+def set_prompts(model: BaseModel, query: str | None, passage: str | None) -> None:
     """Also under the other names of a passage's prompt that the model has, so that none contradicts."""
     if query is not None:
         model.prompts["query"] = query

@@ -1,0 +1,181 @@
+"""Texts to a vector a token (late interaction), and their scores: exact MaxSim, in blocks.
+
+```python
+queries = encode_tokens(model, texts, "query", prompt="query: ")
+scores = queries.scores(encode_tokens(model, passages, "passage"))     # (queries, passages)
+```
+
+Token vectors are not cached on disk: a text takes as many vectors as it has tokens, 512 bytes each at 128 dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from clearir.models.encode import encode_by_language, in_batches
+from clearir.support.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+    from typing_extensions import TypeIs
+
+    Vectors: TypeAlias = "NDArray[np.float32] | TokenVectors"
+
+Kind = Literal["query", "passage"]
+#: what sentence-transformers calls them
+TASKS: dict[Kind, str] = {"query": "query", "passage": "document"}
+
+
+@dataclass(frozen=True, eq=False)
+class TokenVectors:
+    """The token vectors of some texts.
+
+    Attributes:
+        texts: one ``(tokens, dim)`` float32 on the CPU for each.
+    """
+
+    texts: Sequence[torch.Tensor]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, rows: slice | Sequence[int]) -> TokenVectors:
+        return TokenVectors(self.texts[rows] if isinstance(rows, slice) else [self.texts[row] for row in rows])
+
+    def padded(self) -> torch.Tensor:
+        """As the losses take them: ``(texts, tokens, dim)``, zeros behind the tokens of a text."""
+        from torch.nn.utils.rnn import pad_sequence
+
+        return pad_sequence(list(self.texts), batch_first=True)
+
+    def scores(self, passages: TokenVectors, device: str | torch.device = "cpu") -> torch.Tensor:
+        """Mean MaxSim of these texts, which ask, with others (`clearir.losses.embeddings.mean_maxsim`).
+
+        Args:
+            passages: m texts.
+            device: where to multiply, in blocks.
+
+        Returns:
+            Shape (n, m), on ``device``.
+        """
+        from sentence_transformers.util.similarity import maxsim
+
+        from clearir.losses.embeddings import BLOCK
+
+        asking, answering = list(self.texts), list(passages.texts)
+        found: torch.Tensor = maxsim(asking, answering, chunk_elements=BLOCK, length_normalize=True, device=device)
+        return found.to(device)
+
+
+def encode_tokens(
+    model: MultiVectorEncoder, texts: Sequence[str], kind: Kind, *, prompt: str = "", description: str = "Encoding"
+) -> TokenVectors:
+    """Encode texts in the order given, each distinct one once.
+
+    Args:
+        model: what encodes; its training mode is left as it was.
+        texts: queries or passages.
+        kind: which of them; a model may read the two in different ways.
+        prompt: put before every text.
+        description: what the progress is called.
+
+    Raises:
+        InputError: the model gives vectors that are not finite.
+    """
+    from sentence_transformers.util import batch_to_device
+
+    from clearir.losses.embeddings import embed
+    from clearir.losses.terms import is_token
+
+    task = TASKS[kind]
+
+    def read(batch: list[str]) -> list[torch.Tensor]:
+        features = batch_to_device(model.preprocess(batch, prompt=prompt or None, task=task), model.device)
+        vectors = embed(model, features | {"task": task}).float()
+        return [one[tokens].cpu() for one, tokens in zip(vectors, is_token(vectors), strict=True)]
+
+    vectors: dict[str, torch.Tensor] = {}
+    for found in in_batches(model, list(dict.fromkeys(texts)), prompt, read, description=description):
+        vectors.update(found)
+    broken = next((text for text, vector in vectors.items() if not vector.isfinite().all()), None)
+    if broken is not None:
+        raise InputError(
+            f"the model's vectors are not all finite numbers, first those of {broken[:100]!r}; its weights are broken, "
+            "or overflow in half precision"
+        )
+    return TokenVectors([vectors[text] for text in texts])
+
+
+def encode_any(
+    model: SentenceTransformer | MultiVectorEncoder,
+    texts: Sequence[str],
+    kind: Kind,
+    *,
+    languages: Sequence[str | None] | None = None,
+    prompt: str = "",
+    cache: Path | None = None,
+    description: str = "Encoding",
+) -> Vectors:
+    """Texts as a model of either kind encodes them: `encode_tokens`, or `clearir.models.encode.encode_by_language`.
+
+    Args:
+        model: what encodes.
+        texts: queries or passages.
+        kind: which of them.
+        languages: of each text, for a model with routes (`clearir.models.shift`); None where it is not known.
+        prompt: put before every text.
+        cache: folder of vectors already computed; token vectors are not kept there.
+        description: what the progress is called.
+    """
+    if makes_token_vectors(model):
+        return encode_tokens(model, texts, kind, prompt=prompt, description=description)
+    known = languages or [None] * len(texts)
+    return encode_by_language(model, texts, known, prompt=prompt, cache=cache, description=description)
+
+
+def mean_of_tokens(vectors: TokenVectors) -> NDArray[np.float32]:
+    """One unit vector for each text, the mean of its token vectors: enough to find candidates with. Shape (n, dim)."""
+    import torch
+
+    means = torch.stack([text.mean(dim=0) for text in vectors.texts])
+    found: NDArray[np.float32] = torch.nn.functional.normalize(means, dim=1).numpy()
+    return found
+
+
+def makes_token_vectors(model: Any) -> TypeIs[MultiVectorEncoder]:
+    """Whether a model gives a vector a token, and not one a text."""
+    from sentence_transformers import MultiVectorEncoder
+
+    return isinstance(model, MultiVectorEncoder)
+
+
+def concatenate(parts: Sequence[Any]) -> Vectors:
+    """The texts of all parts, which are of one kind, one after the other."""
+    import numpy as np
+
+    if isinstance(parts[0], TokenVectors):
+        return TokenVectors([text for part in parts for text in part.texts])
+    found: NDArray[np.float32] = np.concatenate(parts)
+    return found
+
+
+def scorer(passages: Vectors, device: str | torch.device) -> Callable[[Any], torch.Tensor]:
+    """A function from the vectors of some queries to their scores with all passages, ``(queries, passages)``.
+
+    Args:
+        passages: what it scores.
+        device: where to multiply.
+    """
+    import numpy as np
+    import torch
+
+    if isinstance(passages, TokenVectors):
+        return lambda queries: queries.scores(passages, device)
+    corpus = torch.as_tensor(np.ascontiguousarray(passages), device=device)
+    return lambda queries: torch.as_tensor(np.ascontiguousarray(queries), device=device) @ corpus.T
