@@ -49,6 +49,10 @@ CLEAR_PLUS = "clear-plus"
 ROUNDING = 1e-9
 #: `clearir.models.trim`: the share of the words of held-out texts that may be lost
 MAX_LOST: Final = 0.01
+#: what a training makes: a model with a vector for each text, or for each token (`clearir.models.kind`)
+DENSE: Final = "dense"
+LATE_INTERACTION: Final = "late-interaction"
+Kind = Literal["dense", "late-interaction"]
 #: the scale that is found before training
 AUTO: Final = "auto"
 

@@ -322,11 +322,10 @@ def evaluate(
     from clearir.evaluation import matrix
     from clearir.evaluation.mteb_task import run_mteb
     from clearir.evaluation.scores import texts_behind
-    from clearir.models.load import load_model
+    from clearir.models.load import Loading, load_any
 
     silence_libraries()
-    load = partial(
-        load_model,
+    loading = Loading(
         max_seq_length=max_seq_length,
         query_prompt=query_prompt,
         passage_prompt=passage_prompt,
@@ -340,7 +339,7 @@ def evaluate(
         ours = ("suite", "data", "languages", "split", "pools", "out", "cache", "overwrite")
         refuse_ignored(context, "--mteb (MTEB's own code has no such option and writes no files)", *ours)
         for model in models:
-            show_mteb(f"{model} on {mteb}", run_mteb(load(model), mteb))
+            show_mteb(f"{model} on {mteb}", run_mteb(loading.load(model), mteb))
         return
     scored = suite_of(suite, data, names_in(languages), split, "test", options)
     paths = [out / f"{name}.json" for name in slugs(models)]
@@ -350,7 +349,11 @@ def evaluate(
     for model, path in zip(models, paths, strict=True):
         try:
             scores = matrix.evaluate(
-                load(model), scored, name=model, cache=cache_folder(cache), pools=names_in(pools) or ()
+                load_any(model, **vars(loading)),
+                scored,
+                name=model,
+                cache=cache_folder(cache),
+                pools=names_in(pools) or (),
             )
         except ClearirError as error:
             errors.print(f"[bold red]error:[/] {plain(str(error))}", soft_wrap=True)

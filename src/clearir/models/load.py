@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clearir.models import hub_connection, packaged_e5
-from clearir.models.lengths import limit_length
+from clearir.models.kind import is_late_interaction
+from clearir.models.lengths import cut_sides, limit_length
 from clearir.models.one_way import refuse_two_ways
 from clearir.models.prompts import set_prompts
 from clearir.support.artifacts import model_content
@@ -25,8 +26,9 @@ from clearir.support.errors import InputError, MissingExtraError
 from clearir.support.texts import clip
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
+Model = TypeVar("Model", bound="SentenceTransformer | MultiVectorEncoder")
 
 PACKAGE_PREFIX = "python:"
 # What a saved configuration says of its place and of the libraries, not of the function that the model computes.
@@ -66,41 +68,138 @@ def load_model(
             cannot read texts of that length, or reads queries and passages in two ways (`clearir.models.one_way`).
         MissingExtraError: the Python package after ``python:`` is not installed, or peft for a folder of adapters.
     """
-    name = str(_resolve(str(name_or_path)))
-    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
-    from clearir.models.lora import base_of_adapters, merge_adapters, need_peft
-
-    base = base_of_adapters(Path(name))
-    if base is not None:
-        need_peft()
-    model_kwargs: dict[str, Any] = {"use_safetensors": True}
-    if attention is not None:
-        model_kwargs["attn_implementation"] = attention
-    sought = base or name
-    reachable = Path(sought).exists() or hub_connection.answers(sought)
-    try:
-        with _no_progress_bar(), hub_connection.quiet():
-            model = SentenceTransformer(
-                name,
-                device=device,
-                trust_remote_code=trust_remote_code,
-                model_kwargs=model_kwargs,
-                local_files_only=not reachable,
-            )
-        merge_adapters(model)
-    except SafetensorError as error:
+    found = _find(name_or_path)
+    if found.is_late_interaction:
         raise InputError(
-            f"{name}: the weights cannot be read ({error}); the file is cut off or damaged: fetch or save it again"
-        ) from error
-    # Whatever stops a library from loading what the user named is about the name, the folder or the machine.
-    except Exception as error:
-        raise InputError(_why_not_loaded(name, error, reachable, base)) from error
+            f"{name_or_path}: a model of late interaction, with a vector for each token, and this needs one with a "
+            "vector for each text. Train it on with kind: late-interaction in the recipe, score it with clearir "
+            "evaluate; to search with it, see docs/late-interaction.md"
+        )
+    model: SentenceTransformer = found.load(SentenceTransformer, device, attention, trust_remote_code)
     refuse_two_ways(model, str(name_or_path))
     set_prompts(model, query_prompt, passage_prompt)
     limit_length(model, str(name_or_path), max_seq_length)
     return model
+
+
+def load_late_interaction(
+    name_or_path: str | Path,
+    *,
+    seed: int = 0,
+    device: str | None = None,
+    attention: str | None = None,
+    trust_remote_code: bool = False,
+    max_seq_length: int | None = None,
+    query_prompt: str | None = None,
+    passage_prompt: str | None = None,
+) -> MultiVectorEncoder:
+    """Load a model of late interaction: a vector a token, compared by MaxSim.
+
+    It is one that sentence-transformers, PyLate or Stanford's ColBERT saved; or any other transformer, which gets a
+    projection of its token vectors to 128 dimensions, at random, so that it has to be trained. Words put behind a
+    query (query expansion) are those that the model was saved with; a new one has none, since its base never learned
+    what to make of them, and they would be the same for every language.
+
+    Args:
+        name_or_path: see `load_model`.
+        seed: of the projection.
+        device: see `load_model`.
+        attention: see `load_model`.
+        trust_remote_code: see `load_model`.
+        max_seq_length: see `load_model`; lengths of queries or passages that the model has are cut to it.
+        query_prompt: see `load_model`.
+        passage_prompt: see `load_model`.
+
+    Raises:
+        InputError: see `load_model`, or the model is no transformer.
+        MissingExtraError: see `load_model`.
+    """
+    import torch
+    from sentence_transformers import MultiVectorEncoder
+
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        model: MultiVectorEncoder = _find(name_or_path).load(MultiVectorEncoder, device, attention, trust_remote_code)
+    finally:
+        torch.set_rng_state(before)
+    set_prompts(model, query_prompt, passage_prompt)
+    limit_length(model, str(name_or_path), max_seq_length)
+    if max_seq_length is not None:
+        cut_sides(model, max_seq_length)
+    return model
+
+
+def saved_as_late_interaction(name_or_path: str | Path) -> bool:
+    """Whether a model was saved with a vector for each token; see `clearir.models.kind`."""
+    return _find(name_or_path).is_late_interaction
+
+
+def load_any(name_or_path: str | Path, **options: Any) -> SentenceTransformer | MultiVectorEncoder:
+    """A model of the kind that it was saved as; ``options``: of `load_model`."""
+    if saved_as_late_interaction(name_or_path):
+        return load_late_interaction(name_or_path, **options)
+    return load_model(name_or_path, **options)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A model that was found by its name, and is not loaded yet.
+
+    Attributes:
+        name: its folder, or its name on the Hub.
+        base: the model that a folder of adapters names.
+        reachable: whether its files can be had.
+    """
+
+    name: str
+    base: str | None
+    reachable: bool
+
+    @property
+    def is_late_interaction(self) -> bool:
+        return is_late_interaction(self.name, local_files_only=not self.reachable)
+
+    def load(self, kind: type[Model], device: str | None, attention: str | None, trust_remote_code: bool) -> Model:
+        from safetensors import SafetensorError
+
+        from clearir.models.lora import merge_adapters
+
+        model_kwargs: dict[str, Any] = {"use_safetensors": True}
+        if attention is not None:
+            model_kwargs["attn_implementation"] = attention
+        try:
+            with _no_progress_bar(), hub_connection.quiet():
+                model = kind(
+                    self.name,
+                    device=device,
+                    trust_remote_code=trust_remote_code,
+                    model_kwargs=model_kwargs,
+                    local_files_only=not self.reachable,
+                )
+            merge_adapters(model)
+        except SafetensorError as error:
+            raise InputError(
+                f"{self.name}: the weights cannot be read ({error}); the file is cut off or damaged: fetch or save it "
+                "again"
+            ) from error
+        # Whatever stops a library from loading what the user named is about the name, the folder or the machine.
+        except Exception as error:
+            raise InputError(_why_not_loaded(self.name, error, self.reachable, self.base)) from error
+        return model
+
+
+def _find(name_or_path: str | Path) -> _Found:
+    from clearir.models.lora import base_of_adapters, need_peft
+
+    name = str(_resolve(str(name_or_path)))
+    base = base_of_adapters(Path(name))
+    if base is not None:
+        need_peft()
+    sought = base or name
+    return _Found(name, base, Path(sought).exists() or hub_connection.answers(sought))
 
 
 @dataclass(frozen=True)
@@ -210,7 +309,7 @@ def _no_progress_bar() -> Iterator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def model_fingerprint(model: SentenceTransformer) -> str:
+def model_fingerprint(model: SentenceTransformer | MultiVectorEncoder) -> str:
     """16 hexadecimal digits of what the model computes: weights, modules and their settings, tokenizer.
 
     The same weights in two folders have the same fingerprint; prompts, the maximal length, the attention
@@ -223,7 +322,7 @@ def model_fingerprint(model: SentenceTransformer) -> str:
     for module in model:
         digest.update(type(module).__name__.encode())
         digest.update(json.dumps(_settings(module), sort_keys=True, default=str).encode())
-    digest.update(str(model.truncate_dim).encode())
+    digest.update(str(getattr(model, "truncate_dim", None)).encode())
     tokenizer = getattr(model, "tokenizer", None)
     if tokenizer is not None:
         digest.update(_tokenizer_text(tokenizer))

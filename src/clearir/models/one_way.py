@@ -12,6 +12,7 @@ from clearir.support.errors import InputError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base import BaseModel
     from sentence_transformers.base.modules import Router
 
 #: settings of a transformer module that hold for queries or for passages alone
@@ -45,7 +46,7 @@ def refuse_two_ways(model: SentenceTransformer, name: str) -> None:
                 )
 
 
-def refuse_routes(model: SentenceTransformer, name: str) -> None:
+def refuse_routes(model: BaseModel, name: str) -> None:
     """Refuse a model to train that has routes of any kind: its Trainer would ask for a route of each column.
 
     Raises:

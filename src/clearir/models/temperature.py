@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 from clearir.settings import AUTO
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+    from torch import Tensor
 
     from clearir.models.prompts import Prompts
+    from clearir.models.token_vectors import Kind
 
 #: a scale that is set may be off by this factor before it is warned of
 FACTOR = 2.0
@@ -61,7 +63,7 @@ class Scale:
 def scale_for(
     wanted: float | str,
     pairs: Iterable[tuple[str, str]],
-    model: SentenceTransformer,
+    model: SentenceTransformer | MultiVectorEncoder,
     prompts: Prompts,
     *,
     seed: int = 0,
@@ -80,17 +82,15 @@ def scale_for(
     Raises:
         InputError: the model gives vectors that are not finite.
     """
-    import torch
-
     from clearir.losses.scale import fit_scale, sample_pairs
-    from clearir.models.encode import encode
 
     sample = sample_pairs(pairs, seed=seed)
-    queries, passages = (
-        torch.from_numpy(encode(model, texts, prompt=prompt, cache=cache, description="Finding the scale"))
-        for texts, prompt in zip(map(list, zip(*sample, strict=True)), (prompts.query, prompts.passage), strict=True)
+    queries, passages = map(list, zip(*sample, strict=True))
+    fit = fit_scale(
+        _as_the_loss_takes(model, queries, "query", prompts.query, cache),
+        _as_the_loss_takes(model, passages, "passage", prompts.passage, cache),
+        sample,
     )
-    fit = fit_scale(queries, passages, sample)
     curve = list(fit.curve)
     if wanted == AUTO:
         return Scale(fit.scale, True, fit.scale, fit.pairs, curve, fit.warning)
@@ -98,3 +98,14 @@ def scale_for(
     off = not fit.warning and not 1 / FACTOR <= used / fit.scale <= FACTOR
     warning = f"off by more than a factor of {FACTOR:g} for this model; set loss.scale={AUTO}" if off else ""
     return Scale(used, False, fit.scale, fit.pairs, curve, warning)
+
+
+def _as_the_loss_takes(
+    model: SentenceTransformer | MultiVectorEncoder, texts: list[str], kind: Kind, prompt: str, cache: Path | None
+) -> Tensor:
+    import torch
+
+    from clearir.models.token_vectors import TokenVectors, encode_any
+
+    vectors = encode_any(model, texts, kind, prompt=prompt, cache=cache, description="Finding the scale")
+    return vectors.padded() if isinstance(vectors, TokenVectors) else torch.from_numpy(vectors)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clearir.runs.recipe import Recipe, load_model_of
-from clearir.settings import HeldOut, LossSettings, TrainSettings
+from clearir.runs.recipe import Recipe
+from clearir.settings import DENSE, HeldOut, LossSettings, TrainSettings
 from clearir.support import processes
 from clearir.support.errors import InputError, prefix_errors_with
 
@@ -23,12 +23,32 @@ def check_run(recipe: Recipe) -> None:
     """
     if not holds_out(recipe.data.test):
         raise InputError("nothing to score on; hold rows out, for example with data.test=0.1 or data.test=50")
+    check_kind(recipe)
     check_dev(recipe)
 
 
 def holds_out(size: HeldOut) -> bool:
     """Whether any rows are to be held out."""
     return any(size.values()) if isinstance(size, Mapping) else size > 0
+
+
+def check_kind(recipe: Recipe) -> None:
+    """Raise if a setting does not go with the kind of model that is to come out.
+
+    Raises:
+        InputError: one does not.
+    """
+    if recipe.kind == DENSE:
+        return
+    why = {
+        "merge": (recipe.merge, "mixes the model with its base, which has no such projection"),
+        "train.retention": (recipe.train.retention, "compares with the English of the base, which is of another kind"),
+        "train.lora": (recipe.train.lora, "would leave the projection of the token vectors as it is, at random"),
+        "loss.teacher": (recipe.loss.teacher, "has a vector for each text, and none for a token"),
+    }
+    for setting, (value, reason) in why.items():
+        if value is not None:
+            raise InputError(f"{setting}: it {reason}, so it does not go with kind: {recipe.kind}; leave it out")
 
 
 def check_dev(recipe: Recipe) -> None:
@@ -57,6 +77,7 @@ def check_training(recipe: Recipe) -> None:
     from clearir.models.load import load_model
     from clearir.models.lora import check_lora, need_peft
     from clearir.models.push import check_push
+    from clearir.training.train import load_base
 
     if recipe.train.lora is not None:
         need_peft()
@@ -65,7 +86,15 @@ def check_training(recipe: Recipe) -> None:
         check_push(recipe.train.push_to_hub)
     if processes.shares_model():
         _check_sharing(recipe)
-    network = load_model_of(recipe, recipe.model, attention=recipe.train.attention)
+    network = load_base(
+        recipe.model,
+        recipe.train,
+        recipe.prompts,
+        recipe.trust_remote_code,
+        recipe.kind,
+        recipe.seed,
+        attention=recipe.train.attention,
+    )
     _check_precision(recipe.train, network.device.type)
     _check_checkpointing(recipe.train, network)
     _check_loss(recipe.loss, network)

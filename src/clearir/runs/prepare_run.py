@@ -287,11 +287,11 @@ class _Line:
         self._stage("mined", asked, make)
 
     def _mine(self, rows: _Rows) -> Mined:
-        from clearir.models.load import load_model
+        from clearir.models.load import load_any
         from clearir.training.mine import mine
 
         settings = self._settings
-        network = load_model(
+        network = load_any(
             str(settings.model),
             max_seq_length=settings.max_seq_length,
             query_prompt=settings.prompts.query,

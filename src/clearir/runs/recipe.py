@@ -17,9 +17,11 @@ from pydantic import BaseModel, Field, ValidationError
 
 from clearir.data.filters import FilterSettings
 from clearir.settings import (
+    DENSE,
     Count,
     DataSettings,
     EvaluateSettings,
+    Kind,
     LossSettings,
     MergeSettings,
     MineSettings,
@@ -40,6 +42,8 @@ class Recipe(Settings):
     Attributes:
         name: of the run, as reports show it.
         model: Hub name, folder, or ``python:PACKAGE/folder`` for one inside an installed Python package.
+        kind: of the model that comes out: dense has a vector for each text, late-interaction (ColBERT) one for each
+            token, compared by MaxSim. The base of the latter is a model of either kind.
         output: folder of everything that the run writes.
         seed: of all that is drawn.
         trust_remote_code: run code that comes with the model. Only for a model whose code you have read.
@@ -59,6 +63,7 @@ class Recipe(Settings):
 
     name: str
     model: str
+    kind: Kind = DENSE
     output: str
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     trust_remote_code: bool = False
@@ -217,15 +222,14 @@ def _keys_at(location: Sequence[str]) -> list[str]:
     return list(model.model_fields)
 
 
-def load_model_of(recipe: Recipe, model: str, **more: Any) -> Any:
-    """A model that reads texts as the recipe says, length and prompts; ``more``: of `load_model`."""
-    from clearir.models.load import load_model
+def load_model_of(recipe: Recipe, model: str) -> Any:
+    """A model, of the kind that it was saved as, that reads texts as the recipe says: length and prompts."""
+    from clearir.models.load import load_any
 
-    return load_model(
+    return load_any(
         model,
         max_seq_length=recipe.train.max_seq_length,
         query_prompt=recipe.prompts.query,
         passage_prompt=recipe.prompts.passage,
         trust_remote_code=recipe.trust_remote_code,
-        **more,
     )

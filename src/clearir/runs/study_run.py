@@ -30,7 +30,7 @@ from clearir.evaluation.scores import ALL
 from clearir.models.load import content_of
 from clearir.report.study_table import BASE, POOL_METRICS, Line, Result, draw, pool_table, summarise, to_markdown
 from clearir.runs import train_run
-from clearir.runs.preflight import check_dev, holds_out
+from clearir.runs.preflight import check_dev, check_kind, holds_out
 from clearir.runs.recipe import Recipe, load_model_of
 from clearir.settings import CLEAR, CLEAR_NO_KL, LossSettings, MergeSettings, wrong_in
 from clearir.support.artifacts import MANIFEST, atomic_file, fingerprint, is_finished, read_json, run_stage, write_json
@@ -51,7 +51,7 @@ ONE_LANGUAGE = "+one-language"
 #: after an objective, before these: its scale, where it is not the recipe's (``clear@20``, ``clear@auto``)
 AT = "@"
 #: what of a recipe a run of a study depends on, besides the rows
-_SETTINGS = {"model", "train", "prompts", "mine", "merge"}
+_SETTINGS = {"model", "kind", "train", "prompts", "mine", "merge"}
 
 
 def study(recipe: Recipe, *, overwrite: bool = False, say: train_run.Say = lambda line: None) -> list[Line]:
@@ -77,6 +77,7 @@ def _study(recipe: Recipe, overwrite: bool, say: train_run.Say) -> list[Line]:
     also = {name: train_run.named_suite(name) for name in recipe.study.also}
     merges = any(_split_shift(name)[0].endswith(MERGED) for name in losses)
     recipe = recipe.model_copy(update={"merge": (recipe.merge or MergeSettings()) if merges else None})
+    check_kind(recipe)
     check_dev(recipe)
     out = Path(recipe.output)
     results = []

@@ -34,7 +34,7 @@ from clearir.data.rows import Rows
 from clearir.models.load import content_of
 from clearir.runs.preflight import check_run, check_training, holds_out, needs_dev
 from clearir.runs.recipe import Recipe, dump_recipe, load_model_of
-from clearir.settings import MergeSettings, SearchExample, TrainSettings
+from clearir.settings import DENSE, LATE_INTERACTION, MergeSettings, SearchExample, TrainSettings
 from clearir.support import processes
 from clearir.support.artifacts import (
     MANIFEST,
@@ -215,6 +215,7 @@ def train_model(
             recipe.loss,
             prompts=recipe.prompts,
             seed=recipe.seed,
+            kind=recipe.kind,
             trust_remote_code=recipe.trust_remote_code,
             work=checkpoints,
             dev=None if recipe.train.retention is None else _dev_suite(recipe, "train.retention"),
@@ -276,6 +277,7 @@ def training_settings(recipe: Recipe) -> dict[str, Any]:
         "model": content_of(recipe.model),
         "seed": recipe.seed,
         **({"teacher": content_of(recipe.loss.teacher)} if recipe.loss.teacher else {}),
+        **({} if recipe.kind == DENSE else {"kind": recipe.kind}),
     }
 
 
@@ -499,7 +501,7 @@ def _write_scores(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
         return evaluate(load_model_of(recipe, model), suite, name=name, cache=cache, pools=recipe.evaluate.pools)
 
     base, tuned = _models(recipe)
-    before, after = scores_of(base, recipe.model), scores_of(tuned, recipe.name)
+    before, after = scores_of(base, base_name(recipe)), scores_of(tuned, recipe.name)
     before.save(folder / "before.json")
     after.save(folder / "after.json")
     texts_behind([before, after], suite.queries, suite.passages).save(folder / "texts.json")
@@ -513,16 +515,16 @@ def _top_passages(
     import numpy as np
 
     from clearir.evaluation.searches import HITS, FoundPassage
-    from clearir.models.encode import encode
     from clearir.models.prompts import prompts_of
+    from clearir.models.token_vectors import encode_any, scorer
 
     network = load_model_of(recipe, model)
     prompts = prompts_of(network)
     cache = Path(recipe.output) / "cache"
     passages = list(questions)
     queries = [example.query for example in examples]
-    found = encode(network, passages, prompt=prompts.passage, cache=cache)
-    scores = encode(network, queries, prompt=prompts.query, cache=cache) @ found.T
+    score = scorer(encode_any(network, passages, "passage", prompt=prompts.passage, cache=cache), "cpu")
+    scores = score(encode_any(network, queries, "query", prompt=prompts.query, cache=cache)).numpy()
     best = np.argsort(-scores, axis=1, kind="stable")[:, :HITS]
 
     def hit(example: SearchExample, place: int, score: float) -> FoundPassage:
@@ -549,6 +551,14 @@ def _stage(
 
 def _of_stage(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"stage": name, **settings}
+
+
+def base_name(recipe: Recipe) -> str:
+    """What the scores of the base model call it: of late interaction, that its vectors are one a text, if they are."""
+    from clearir.models.load import saved_as_late_interaction
+
+    dense = recipe.kind == LATE_INTERACTION and not saved_as_late_interaction(recipe.model)
+    return f"{recipe.model} (dense)" if dense else recipe.model
 
 
 def _models(recipe: Recipe) -> tuple[str, str]:

@@ -16,9 +16,11 @@ from clearir.training.language_mix import mix, shares
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
     from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 
+    from clearir.models.prompts import Prompts
+    from clearir.models.token_vectors import Kind
 
 TEXTS_AT_ONCE = 4096
 
@@ -109,15 +111,23 @@ def dataset_of(rows: Sequence[Row]) -> Dataset:
     )
 
 
-def collator_of(network: SentenceTransformer, dataset: Dataset, prompts: Any) -> SentenceTransformerDataCollator:
-    """Rows -> the features of each column, each text with its prompt and tokenised once."""
+def collator_of(
+    network: SentenceTransformer | MultiVectorEncoder, dataset: Dataset, prompts: Prompts
+) -> SentenceTransformerDataCollator:
+    """Rows -> the features of each column, each text with its prompt and tokenised once.
+
+    Columns have a task (query or document) where a model may read the two in different ways (late interaction).
+    """
     from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 
+    from clearir.models.token_vectors import TASKS, makes_token_vectors
     from clearir.training.token_cache import TokeniseOnce
 
+    kinds = {column: _kind_of(column) for column in dataset.column_names}
     return SentenceTransformerDataCollator(
         preprocess_fn=TokeniseOnce(network.preprocess, network.tokenizer),
-        prompts={column: _prompt_of(column, prompts) for column in dataset.column_names},
+        prompts={column: getattr(prompts, kind) for column, kind in kinds.items()},
+        router_mapping={column: TASKS[kind] for column, kind in kinds.items()} if makes_token_vectors(network) else {},
     )
 
 
@@ -133,6 +143,5 @@ def features_of(
         yield some, found
 
 
-def _prompt_of(column: str, prompts: Any) -> str:
-    is_passage = column == "passage" or column.startswith("negative_")
-    return str(prompts.passage if is_passage else prompts.query)
+def _kind_of(column: str) -> Kind:
+    return "passage" if column == "passage" or column.startswith("negative_") else "query"

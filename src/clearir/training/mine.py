@@ -80,7 +80,8 @@ def mine(
 
     Args:
         rows: of one or several languages and bridges. Rows without target query get passages only.
-        model: a SentenceTransformer, or a function (texts, "query" or "passage") -> unit vectors, float32 [texts, dim],
+        model: a SentenceTransformer; a MultiVectorEncoder, of which the mean of a text's token vectors is taken; or a
+            function (texts, "query" or "passage") -> unit vectors, float32 [texts, dim],
             for embeddings made elsewhere.
         settings: how many, from which ranks, below which scores; see `MineSettings`.
         seed: of the draw. The same rows, model and seed give the same negatives.
@@ -139,11 +140,19 @@ def _embedder(
 ) -> Callable[[list[str], str], Vectors]:
     from clearir.models.encode import encode
     from clearir.models.prompts import prompts_of
+    from clearir.models.token_vectors import encode_tokens, makes_token_vectors, mean_of_tokens
 
     chosen = prompts_of(model, prompts.get("query"), prompts.get("passage"))
     if ready is not None:
         ready.check(model, chosen.passage)
     folder = None if cache is None else Path(cache)
+
+    def embed_tokens(texts: list[str], kind: Any) -> Vectors:
+        description = "Encoding queries" if kind == "query" else "Encoding passages"
+        return mean_of_tokens(encode_tokens(model, texts, kind, prompt=getattr(chosen, kind), description=description))
+
+    if makes_token_vectors(model):
+        return embed_tokens
 
     def embed(texts: list[str], kind: str) -> Vectors:
         if kind == "query":

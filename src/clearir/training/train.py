@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from clearir.data.rows import Row, Rows
 from clearir.models.temperature import Scale, scale_for
-from clearir.settings import LossSettings, PromptSettings, TrainSettings
+from clearir.settings import DENSE, Kind, LossSettings, PromptSettings, TrainSettings
 from clearir.support import processes
 from clearir.support.artifacts import atomic_folder, fingerprint, write_json
 from clearir.support.disk import disk_errors
@@ -61,6 +61,7 @@ def train(
     *,
     prompts: PromptSettings | None = None,
     seed: int = 0,
+    kind: Kind = DENSE,
     trust_remote_code: bool = False,
     work: Path | None = None,
     dev: Suite | None = None,
@@ -78,7 +79,8 @@ def train(
         settings: how long, how fast.
         loss: the loss.
         prompts: put before queries and passages, and saved with the model; None: what the model says.
-        seed: of dropout.
+        seed: of dropout, and of the projection that a new model of late interaction begins with.
+        kind: of the model that comes out; see `clearir.runs.recipe.Recipe`.
         trust_remote_code: run code that comes with the model.
         work: folder for checkpoints, each training's in a folder of its own, which is found again when the same
             training is started anew, and removed when it is done. By default a hidden folder beside ``out``.
@@ -108,7 +110,7 @@ def train(
 
     rows = _whole_batches(rows, settings, seed)
     set_seed(seed)
-    load = partial(_load, model, settings, prompts or PromptSettings(), trust_remote_code)
+    load = partial(load_base, model, settings, prompts or PromptSettings(), trust_remote_code, kind, seed)
     network = load(attention=settings.attention)
     if settings.dropout is not None:
         set_dropout(network, settings.dropout)
@@ -116,7 +118,7 @@ def train(
     dataset = dataset_of(rows)
 
     @functools.cache
-    def untrained() -> SentenceTransformer:
+    def untrained() -> Any:
         # An implementation of attention may want half precision, which only the Trainer gives it.
         return network if settings.attention is None else load()
 
@@ -128,7 +130,8 @@ def train(
     say(scale.sentence)
     collator = collator_of(network, dataset, before_each)
     frozen = None
-    if sides := untrained_sides(loss.term_weights()):
+    # Of token vectors there would be too many to keep: the loss has a frozen copy of the model instead.
+    if kind == DENSE and (sides := untrained_sides(loss.term_weights())):
         teacher = partial(_load_teacher, loss.teacher, settings, trust_remote_code) if loss.teacher else None
         frozen = known_vectors(dataset, collator, sides, untrained, before_each, teacher=teacher, cache=cache)
     words = _choose_what_is_trained(network, model, settings, lambda: words_of(dataset, collator))
@@ -143,6 +146,7 @@ def train(
         "words": words,
         **({"processes": processes.count()} if processes.count() > 1 else {}),
         **({"teacher": content_of(loss.teacher)} if loss.teacher else {}),
+        **({} if kind == DENSE else {"kind": kind}),
     }
     place = work or out.parent / f".{out.name}.checkpoints"
     checkpoints = place / fingerprint(asked)
@@ -272,14 +276,21 @@ def _run(
     return record
 
 
-def _load(
-    model: str, settings: TrainSettings, prompts: PromptSettings, trust_remote_code: bool, **more: Any
-) -> SentenceTransformer:
-    """The model with everything that serving has to know of its training: it is saved with the weights."""
-    from clearir.models.load import load_model
+def load_base(
+    model: str,
+    settings: TrainSettings,
+    prompts: PromptSettings,
+    trust_remote_code: bool,
+    kind: Kind,
+    seed: int,
+    **more: Any,
+) -> Any:
+    """The model to train, with everything that serving has to know of its training: it is saved with the weights."""
+    from clearir.models.load import load_late_interaction, load_model
     from clearir.models.one_way import refuse_routes
 
-    network = load_model(
+    load = load_model if kind == DENSE else partial(load_late_interaction, seed=seed)
+    network = load(
         model,
         max_seq_length=settings.max_seq_length,
         query_prompt=prompts.query,
@@ -288,7 +299,8 @@ def _load(
         **more,
     )
     refuse_routes(network, model)
-    network.similarity_fn_name = "cosine"  # that of the losses, whatever the base was made for
+    # that of the losses, whatever the base was made for
+    network.similarity_fn_name = "cosine" if kind == DENSE else "meanmaxsim"
     return network
 
 
