@@ -15,14 +15,15 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 from sentence_transformers.util import cos_sim
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from clearir.losses.embeddings import mean_maxsim
 from clearir.losses.terms import info_nce, mask_correct, other_correct_answers, scaled_scores
@@ -62,7 +63,7 @@ class ScaleFit:
 
 
 def best_scale(
-    model: SentenceTransformer,
+    model: SentenceTransformer | MultiVectorEncoder,
     queries: Iterable[str],
     passages: Iterable[str],
     *,
@@ -91,14 +92,21 @@ def best_scale(
     pairs = sample_pairs(zip(queries, passages, strict=True), sample, seed)
     was_training = model.training
     try:
-        of_queries = model.encode_query([query for query, _ in pairs], convert_to_tensor=True)
-        of_passages = model.encode_document([passage for _, passage in pairs], convert_to_tensor=True)
+        of_queries = _encoded(model, model.encode_query, [query for query, _ in pairs])
+        of_passages = _encoded(model, model.encode_document, [passage for _, passage in pairs])
     finally:
         model.train(was_training)
     fit = fit_scale(of_queries, of_passages, pairs)
     if fit.warning:
         logger.warning("%s", fit.warning)
     return fit.scale
+
+
+def _encoded(model: Any, encode: Callable[..., Any], texts: list[str]) -> Tensor:
+    if isinstance(model, MultiVectorEncoder):
+        return pad_sequence(encode(texts), batch_first=True)
+    found: Tensor = encode(texts, convert_to_tensor=True)
+    return found
 
 
 def sample_pairs(pairs: Iterable[tuple[T, T]], size: int = SAMPLE, seed: int = 0) -> list[tuple[T, T]]:

@@ -20,6 +20,7 @@ from clearir.report.markdown import (
     settings_section,
 )
 from clearir.report.text import markdown
+from clearir.settings import LATE_INTERACTION
 from clearir.support.citation import CITATION
 from clearir.support.languages import language_name
 from clearir.support.texts import printable
@@ -36,6 +37,10 @@ print(model.similarity(queries, passages))
 ```"""
 
 
+#: the same of late interaction
+USAGE_OF_TOKENS = USAGE.replace("SentenceTransformer", "MultiVectorEncoder")
+
+
 def model_card(run: Run) -> str:
     """README.md: front matter, what the model is, how to use it, its scores, data, recipe and citation."""
     base = str(run.settings.get("model") or run.before.model)
@@ -48,7 +53,12 @@ def model_card(run: Run) -> str:
         f" {objective(run)} so that queries in {markdown(targets, 2000)} find passages in {markdown(bridge)}, while"
         f" keeping the quality of {markdown(bridge)} search.",
         "## Use",
-        USAGE,
+        USAGE_OF_TOKENS if _is_late_interaction(run) else USAGE,
+        *(
+            ["A model of late interaction: each token of a text has a vector, and texts are compared by MaxSim."]
+            if _is_late_interaction(run)
+            else []
+        ),
         *_adapters(run, base),
         *_reading(run),
         "## Scores",
@@ -67,6 +77,10 @@ def model_card(run: Run) -> str:
         f"```bibtex{CITATION}```",
     ]
     return join(parts)
+
+
+def _is_late_interaction(run: Run) -> bool:
+    return run.settings.get("kind") == LATE_INTERACTION
 
 
 def _adapters(run: Run, base: str) -> list[str]:
@@ -120,7 +134,8 @@ def _front_matter(run: Run, base: str) -> str:
     values: dict[str, Any] = {
         "library_name": "sentence-transformers",
         "pipeline_tag": "sentence-similarity",
-        "tags": ["sentence-transformers", "sentence-similarity", "feature-extraction", "cross-lingual", "clear"],
+        "tags": ["sentence-transformers", "sentence-similarity", "feature-extraction", "cross-lingual", "clear"]
+        + (["multi-vector", "colbert", "late-interaction"] if _is_late_interaction(run) else []),
         "language": [run.before.bridge, *trained_languages(run)],
     }
     if (name := hub_name(base)) is not None:

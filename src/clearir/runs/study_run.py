@@ -262,7 +262,8 @@ class _Run:
         def make(folder: Path) -> Mapping[str, Any]:
             # Of all models only the base is asked for the same texts again, once a seed.
             cache = self.folder.parent / ".cache" if self.objective == BASE else None
-            scores = evaluate(self.network, suite, name=self.objective, cache=cache, pools=(ALL,))
+            name = self.objective if self.loss else train_run.base_name(self.shared, self.objective)
+            scores = evaluate(self.network, suite, name=name, cache=cache, pools=(ALL,))
             scores.save(folder / "scores.json")
             return {
                 "kinds": scores.summary(),

@@ -501,7 +501,7 @@ def _write_scores(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
         return evaluate(load_model_of(recipe, model), suite, name=name, cache=cache, pools=recipe.evaluate.pools)
 
     base, tuned = _models(recipe)
-    before, after = scores_of(base, base_name(recipe)), scores_of(tuned, recipe.name)
+    before, after = scores_of(base, base_name(recipe, recipe.model)), scores_of(tuned, recipe.name)
     before.save(folder / "before.json")
     after.save(folder / "after.json")
     texts_behind([before, after], suite.queries, suite.passages).save(folder / "texts.json")
@@ -553,12 +553,15 @@ def _of_stage(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"stage": name, **settings}
 
 
-def base_name(recipe: Recipe) -> str:
-    """What the scores of the base model call it: of late interaction, that its vectors are one a text, if they are."""
+def base_name(recipe: Recipe, name: str) -> str:
+    """What scores call the base model: ``name``, and that it is dense where late interaction is trained from it.
+
+    The projection that this begins with is random, so what a training has gained is counted from the dense model.
+    """
     from clearir.models.load import saved_as_late_interaction
 
     dense = recipe.kind == LATE_INTERACTION and not saved_as_late_interaction(recipe.model)
-    return f"{recipe.model} (dense)" if dense else recipe.model
+    return f"{name} (dense)" if dense else name
 
 
 def _models(recipe: Recipe) -> tuple[str, str]:

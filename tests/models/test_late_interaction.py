@@ -1,0 +1,103 @@
+"""Loading models of late interaction: new ones from any transformer, and those that others saved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from sentence_transformers import MultiVectorEncoder
+from tiny_models import static_model
+
+from clearir.models.kind import is_late_interaction
+from clearir.models.load import load_late_interaction, load_model, model_fingerprint
+from clearir.support.errors import InputError
+
+
+def new(path: Path, **options) -> MultiVectorEncoder:
+    return load_late_interaction(path, device="cpu", **options)
+
+
+def in_pylates_layout(path: Path, model: MultiVectorEncoder) -> Path:
+    """The model as PyLate 1 saves one: two modules, and its settings beside the prompts."""
+    model.save_pretrained(str(path), create_model_card=False)
+    modules = json.loads((path / "modules.json").read_text())[:2]
+    modules[1]["type"] = "pylate.models.Dense.Dense"
+    (path / "modules.json").write_text(json.dumps(modules))
+    settings = {
+        "model_type": "ColBERT",
+        "query_prefix": "",
+        "document_prefix": "",
+        "query_length": 12,
+        "document_length": 40,
+        "do_query_expansion": True,
+        "attend_to_expansion_tokens": False,
+        "skiplist_words": ["a"],
+    }
+    (path / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    dense = path / modules[1]["path"] / "config.json"
+    config = json.loads(dense.read_text())
+    dense.write_text(json.dumps({k: v for k, v in config.items() if not k.startswith("module_")}))
+    return path
+
+
+def test_a_new_one_has_a_projection_by_its_seed_and_no_bias(tiny_model_path):
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    one, same, other = (new(tiny_model_path, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert one[1].linear.weight.shape == (128, 16)
+    assert one[1].linear.bias is None
+    assert model_fingerprint(one) == model_fingerprint(same) != model_fingerprint(other)
+    assert one[0].query_expansion is None
+
+
+def test_prompts_and_length_belong_to_the_model(tiny_model_path, tmp_path):
+    model = new(tiny_model_path, query_prompt="a: ", passage_prompt="b: ", max_seq_length=20)
+    model.save_pretrained(str(tmp_path / "late"), create_model_card=False)
+    again = new(tmp_path / "late")
+    assert (again.prompts["query"], again.prompts["document"], again.max_seq_length) == ("a: ", "b: ", 20)
+    torch.testing.assert_close(again.encode_query(["c d"])[0], model.encode_query(["c d"])[0])
+
+
+def test_what_pylate_saved_goes_on_with_its_own_settings(tiny_model_path, tmp_path):
+    model = new(tiny_model_path)
+    path = in_pylates_layout(tmp_path / "pylate", model)
+    assert is_late_interaction(str(path))
+    found = new(path, max_seq_length=30)
+    assert torch.equal(found[1].linear.weight, model[1].linear.weight)
+    assert found[0].query_expansion["length"] == 12
+    assert found[0].document_length == 30
+    assert found[2].skiplist_words == ["a"]
+    assert [len(one) for one in found.encode_query(["b", "b c"])] == [12, 12]
+
+
+@pytest.mark.parametrize(
+    ("files", "late"),
+    [
+        ({}, False),
+        ({"config.json": {"architectures": ["HF_ColBERT"]}}, True),
+        ({"config.json": {"architectures": ["BertModel"]}}, False),
+        ({"config_sentence_transformers.json": {"model_type": "MultiVectorEncoder"}}, True),
+        ({"config_sentence_transformers.json": {"model_type": "SentenceTransformer"}}, False),
+        ({"config_sentence_transformers.json": [1]}, False),
+    ],
+    ids=str,
+)
+def test_the_kind_is_in_the_folder(tmp_path, files, late):
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    assert is_late_interaction(str(tmp_path)) is late
+
+
+def test_where_one_vector_a_text_is_needed_it_is_refused(tiny_model_path, tmp_path):
+    new(tiny_model_path).save_pretrained(str(tmp_path / "late"), create_model_card=False)
+    with pytest.raises(InputError, match=r"late: a model of late interaction.*clearir evaluate.*docs/late-interaction"):
+        load_model(tmp_path / "late")
+
+
+def test_a_model_without_a_transformer_is_refused(tmp_path):
+    static_model().save_pretrained(str(tmp_path / "static"), create_model_card=False)
+    with pytest.raises(InputError, match="no Transformer module was found"):
+        new(tmp_path / "static")
