@@ -36,6 +36,7 @@ def in_pylates_layout(path: Path, model: MultiVectorEncoder) -> Path:
         "skiplist_words": ["a"],
     }
     (path / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    (path / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 96, "do_lower_case": False}))
     dense = path / modules[1]["path"] / "config.json"
     config = json.loads(dense.read_text())
     dense.write_text(json.dumps({k: v for k, v in config.items() if not k.startswith("module_")}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,6 @@ import pytest
 import torch
 import yaml
 from sentence_transformers import MultiVectorEncoder
-from test_study_run import table
 
 from clearir.evaluation.scores import Scores
 from clearir.report.study_table import BASE
@@ -21,6 +21,7 @@ from clearir.runs.study_run import TEST, study
 from clearir.support.artifacts import read_json
 from clearir.support.errors import InputError
 
+WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron", "iris", "jade", "kelp", "lotus")
 #: without clearir: the token vectors of a query and of a passage
 ELSEWHERE = """
 import json, sys
@@ -30,6 +31,20 @@ assert "clearir" not in sys.modules
 texts = ["amber birch 3"]
 print(json.dumps([one(texts)[0].tolist() for one in (model.encode_query, model.encode_document)]))
 """
+
+
+def table(path: Path, count: int) -> str:
+    """Rows of words that are turned round in the other language."""
+    draw = random.Random(0)
+    rows = []
+    for i in range(count):
+        words = draw.sample(WORDS, 3)
+        query, passage = f"{' '.join(words)} {i}", f"about {' '.join(words)} {i} {' '.join(draw.sample(WORDS, 3))}"
+        turned = [" ".join(word[::-1] for word in text.split()) for text in (query, passage)]
+        row = {"query": query, "passage": passage, "target_query": turned[0], "target_passage": turned[1]}
+        rows.append(row | {"language": "de"})
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return str(path)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +57,7 @@ def recipe_path(tiny_model_path, tmp_path_factory) -> Path:
         "output": str(folder / "out"),
         "data": {
             "source": "table",
-            "path": table(folder / "rows.jsonl", 40, 0, target_passages=True),
+            "path": table(folder / "rows.jsonl", 40),
             "test": {"de": 10},
         },
         "filter": None,

@@ -30,7 +30,9 @@ def _read(name: str, file: str, local_files_only: bool) -> dict[str, Any]:
     from sentence_transformers.util import load_file_path
 
     try:
-        path = load_file_path(name, file, local_files_only=local_files_only)
+        path: Any = Path(name) / file
+        if not Path(name).is_dir():
+            path = load_file_path(name, file, local_files_only=local_files_only)
         found = {} if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
