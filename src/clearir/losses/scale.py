@@ -155,9 +155,9 @@ def fit_scale(queries: Tensor, passages: Tensor, pairs: Sequence[tuple[Hashable,
 
 
 def _similarities(queries: Tensor, passages: Tensor, pairs: Sequence[tuple[Hashable, Hashable]]) -> Tensor:
-    """``(n, n)`` cosines, of token vectors mean MaxSim; -inf at right answers that are not the row's own."""
+    """``(n, n)`` float64 cosines, of token vectors mean MaxSim; -inf at right answers that are not the row's own."""
     alike = mean_maxsim if queries.ndim == 3 else cos_sim
-    found = scaled_scores(queries.cpu().double(), passages.cpu().double(), alike, 1.0)
+    found = scaled_scores(queries.cpu().double(), passages.cpu().double(), alike, 1.0).double()
     if not found.isfinite().all():
         raise ValueError("the model's vectors are not all finite numbers; its weights are broken")
     asked, answers = (_ids(side) for side in zip(*pairs, strict=True))
