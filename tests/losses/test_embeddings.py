@@ -13,11 +13,13 @@ import pytest
 import torch
 from sentence_transformers import MultiVectorEncoder
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 
 from clearir.losses import CachedObjectiveLoss, ObjectiveLoss, embeddings
 from clearir.losses.embeddings import apart, as_wide_everywhere, default_similarity, embed, join, mean_maxsim
 from clearir.losses.objectives import OBJECTIVES
 from clearir.losses.packing import plan_batch
+from clearir.losses.scale import best_scale, fit_scale
 from clearir.losses.terms import drift, is_token
 
 HALF = 1 / sqrt(2)
@@ -45,7 +47,7 @@ def late_model(still_model_path):
 def batch(columns):
     """What the collator makes of a batch with hard negatives on both sides."""
 
-    def make(model: MultiVectorEncoder, packed_apart: bool = False) -> list[dict]:
+    def make(model: MultiVectorEncoder) -> list[dict]:
         texts = columns(5, 1, 1)
         tasks = ("query", "document", "document", "query", "query")
         return [model.preprocess(one, task=task) | {"task": task} for one, task in zip(texts, tasks, strict=True)]
@@ -205,6 +207,20 @@ def test_words_put_behind_a_query_are_kept(still_model_path, batch):
     for name, value in gradients(columns, features).items():
         torch.testing.assert_close(value, plain[name], atol=1e-6, rtol=1e-6)
     assert is_token(embed(model, dict(features[0]))).sum(dim=1).tolist() == [24] * 5
+
+
+def test_the_scale_is_found_with_maxsim(late_model):
+    model = late_model()
+    words = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron")
+    queries = [f"{one} {other}" for one in words for other in words[:5]]
+    passages = [f"about {query} and more" for query in queries]
+    sides = [
+        pad_sequence(encode(texts), batch_first=True)
+        for encode, texts in ((model.encode_query, queries), (model.encode_document, passages))
+    ]
+    expected = fit_scale(*sides, list(zip(queries, passages, strict=True)))
+    assert best_scale(model, queries, passages) == expected.scale
+    assert expected.pairs == 40
 
 
 # -- several processes ------------------------------------------------------------------------------------------

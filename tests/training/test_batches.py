@@ -7,9 +7,11 @@ from tiny_rows import SHORT, sample
 
 from clearir.data.rows import Row
 from clearir.losses import ObjectiveLoss
+from clearir.models.load import load_late_interaction
+from clearir.models.prompts import Prompts
 from clearir.settings import LossSettings
 from clearir.support.errors import InputError
-from clearir.training.batches import by_language
+from clearir.training.batches import by_language, collator_of, dataset_of
 from clearir.training.train import train
 
 
@@ -69,3 +71,13 @@ def test_training_sees_batches_of_one_language(tiny_model_path, tmp_path, monkey
     assert all(len(set(batch)) == 1 for batch in of)
     assert Counter(batch[0] for batch in of) == {"de": 4, "fi": 2}
     assert record["rows_by_language"] == {"de": 16, "fi": 8}
+
+
+def test_columns_have_a_task_where_a_model_reads_queries_and_passages_in_two_ways(tiny_model, tiny_model_path):
+    dataset = dataset_of(sample(2))
+    late = load_late_interaction(tiny_model_path, device="cpu")
+    batches = [collator_of(model, dataset, Prompts())(list(dataset)) for model in (late, tiny_model())]
+    tasks = [{key: value for key, value in batch.items() if key.endswith("_task")} for batch in batches]
+    queries, passages = ("query", "target_query", "target_negative_1"), ("passage", "negative_1")
+    assert tasks[0] == {f"{one}_task": "query" for one in queries} | {f"{one}_task": "document" for one in passages}
+    assert tasks[1] == {}
