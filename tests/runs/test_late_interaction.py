@@ -185,6 +185,13 @@ def test_settings_that_do_not_go_with_it_are_said_before_the_first_stage(recipe_
     assert not (tmp_path / "out" / "rows").exists()
 
 
+def test_passages_are_not_shifted_by_language(recipe_path, tmp_path):
+    recipe = load_recipe(recipe_path, [f"output={tmp_path / 'out'}", "study.objectives=[base+shift]"])
+    with pytest.raises(InputError, match=r"\+shift moves the one vector of a passage"):
+        study(recipe)
+    assert not (tmp_path / "out" / "seeds").exists()
+
+
 def test_an_unknown_kind_is_refused(recipe_path):
     with pytest.raises(InputError, match="kind: Input should be 'dense' or 'late-interaction'"):
         load_recipe(recipe_path, ["kind=colbert"])

@@ -32,7 +32,7 @@ from clearir.report.study_table import BASE, POOL_METRICS, Line, Result, draw, p
 from clearir.runs import train_run
 from clearir.runs.preflight import check_dev, check_kind, holds_out
 from clearir.runs.recipe import Recipe, load_model_of
-from clearir.settings import CLEAR, CLEAR_NO_KL, LossSettings, MergeSettings, wrong_in
+from clearir.settings import CLEAR, CLEAR_NO_KL, DENSE, LossSettings, MergeSettings, wrong_in
 from clearir.support.artifacts import MANIFEST, atomic_file, fingerprint, is_finished, read_json, run_stage, write_json
 from clearir.support.errors import InputError
 
@@ -79,12 +79,18 @@ def _study(recipe: Recipe, overwrite: bool, say: train_run.Say) -> list[Line]:
     recipe = recipe.model_copy(update={"merge": (recipe.merge or MergeSettings()) if merges else None})
     check_kind(recipe)
     check_dev(recipe)
+    shifts = any(SHIFTED in name for name in losses)
+    if shifts and recipe.kind != DENSE:
+        raise InputError(
+            f"objectives: {SHIFTED} moves the one vector of a passage, so it does not go with kind: {recipe.kind}; "
+            "leave it out"
+        )
     out = Path(recipe.output)
     results = []
     for seed in range(recipe.seed, recipe.seed + recipe.study.seeds):
         shared = _of_seed(recipe, seed)
         train_run.prepare_rows(shared, overwrite=overwrite, say=say)
-        if any(SHIFTED in name for name in losses):
+        if shifts:
             _pairs(shared)  # said before anything is trained
         train_run.mine_rows(shared, overwrite=overwrite, say=say)
         suites = ({TEST: train_run.test_suite(shared)} if scores_rows else {}) | also
