@@ -66,7 +66,7 @@ def refuse_routes(model: BaseModel, name: str) -> None:
         )
 
 
-def languages_of(model: SentenceTransformer) -> frozenset[str]:
+def languages_of(model: BaseModel) -> frozenset[str]:
     """The languages for which a model has a route of its own: the tasks that its Router maps to one."""
     from sentence_transformers.base.modules import Router
 
