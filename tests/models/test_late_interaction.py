@@ -43,7 +43,7 @@ def in_pylates_layout(path: Path, model: MultiVectorEncoder) -> Path:
     return path
 
 
-def test_a_new_one_has_a_projection_by_its_seed_and_no_bias(tiny_model_path):
+def test_a_new_one_has_a_projection_by_its_seed_and_no_bias(tiny_model_path, caplog):
     torch.manual_seed(5)
     state = torch.get_rng_state()
     one, same, other = (new(tiny_model_path, seed=seed) for seed in (0, 0, 1))
@@ -52,6 +52,7 @@ def test_a_new_one_has_a_projection_by_its_seed_and_no_bias(tiny_model_path):
     assert one[1].linear.bias is None
     assert model_fingerprint(one) == model_fingerprint(same) != model_fingerprint(other)
     assert one[0].query_expansion is None
+    assert not caplog.records  # that it is made of another kind was asked for
 
 
 def test_prompts_and_length_belong_to_the_model(tiny_model_path, tmp_path):

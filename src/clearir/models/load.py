@@ -9,6 +9,7 @@ model_fingerprint(model)      # of what it computes: weights, modules, tokenizer
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -171,7 +172,7 @@ class _Found:
         if attention is not None:
             model_kwargs["attn_implementation"] = attention
         try:
-            with _no_progress_bar(), hub_connection.quiet():
+            with _no_progress_bar(), _no_note_of_conversion(), hub_connection.quiet():
                 model = kind(
                     self.name,
                     device=device,
@@ -307,6 +308,21 @@ def _no_progress_bar() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _no_note_of_conversion() -> Iterator[None]:
+    """A new model of late interaction is made of another kind because it was asked for: no warning is due."""
+    logger = logging.getLogger("sentence_transformers.base.model")
+
+    def is_due(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Converting ")
+
+    logger.addFilter(is_due)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_due)
 
 
 def model_fingerprint(model: SentenceTransformer | MultiVectorEncoder) -> str:
