@@ -16,12 +16,12 @@ def asked(monkeypatch) -> list[tuple[str, object]]:
     """Vectors in two directions, the first two queries in the wrong one; what was asked for."""
     calls: list[tuple[str, object]] = []
 
-    def encode(model, texts, *, prompt, cache, description):
+    def encode(model, texts, languages, *, prompt, cache, description):
         calls.append((prompt, cache))
         numbers = [int(text[1:]) for text in texts]
         return np.eye(2, dtype=np.float32)[[(n + (n < 2 and prompt == "query: ")) % 2 for n in numbers]]
 
-    monkeypatch.setattr("clearir.models.token_vectors.encode", encode)
+    monkeypatch.setattr("clearir.models.token_vectors.encode_by_language", encode)
     return calls
 
 
