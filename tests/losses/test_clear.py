@@ -5,6 +5,7 @@ from math import exp, log
 
 import pytest
 import torch
+from comparisons import gradients
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
@@ -15,16 +16,6 @@ from clearir import CachedCLEARLoss, CLEARLoss
 
 def dot(a, b):
     return a @ b.T
-
-
-def gradients(loss, features) -> dict[str, torch.Tensor]:
-    loss.zero_grad()
-    value = loss(features, None)
-    value.backward()
-    grads = {name: p.grad.clone() for name, p in loss.model.named_parameters() if p.grad is not None}
-    assert grads
-    assert any(grad.abs().max() > 1e-6 for grad in grads.values()), "a comparison of zeros shows nothing"
-    return {"loss": value.detach(), **grads}
 
 
 def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], atol: float) -> None:

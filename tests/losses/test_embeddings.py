@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from comparisons import gradients
 from sentence_transformers import MultiVectorEncoder
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
@@ -53,15 +54,6 @@ def batch(columns):
         return [model.preprocess(one, task=task) | {"task": task} for one, task in zip(texts, tasks, strict=True)]
 
     return make
-
-
-def gradients(loss, features) -> dict[str, torch.Tensor]:
-    loss.zero_grad()
-    value = loss(features, None)
-    value.backward()
-    grads = {name: p.grad.clone() for name, p in loss.model.named_parameters() if p.grad is not None}
-    assert any(grad.abs().max() > 1e-6 for grad in grads.values()), "a comparison of zeros shows nothing"
-    return {"loss": value.detach(), **grads}
 
 
 def nudge(model: nn.Module) -> None:

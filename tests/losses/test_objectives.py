@@ -5,6 +5,7 @@ from math import exp, log, sqrt
 
 import pytest
 import torch
+from comparisons import gradients
 from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
 from torch import nn
 
@@ -66,15 +67,6 @@ def dot(a, b):
 
 def vectors(grad: bool = False) -> list[torch.Tensor]:
     return [torch.tensor(one, dtype=torch.float64, requires_grad=grad) for one in (Q, D, T)]
-
-
-def gradients(loss, features) -> dict[str, torch.Tensor]:
-    loss.zero_grad()
-    value = loss(features, None)
-    value.backward()
-    grads = {name: p.grad.clone() for name, p in loss.model.named_parameters() if p.grad is not None}
-    assert any(grad.abs().max() > 1e-6 for grad in grads.values()), "a comparison of zeros shows nothing"
-    return {"loss": value.detach(), **grads}
 
 
 def assert_same(one, other) -> None:

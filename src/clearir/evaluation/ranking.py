@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from clearir.models.token_vectors import TokenVectors, scorer
+from clearir.models.token_vectors import scorer
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
-    Vectors = NDArray[np.float32] | TokenVectors
+    from clearir.models.token_vectors import Vectors
 
 # Scores of a block of queries against the whole corpus: 2^25 floats are 128 MiB.
 BLOCK = 2**25
