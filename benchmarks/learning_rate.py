@@ -3,8 +3,8 @@
     python benchmarks/elsewhere.py
     python benchmarks/learning_rate.py --data MLQA_V1/dev      # MiniLM and e5-small, about 20 minutes a seed on 2 cores
 
-Rows, steps and settings are those of recipes/studies/mlqa.yaml and mlqa-e5.yaml, with the objective of recipes
-(clear-plus) at the scale that is found. What is finished is skipped, so a stopped run goes on.
+Rows, steps and settings are those of recipes/studies/mlqa.yaml and mlqa-e5.yaml, with clear-plus at
+the scale that is found. What is finished is skipped, so a stopped run goes on.
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ def main() -> None:
         runs = []
         for seed in range(options.seeds):
             changes = [f"data.path={options.data}", f"seed={seed}", f"output={options.out / name / str(seed)}"]
-            recipe = load_recipe(ROOT / "recipes" / "studies" / f"{name}.yaml", [*changes, "loss.scale=auto"])
+            recipe = load_recipe(
+                ROOT / "recipes" / "studies" / f"{name}.yaml",
+                [*changes, "loss.scale=auto", "loss.objective=clear-plus"],
+            )
             runs.append(measure(recipe, options.rates, elsewhere))
         head = ["rate", *KINDS, *(f"elsewhere {kind}" for kind in KINDS)]
         table = Table(*head, title=f"{recipe.model}, {len(runs)} seed(s)")

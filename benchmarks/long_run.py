@@ -53,7 +53,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         watcher.start()
         found = train(
-            draw_rows(rows, settings, 0), options.model, Path(folder) / "model", settings, LossSettings(scale=100)
+            draw_rows(rows, settings, 0),
+            options.model,
+            Path(folder) / "model",
+            settings,
+            LossSettings(objective="clear-plus", scale=100),
         )
         done.set()
     watcher.join()

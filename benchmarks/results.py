@@ -10,7 +10,9 @@ In docs/results.md (multilingual base models) and docs/results-english.md (an En
 a language, of a kind of direction that follows), ``details`` (every number with its interval), ``picture`` (of the
 scores), ``mixed`` (all languages in one corpus), ``pooled`` (over several studies), ``settings`` (the same rows with
 other settings: runs of studies that split alike, as STUDY:OBJECTIVE), ``alpha_beta`` (CLEAR's weights, over studies
-that split alike) or ``alone`` (one model a language, of the studies STUDY-LANGUAGE, beside one for all).
+that split alike), ``alone`` (one model a language, of the studies STUDY-LANGUAGE, beside one for all) or ``rows`` (of
+the studies STUDY-N, one a number of rows, with a picture). The first six may end with the objectives to show, in their
+order, with those that they are compared with. A table has the seeds that all its objectives have.
 """
 
 from __future__ import annotations
@@ -67,12 +69,14 @@ class Study:
     runs: dict[tuple[str, int], Result]
 
     @classmethod
-    def load(cls, folder: Path) -> Study:
-        """Read ``folder/*.json``."""
+    def load(cls, folder: Path, *objectives: str) -> Study:
+        """Read ``folder/*.json``: the base and these objectives, or all."""
         results = [_readable(Result.load(file)) for file in sorted(folder.glob("*.json"))]
-        names = sorted({one.objective for one in results} - {BASE}, key=lambda name: (name != "clear", name))
+        every = sorted({one.objective for one in results} - {BASE}, key=lambda name: (name != "clear", name))
+        names = list(objectives) or every
         seeds = set.intersection(*({one.seed for one in results if one.objective == name} for name in (BASE, *names)))
-        return cls(folder.name, names, sorted(seeds), {(one.objective, one.seed): one for one in results})
+        runs = {(one.objective, one.seed): one for one in results if one.objective in (BASE, *names)}
+        return cls(folder.name, names, sorted(seeds), runs)
 
     @property
     def results(self) -> list[Result]:
@@ -248,6 +252,52 @@ def alone(folder: Path, together: str, *languages: str) -> str:
     return grid(["", *map(markdown, languages), "mean, over languages"], rows)
 
 
+def rows_needed(folder: Path, name: str, objective: str, *directions: str) -> str:
+    """What an objective adds to the base with each number of rows a language, a column a direction; and the picture."""
+    studies = _by_rows(folder, name, objective)
+    first = next(iter(studies.values()))
+    suite = first.first_suite
+    rows = [[f"{BASE} (score)", *(first.mean(BASE, _direction(suite, one)) for one in directions)]]
+    for count, study in studies.items():
+        found = (study.difference(objective, BASE, _direction(suite, one)) for one in directions)
+        rows.append([f"{count:,} rows", *found])
+    table = grid(["rows per language", *map(markdown, directions)], rows).strip()
+    return f"{table}\n\n{first.cost}\n\n![scores by number of rows](results/{name}.png)"
+
+
+def _by_rows(folder: Path, name: str, objective: str) -> dict[int, Study]:
+    """Number of rows -> study, of the folders ``NAME-N``."""
+    found = {int(one.name.rpartition("-")[2]): Study.load(one, objective) for one in folder.glob(f"{name}-*[0-9]")}
+    return dict(sorted(found.items()))
+
+
+def _draw_rows(folder: Path, name: str, objective: str, *directions: str) -> None:
+    """Scores by number of rows, a line a direction, with intervals over seeds, and the base's as dots at the left."""
+    from matplotlib.figure import Figure
+
+    studies = _by_rows(folder, name, objective)
+    first = next(iter(studies.values()))
+    suite = first.first_suite
+    figure = Figure(figsize=(6, 3.4), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    places = range(1, len(studies) + 1)
+    for number, direction in enumerate(directions):
+        value = _direction(suite, direction)
+        base = estimate([value(first.runs[BASE, seed]) for seed in first.seeds])
+        found = [estimate([value(one.runs[objective, seed]) for seed in one.seeds]) for one in studies.values()]
+        means = [100 * one.mean for one in (base, *found)]
+        around = [100 * (0.0 if one.high is None else one.high - one.mean) for one in (base, *found)]
+        axes.errorbar([0, *places], means, around, fmt="o-", color=f"C{number}", capsize=2, label=direction)
+    axes.set_xticks([0, *places], [BASE, *(f"{count:,}" for count in studies)])
+    axes.set_xlabel("rows per language")
+    axes.set_ylabel("nDCG@10 x 100")
+    axes.set_ylim(bottom=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False)
+    with atomic_file(folder / f"{name}.png") as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
 def _alpha_and_beta(run: Result) -> tuple[float, float] | None:
     """Those of a run with CLEAR or a sum of its terms; None for others."""
     if run.objective == BASE:
@@ -275,19 +325,21 @@ def collect(studies: Path) -> None:
 
 def filled(page: str, folder: Path = RESULTS) -> str:
     """The page with its tables written anew."""
-    of_one: dict[str, Callable[..., str]] = {
-        "overview": overview,
-        "against": against,
-        "languages": languages,
-        "details": details,
-        "picture": picture,
-        "mixed": mixed,
+    # and how many words stand between the study's name and the objectives
+    of_one: dict[str, tuple[Callable[..., str], int]] = {
+        "overview": (overview, 0),
+        "against": (against, 1),
+        "languages": (languages, 1),
+        "details": (details, 0),
+        "picture": (picture, 0),
+        "mixed": (mixed, 0),
     }
     of_several: dict[str, Callable[..., str]] = {
         "pooled": pooled,
         "settings": settings,
         "alpha_beta": alpha_beta,
         "alone": alone,
+        "rows": rows_needed,
     }
 
     def write(place: re.Match[str]) -> str:
@@ -295,7 +347,8 @@ def filled(page: str, folder: Path = RESULTS) -> str:
         if kind in of_several:
             text = of_several[kind](folder, name, *words)
         else:
-            text = of_one[kind](Study.load(folder / name), *words)
+            make, own = of_one[kind]
+            text = make(Study.load(folder / name, *words[own:]), *words[:own])
         return f"{place[1]}\n{text.strip()}\n\n{place[4]}"
 
     return PLACE.sub(write, page)
@@ -347,8 +400,11 @@ def main() -> None:
     for path in (ROOT / "docs" / name for name in PAGES):
         page = path.read_text(encoding="utf-8")
         for place in PLACE.finditer(page):
+            name, *words = place["words"].split()
             if place["kind"] in ("details", "picture"):
-                _draw(Study.load(RESULTS / place["words"]))
+                _draw(Study.load(RESULTS / name, *words))
+            elif place["kind"] == "rows":
+                _draw_rows(RESULTS, name, *words)
         with atomic_file(path) as temporary:
             temporary.write_text(filled(page), encoding="utf-8")
 

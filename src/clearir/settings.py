@@ -43,8 +43,8 @@ def _is_filled(kind: type[BaseModel], name: Any) -> bool:
 
 #: the objectives that take ``alpha`` and ``beta``
 CLEAR, CLEAR_NO_KL = "clear", "clear-no-kl"
-#: the objective where none is named
-CLEAR_PLUS = "clear-plus"
+#: the objective where none is named; its weights stand in `clearir.losses.objectives`
+DEFAULT = "hybrid-plus"
 #: what a sum of weights may be off by
 ROUNDING = 1e-9
 #: `clearir.models.trim`: the share of the words of held-out texts that may be lost
@@ -180,8 +180,8 @@ class LossSettings(Settings):
     """The loss; see `clearir.losses`.
 
     Attributes:
-        objective: a name in `clearir.losses.objectives.OBJECTIVES`: clear-plus, clear (the paper's), clear-no-kl,
-            infonce, infonce-bridge, hybrid, symmetric.
+        objective: a name in `clearir.losses.objectives.OBJECTIVES`: hybrid-plus, clear (the paper's), clear-no-kl,
+            clear-plus, infonce, infonce-bridge, hybrid, symmetric and those of other papers.
         weights: in place of a named objective, the weight of each term of `clearir.losses.objectives.TERMS`.
         alpha: of clear and clear-no-kl.
         beta: of clear.
@@ -195,7 +195,7 @@ class LossSettings(Settings):
             the last bit only if they keep the same graphs, so give a number where that matters.
     """
 
-    objective: str = CLEAR_PLUS
+    objective: str = DEFAULT
     weights: dict[str, float] | None = None
     alpha: Share = 0.4
     beta: Share = 0.2
@@ -227,14 +227,14 @@ class LossSettings(Settings):
 
     @model_validator(mode="after")
     def _is_known(self) -> LossSettings:
-        if self.weights is not None and self.objective != CLEAR_PLUS:
+        if self.weights is not None and self.objective != DEFAULT:
             raise ValueError("objective and weights are two ways to say the same; leave one of them out")
         own_weights = self.weights is not None or self.objective not in (CLEAR, CLEAR_NO_KL)
         if own_weights and (self.alpha, self.beta) != (0.4, 0.2):
             raise ValueError(
                 "alpha and beta are weights of the objective clear; leave them out, or add objective: clear"
             )
-        if self.weights is not None or self.objective not in (CLEAR, CLEAR_PLUS):
+        if self.weights is not None or self.objective not in (CLEAR, DEFAULT):
             self.term_weights()  # needs torch, which a recipe of the others can be read without
         if self.teacher is not None:
             from clearir.losses.objectives import untrained_sides
@@ -419,7 +419,7 @@ class StudySettings(Settings):
             ``NAME:FOLDER`` for a suite's local copy.
     """
 
-    objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("clear", "clear-plus", "hybrid", "infonce")
+    objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("clear", "hybrid-plus", "clear-plus", "infonce")
     seeds: Positive = 3
     also: tuple[str, ...] = ()
 

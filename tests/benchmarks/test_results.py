@@ -139,6 +139,30 @@ def test_one_model_a_language_beside_one_for_all(results, folder):
     assert row(table, "en->en: one per language")[1:3] == ["-1.0", "-3.0"]
 
 
+def test_some_of_the_objectives_with_the_seeds_that_these_have(results, folder):
+    page = "<!-- overview small clear -->\n<!-- end -->\n<!-- against small hybrid hybrid clear -->\n<!-- end -->\n"
+    first, second = results.filled(page, folder).split("<!-- end -->")[:2]
+    assert row(first, "clear")[1].startswith("+24.0 (")  # 10, 12 and 50
+    assert "3 seeds, 3 trainings" in first
+    assert "hybrid" not in first
+    assert row(second, "clear")[1].startswith("-2.0 (")  # 10 and 12 against 13
+
+
+def test_scores_by_number_of_rows(results, folder):
+    for rows, gain in ((100, 0.3), (30, 0.2), (1000, 0.4)):
+        for seed in (0, 1):
+            for name, more in ((BASE, 0.0), ("clear", gain)):
+                seconds = None if name == BASE else 60.0
+                run = Result(name, seed, {HERE: {"x->en": 0.1 + more}}, {HERE: {"km->en": 0.1 + more}}, {}, 30, seconds)
+                run.save(folder / f"curve-{rows}" / f"{name}-{seed}.json")
+    table = results.filled("<!-- rows curve clear km->en -->\n<!-- end -->\n", folder)
+    cells = [line.strip("| ").split(" | ") for line in table.splitlines() if "rows |" in line or "score" in line]
+    assert [line[0] for line in cells[:4]] == ["base (score)", "30 rows", "100 rows", "1,000 rows"]
+    assert [line[1].split(" (")[0] for line in cells[:4]] == ["10.0", "+20.0", "+30.0", "+40.0"]
+    results._draw_rows(folder, "curve", "clear", "km->en")
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_only_what_stands_between_the_marks_is_written_anew(results, folder):
     page = "# Results\n\n<!-- overview small -->\nold\n<!-- end -->\n\nText stays.\n"
     filled = results.filled(page, folder)

@@ -158,7 +158,7 @@ def test_alpha_and_beta_may_leave_the_forward_term_nothing(tmp_path, alpha, beta
 @pytest.mark.parametrize(
     ("loss", "weights"),
     [
-        ({}, {"forward": 0.4, "direct": 0.4, "align": 0.2, "retain": 2.0}),
+        ({}, {"forward": 0.5, "direct": 0.5, "retain": 10.0}),
         ({"objective": "clear"}, {"forward": 1 - 0.4 - 0.2, "reverse": 0.4, "kl": 0.2}),
         ({"objective": "clear", "alpha": 0.3, "beta": 0.1}, {"forward": 1 - 0.3 - 0.1, "reverse": 0.3, "kl": 0.1}),
         ({"objective": "clear-no-kl", "alpha": 0.3}, {"forward": 0.7, "reverse": 0.3}),

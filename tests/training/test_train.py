@@ -88,7 +88,7 @@ def test_the_model_is_a_plain_folder_and_training_moved_it(tiny_model_path, tmp_
     assert record["steps"] == 6
     assert sum(record["rows_by_language"].values()) == 24
     assert [entry["step"] for entry in record["log"]] == [2, 4, 6]
-    logged = {"loss", "forward", "direct", "align", "retain", "learning_rate"}
+    logged = {"loss", "forward", "direct", "retain", "learning_rate"}
     assert all(logged <= entry.keys() for entry in record["log"])
     assert json.loads((tmp_path / "model" / TRAINING).read_text()) == record
     assert not same(weights(tmp_path / "model"), weights(tiny_model_path))
@@ -107,7 +107,7 @@ def test_the_logged_loss_is_the_weighted_sum_of_its_terms(tiny_model_path, tmp_p
     settings = SHORT.model_copy(update={"accumulate": accumulate})
     record = train(draw_rows(sample(30), settings, 0), str(tiny_model_path), tmp_path / "model", settings, PLAIN)
     for entry in record["log"]:
-        expected = 0.4 * entry["forward"] + 0.4 * entry["direct"] + 0.2 * entry["align"] + 2 * entry["retain"]
+        expected = 0.5 * entry["forward"] + 0.5 * entry["direct"] + 10 * entry["retain"]
         assert entry["loss"] == pytest.approx(expected, abs=1e-3)
     assert record["log"][-1]["retain"] > 0
 
@@ -137,7 +137,7 @@ def tracked(monkeypatch):
 
 
 def test_trackers_get_the_terms_of_the_loss_as_means_of_the_logged_steps(tiny_model_path, tmp_path, tracked):
-    rows, terms = draw_rows(sample(30), SHORT, 0), ("forward", "direct", "align", "retain")
+    rows, terms = draw_rows(sample(30), SHORT, 0), ("forward", "direct", "retain")
     each = train(rows, str(tiny_model_path), tmp_path / "each", SHORT.model_copy(update={"log_steps": 1}), PLAIN)["log"]
     reporting = SHORT.model_copy(update={"report_to": ("tensorboard",)})
     record = train(rows, str(tiny_model_path), tmp_path / "model", reporting, PLAIN)

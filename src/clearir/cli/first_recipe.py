@@ -149,7 +149,7 @@ def _prompts(base: str) -> str:
 def _scale(base: str, passages: int) -> str:
     """That of E5 where the rows to train on are too few to find it from."""
     if passages >= FEWEST_PAIRS or not _is_e5(base):
-        return "# loss.scale is found from your rows before training (docs/study.md); loss.objective is clear-plus\n"
+        return "# loss.scale is found from your rows before training (docs/study.md); loss.objective is hybrid-plus\n"
     return (
         f"loss:\n  scale: 100  # that of E5 (docs/study.md); with {FEWEST_PAIRS} passages or more to train on, leave it"
         " out: it is found\n"

@@ -23,7 +23,7 @@ from clearir.evaluation.scores import ALL, Direction, Scores
 from clearir.evaluation.suites import Qrels, Suite
 from clearir.models.load import model_fingerprint
 from clearir.models.prompts import Prompts, prompts_of
-from clearir.models.token_vectors import Kind, concatenate, encode_any
+from clearir.models.token_vectors import TextKind, concatenate, encode_any
 from clearir.support.errors import InputError
 from clearir.support.progress import track
 
@@ -170,7 +170,7 @@ def _pooled(language: str, identifier: str) -> str:
 def _encode_side(
     model: SentenceTransformer | MultiVectorEncoder,
     texts: dict[str, dict[str, str]],
-    kind: Kind,
+    kind: TextKind,
     prompt: str,
     cache: Path | None,
 ) -> dict[str, _Side]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from clearir.models.prompts import Prompts
-    from clearir.models.token_vectors import Kind
+    from clearir.models.token_vectors import TextKind
 
 #: a scale that is set may be off by this factor before it is warned of
 FACTOR = 2.0
@@ -101,7 +101,7 @@ def scale_for(
 
 
 def _as_the_loss_takes(
-    model: SentenceTransformer | MultiVectorEncoder, texts: list[str], kind: Kind, prompt: str, cache: Path | None
+    model: SentenceTransformer | MultiVectorEncoder, texts: list[str], kind: TextKind, prompt: str, cache: Path | None
 ) -> Tensor:
     import torch
 

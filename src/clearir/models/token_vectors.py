@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     Vectors: TypeAlias = "NDArray[np.float32] | TokenVectors"
 
-Kind = Literal["query", "passage"]
+TextKind = Literal["query", "passage"]
 #: what sentence-transformers calls them
-TASKS: dict[Kind, str] = {"query": "query", "passage": "document"}
+TASKS: dict[TextKind, str] = {"query": "query", "passage": "document"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class TokenVectors:
 
 
 def encode_tokens(
-    model: MultiVectorEncoder, texts: Sequence[str], kind: Kind, *, prompt: str = "", description: str = "Encoding"
+    model: MultiVectorEncoder, texts: Sequence[str], kind: TextKind, *, prompt: str = "", description: str = "Encoding"
 ) -> TokenVectors:
     """Encode texts in the order given, each distinct one once.
 
@@ -115,7 +115,7 @@ def encode_tokens(
 def encode_any(
     model: SentenceTransformer | MultiVectorEncoder,
     texts: Sequence[str],
-    kind: Kind,
+    kind: TextKind,
     *,
     languages: Sequence[str | None] | None = None,
     prompt: str = "",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 
     from clearir.models.prompts import Prompts
-    from clearir.models.token_vectors import Kind
+    from clearir.models.token_vectors import TextKind
 
 TEXTS_AT_ONCE = 4096
 
@@ -143,5 +143,5 @@ def features_of(
         yield some, found
 
 
-def _kind_of(column: str) -> Kind:
+def _kind_of(column: str) -> TextKind:
     return "passage" if column == "passage" or column.startswith("negative_") else "query"
