@@ -170,7 +170,8 @@ def mixed(study: Study) -> str:
 
 def pooled(folder: Path, names: str, objective: str, *others: str) -> str:
     """An objective against others over all runs of several studies (``a+b+c``), each run counting the same."""
-    studies = [Study.load(folder / name) for name in names.split("+")]
+    named = [one for one in (objective, *others) if one != BASE]
+    studies = [Study.load(folder / name, *named) for name in names.split("+")]
     kinds = [*CROSS, MEAN, "en->en", "en->en, elsewhere", "x->x, elsewhere"]
     rows = []
     for other in others:
@@ -302,7 +303,9 @@ def _alpha_and_beta(run: Result) -> tuple[float, float] | None:
     """Those of a run with CLEAR or a sum of its terms; None for others."""
     if run.objective == BASE:
         return None
-    weights = LossSettings.model_validate(run.settings["loss"]).term_weights()
+    loss = run.settings["loss"]
+    # beside weights stands the name that was the default at that time
+    weights = loss.get("weights") or LossSettings.model_validate(loss).term_weights()
     if not weights.keys() <= {"forward", "reverse", "kl"}:
         return None
     return weights.get("reverse", 0.0), weights.get("kl", 0.0)
