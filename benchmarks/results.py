@@ -273,7 +273,7 @@ def _by_rows(folder: Path, name: str, objective: str) -> dict[int, Study]:
 
 
 def _draw_rows(folder: Path, name: str, objective: str, *directions: str) -> None:
-    """Scores by number of rows, a line a direction, with intervals over seeds, and the base's as dots at the left."""
+    """Scores by number of rows: a dot a seed, a line a direction through their means, the base's at the left."""
     from matplotlib.figure import Figure
 
     studies = _by_rows(folder, name, objective)
@@ -284,11 +284,11 @@ def _draw_rows(folder: Path, name: str, objective: str, *directions: str) -> Non
     places = range(1, len(studies) + 1)
     for number, direction in enumerate(directions):
         value = _direction(suite, direction)
-        base = estimate([value(first.runs[BASE, seed]) for seed in first.seeds])
-        found = [estimate([value(one.runs[objective, seed]) for seed in one.seeds]) for one in studies.values()]
-        means = [100 * one.mean for one in (base, *found)]
-        around = [100 * (0.0 if one.high is None else one.high - one.mean) for one in (base, *found)]
-        axes.errorbar([0, *places], means, around, fmt="o-", color=f"C{number}", capsize=2, label=direction)
+        base = [100 * value(first.runs[BASE, seed]) for seed in first.seeds]
+        found = [[100 * value(one.runs[objective, seed]) for seed in one.seeds] for one in studies.values()]
+        axes.plot([0, *places], [statistics.mean(one) for one in (base, *found)], color=f"C{number}", label=direction)
+        for place, scores in enumerate((base, *found)):
+            axes.plot([place] * len(scores), scores, "o", color=f"C{number}", markersize=4)
     axes.set_xticks([0, *places], [BASE, *(f"{count:,}" for count in studies)])
     axes.set_xlabel("rows per language")
     axes.set_ylabel("nDCG@10 x 100")
