@@ -3,8 +3,8 @@
     python benchmarks/elsewhere.py
     python benchmarks/learning_rate.py --data MLQA_V1/dev      # MiniLM and e5-small, about 20 minutes a seed on 2 cores
 
-Rows, steps and settings are those of recipes/studies/mlqa.yaml and mlqa-e5.yaml, with clear-plus at
-the scale that is found. What is finished is skipped, so a stopped run goes on.
+Rows, steps and settings are those of recipes/studies/mlqa.yaml and mlqa-e5.yaml, with clear-plus at the scale that is
+found. What is finished is skipped, so a stopped run goes on.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def _is_filled(kind: type[BaseModel], name: Any) -> bool:
 #: the objectives that take ``alpha`` and ``beta``
 CLEAR, CLEAR_NO_KL = "clear", "clear-no-kl"
 #: the objective where none is named; its weights stand in `clearir.losses.objectives`
-DEFAULT = "hybrid-plus"
+DEFAULT_OBJECTIVE = "hybrid-plus"
 #: what a sum of weights may be off by
 ROUNDING = 1e-9
 #: `clearir.models.trim`: the share of the words of held-out texts that may be lost
@@ -195,7 +195,7 @@ class LossSettings(Settings):
             the last bit only if they keep the same graphs, so give a number where that matters.
     """
 
-    objective: str = DEFAULT
+    objective: str = DEFAULT_OBJECTIVE
     weights: dict[str, float] | None = None
     alpha: Share = 0.4
     beta: Share = 0.2
@@ -227,14 +227,14 @@ class LossSettings(Settings):
 
     @model_validator(mode="after")
     def _is_known(self) -> LossSettings:
-        if self.weights is not None and self.objective != DEFAULT:
+        if self.weights is not None and self.objective != DEFAULT_OBJECTIVE:
             raise ValueError("objective and weights are two ways to say the same; leave one of them out")
         own_weights = self.weights is not None or self.objective not in (CLEAR, CLEAR_NO_KL)
         if own_weights and (self.alpha, self.beta) != (0.4, 0.2):
             raise ValueError(
                 "alpha and beta are weights of the objective clear; leave them out, or add objective: clear"
             )
-        if self.weights is not None or self.objective not in (CLEAR, DEFAULT):
+        if self.weights is not None or self.objective not in (CLEAR, DEFAULT_OBJECTIVE):
             self.term_weights()  # needs torch, which a recipe of the others can be read without
         if self.teacher is not None:
             from clearir.losses.objectives import untrained_sides
