@@ -147,17 +147,12 @@ def _embedder(
         ready.check(model, chosen.passage)
     folder = None if cache is None else Path(cache)
 
-    def embed_tokens(texts: list[str], kind: Any) -> Vectors:
-        description = "Encoding queries" if kind == "query" else "Encoding passages"
-        return mean_of_tokens(encode_tokens(model, texts, kind, prompt=getattr(chosen, kind), description=description))
-
-    if makes_token_vectors(model):
-        return embed_tokens
-
-    def embed(texts: list[str], kind: str) -> Vectors:
-        if kind == "query":
-            return encode(model, texts, prompt=chosen.query, cache=folder, description="Encoding queries")
-        return encode(model, texts, prompt=chosen.passage, cache=folder, ready=ready, description="Encoding passages")
+    def embed(texts: list[str], kind: Any) -> Vectors:
+        prompt, description = getattr(chosen, kind), "Encoding queries" if kind == "query" else "Encoding passages"
+        if makes_token_vectors(model):
+            return mean_of_tokens(encode_tokens(model, texts, kind, prompt=prompt, description=description))
+        known = ready if kind == "passage" else None
+        return encode(model, texts, prompt=prompt, cache=folder, ready=known, description=description)
 
     return embed
 
