@@ -41,7 +41,6 @@ from clearir.report.study_table import (
     summarise,
 )
 from clearir.report.text import markdown, points
-from clearir.settings import LossSettings
 from clearir.support.artifacts import atomic_file
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -303,9 +302,7 @@ def _alpha_and_beta(run: Result) -> tuple[float, float] | None:
     """Those of a run with CLEAR or a sum of its terms; None for others."""
     if run.objective == BASE:
         return None
-    loss = run.settings["loss"]
-    # beside weights stands the name that was the default at that time
-    weights = loss.get("weights") or LossSettings.model_validate(loss).term_weights()
+    weights = run.settings["weights"]
     if not weights.keys() <= {"forward", "reverse", "kl"}:
         return None
     return weights.get("reverse", 0.0), weights.get("kl", 0.0)

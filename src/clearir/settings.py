@@ -43,8 +43,6 @@ def _is_filled(kind: type[BaseModel], name: Any) -> bool:
 
 #: the objectives that take ``alpha`` and ``beta``
 CLEAR, CLEAR_NO_KL = "clear", "clear-no-kl"
-#: the objective where none is named; its weights stand in `clearir.losses.objectives`
-DEFAULT_OBJECTIVE = "hybrid-plus"
 #: what a sum of weights may be off by
 ROUNDING = 1e-9
 #: `clearir.models.trim`: the share of the words of held-out texts that may be lost
@@ -53,6 +51,9 @@ MAX_LOST: Final = 0.01
 DENSE: Final = "dense"
 LATE_INTERACTION: Final = "late-interaction"
 Kind = Literal["dense", "late-interaction"]
+#: the objective where none is named; its weights stand in `clearir.losses.objectives`. What late interaction begins
+#: with is a projection at random, to which `retain` would hold it.
+DEFAULT_OBJECTIVE: Final[Mapping[Kind, str]] = {DENSE: "hybrid-plus", LATE_INTERACTION: "hybrid"}
 #: the scale that is found before training
 AUTO: Final = "auto"
 
@@ -181,7 +182,8 @@ class LossSettings(Settings):
 
     Attributes:
         objective: a name in `clearir.losses.objectives.OBJECTIVES`: hybrid-plus, clear (the paper's), clear-no-kl,
-            clear-plus, infonce, infonce-bridge, hybrid, symmetric and those of other papers.
+            clear-plus, infonce, infonce-bridge, hybrid, symmetric and those of other papers. Where neither this nor
+            ``weights`` is given, it is `DEFAULT_OBJECTIVE`; None beside ``weights``.
         weights: in place of a named objective, the weight of each term of `clearir.losses.objectives.TERMS`.
         alpha: of clear and clear-no-kl.
         beta: of clear.
@@ -195,7 +197,7 @@ class LossSettings(Settings):
             the last bit only if they keep the same graphs, so give a number where that matters.
     """
 
-    objective: str = DEFAULT_OBJECTIVE
+    objective: str | None = None
     weights: dict[str, float] | None = None
     alpha: Share = 0.4
     beta: Share = 0.2
@@ -207,6 +209,11 @@ class LossSettings(Settings):
     mini_batch_size: Positive = 32
     mini_batch_num_tokens: Positive | None = None
     memory_budget: Count | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_objective(cls, values: Any) -> Any:
+        return with_objective(values, DENSE)
 
     @field_validator("scale", mode="before")
     @classmethod
@@ -227,14 +234,14 @@ class LossSettings(Settings):
 
     @model_validator(mode="after")
     def _is_known(self) -> LossSettings:
-        if self.weights is not None and self.objective != DEFAULT_OBJECTIVE:
+        if self.weights is not None and self.objective is not None:
             raise ValueError("objective and weights are two ways to say the same; leave one of them out")
         own_weights = self.weights is not None or self.objective not in (CLEAR, CLEAR_NO_KL)
         if own_weights and (self.alpha, self.beta) != (0.4, 0.2):
             raise ValueError(
                 "alpha and beta are weights of the objective clear; leave them out, or add objective: clear"
             )
-        if self.weights is not None or self.objective not in (CLEAR, DEFAULT_OBJECTIVE):
+        if self.objective not in (CLEAR, *DEFAULT_OBJECTIVE.values()):
             self.term_weights()  # needs torch, which a recipe of the others can be read without
         if self.teacher is not None:
             from clearir.losses.objectives import untrained_sides
@@ -252,7 +259,7 @@ class LossSettings(Settings):
     @property
     def is_clear(self) -> bool:
         """Whether this is the paper's objective."""
-        return self.weights is None and self.objective == CLEAR
+        return self.objective == CLEAR
 
     def term_weights(self) -> dict[str, float]:
         """Weight of each term.
@@ -263,11 +270,18 @@ class LossSettings(Settings):
         from clearir.losses.clear import clear_weights
         from clearir.losses.objectives import weights_of
 
-        if self.weights is not None:
-            return weights_of(self.weights)
+        if self.objective is None:
+            return weights_of(self.weights or {})
         if self.objective in (CLEAR, CLEAR_NO_KL):
             return clear_weights(self.alpha, self.beta if self.objective == CLEAR else 0.0)
         return weights_of(self.objective)
+
+
+def with_objective(loss: Any, kind: Kind) -> Any:
+    """Settings of a loss as they were written, with the objective of a kind of model where they name none."""
+    if not isinstance(loss, Mapping) or loss.get("objective") is not None or loss.get("weights") is not None:
+        return loss
+    return {**loss, "objective": DEFAULT_OBJECTIVE[kind]}
 
 
 class LoraSettings(Settings):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from clearir.losses.objectives import OBJECTIVES
 from clearir.report.study_table import BASE, Result
 
 ROOT = Path(__file__).parents[2]
@@ -105,12 +106,14 @@ def test_other_settings_are_compared_seed_by_seed(results, folder):
 
 
 def test_alpha_and_beta_of_named_objectives_and_of_sums(results, folder):
-    sum_of_terms = {"0.8*forward+0.2*reverse": {"weights": {"forward": 0.8, "reverse": 0.2}}}
-    named = {name: {"objective": name} for name in ("clear", "clear-no-kl", "infonce")}
-    for name, loss in {**named, **sum_of_terms}.items():
+    sum_of_terms = {"0.8*forward+0.2*reverse": {"forward": 0.8, "reverse": 0.2}}
+    named = {name: OBJECTIVES[name] for name in ("clear", "clear-no-kl", "infonce")}
+    for name, weights in {**named, **sum_of_terms}.items():
         for seed, gain in ((0, 0.02), (1, 0.04)):
             kinds = {HERE: {"en->en": 0.8, "x->en": 0.4 + gain * (name != "clear")}}
-            Result(name, seed, kinds, {HERE: {}}, {"loss": loss}).save(folder / "map" / f"{len(name)}-{seed}.json")
+            Result(name, seed, kinds, {HERE: {}}, {"weights": weights}).save(
+                folder / "map" / f"{len(name)}-{seed}.json"
+            )
     for seed in (0, 1):
         base = Result(BASE, seed, {HERE: {"en->en": 0.7, "x->en": 0.4}}, {HERE: {}})
         base.save(folder / "map" / f"base-{seed}.json")

@@ -173,6 +173,23 @@ def test_the_weights_of_the_terms(tmp_path, loss, weights):
 
 
 @pytest.mark.parametrize(
+    ("kind", "loss", "objective"),
+    [
+        ("dense", {}, "hybrid-plus"),
+        ("late-interaction", {}, "hybrid"),  # without retain, which would hold it to a projection at random
+        ("late-interaction", {"scale": 20}, "hybrid"),
+        ("late-interaction", None, "hybrid"),
+        ("late-interaction", {"objective": "hybrid-plus"}, "hybrid-plus"),
+        ("late-interaction", {"weights": {"forward": 1.0}}, None),
+    ],
+)
+def test_each_kind_of_model_has_an_objective_of_its_own(tmp_path, kind, loss, objective):
+    recipe = load_recipe(write(tmp_path, {**MINIMAL, "kind": kind, "loss": loss}))
+    assert recipe.loss.objective == objective
+    assert load_recipe(write(tmp_path, dump_recipe(recipe))) == recipe
+
+
+@pytest.mark.parametrize(
     ("content", "overrides", "words"),
     [
         ({**MINIMAL, "trian": {}}, [], "unknown key 'trian'; did you mean 'train'?"),

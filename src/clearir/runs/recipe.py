@@ -8,15 +8,16 @@ recipe = load_recipe(Path("recipes/demo.yaml"), ["train.max_steps=20", "loss.obj
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from clearir.data.filters import FilterSettings
 from clearir.settings import (
+    DEFAULT_OBJECTIVE,
     DENSE,
     Count,
     DataSettings,
@@ -31,6 +32,7 @@ from clearir.settings import (
     StudySettings,
     TrainSettings,
     TranslateSettings,
+    with_objective,
     wrong_in,
 )
 from clearir.support.errors import InputError
@@ -79,6 +81,15 @@ class Recipe(Settings):
     evaluate: EvaluateSettings = EvaluateSettings()
     study: StudySettings = StudySettings()
     searches: Count | tuple[SearchExample, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _objective_of_kind(cls, values: Any) -> Any:
+        kind = values.get("kind", DENSE) if isinstance(values, Mapping) else None
+        if kind not in list(DEFAULT_OBJECTIVE):
+            return values
+        loss = values.get("loss")
+        return {**values, "loss": with_objective({} if loss is None else loss, kind)}
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
