@@ -13,7 +13,15 @@ from clearir.support import version
 if TYPE_CHECKING:
     from clearir.evaluation.compare import compare
     from clearir.evaluation.matrix import evaluate
-    from clearir.losses import CachedCLEARLoss, CachedObjectiveLoss, CLEARLoss, ObjectiveLoss, best_scale
+    from clearir.losses import (
+        CachedCLEARLoss,
+        CachedObjectiveLoss,
+        CachedRerankingLoss,
+        CLEARLoss,
+        ObjectiveLoss,
+        RerankingLoss,
+        best_scale,
+    )
     from clearir.runs.prepare_run import prepare
     from clearir.runs.recipe import load_recipe
     from clearir.training.mine import mine
@@ -24,7 +32,9 @@ _PUBLIC = {
     "CLEARLoss": "clearir.losses",
     "CachedCLEARLoss": "clearir.losses",
     "CachedObjectiveLoss": "clearir.losses",
+    "CachedRerankingLoss": "clearir.losses",
     "ObjectiveLoss": "clearir.losses",
+    "RerankingLoss": "clearir.losses",
     "best_scale": "clearir.losses",
     "compare": "clearir.evaluation.compare",
     "evaluate": "clearir.evaluation.matrix",
@@ -37,7 +47,9 @@ __all__ = [
     "CLEARLoss",
     "CachedCLEARLoss",
     "CachedObjectiveLoss",
+    "CachedRerankingLoss",
     "ObjectiveLoss",
+    "RerankingLoss",
     "__version__",
     "best_scale",
     "compare",

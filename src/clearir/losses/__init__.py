@@ -7,6 +7,15 @@ from __future__ import annotations
 
 from clearir.losses.base import CachedObjectiveLoss, ObjectiveLoss
 from clearir.losses.clear import CachedCLEARLoss, CLEARLoss
+from clearir.losses.reranking import CachedRerankingLoss, RerankingLoss
 from clearir.losses.scale import best_scale
 
-__all__ = ["CLEARLoss", "CachedCLEARLoss", "CachedObjectiveLoss", "ObjectiveLoss", "best_scale"]
+__all__ = [
+    "CLEARLoss",
+    "CachedCLEARLoss",
+    "CachedObjectiveLoss",
+    "CachedRerankingLoss",
+    "ObjectiveLoss",
+    "RerankingLoss",
+    "best_scale",
+]

@@ -27,7 +27,8 @@ def embed(model: Any, features: Features) -> Tensor:
     """The embeddings of some texts.
 
     Args:
-        model: a SentenceTransformer, or a MultiVectorEncoder.
+        model: a SentenceTransformer, a MultiVectorEncoder, or a CrossEncoder, whose texts are pairs and whose vectors
+            are the score alone.
         features: what the collator made of the texts. A ``task`` ("query" or "document") among them decides which
             tokens a MultiVectorEncoder counts.
 
@@ -36,9 +37,10 @@ def embed(model: Any, features: Features) -> Tensor:
     """
     task = features.get("task")
     output = model(features) if task is None else model(features, task=task)
-    if "sentence_embedding" in output:
-        found: Tensor = output["sentence_embedding"]
-        return found
+    for kind in ("sentence_embedding", "scores"):
+        if kind in output:
+            found: Tensor = output[kind]
+            return found
     return _tokens_first(output["token_embeddings"], output["attention_mask"].bool())
 
 

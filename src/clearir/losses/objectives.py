@@ -105,26 +105,28 @@ class Batch:
         return self._known[contrast]
 
     def _scores(self, anchor: Side, positive: Side) -> tuple[Tensor, Tensor | None]:
-        anchors, answers = _own(self.columns, anchor)[self.rows], join(_candidates(self.columns, positive))
+        anchors, answers = column_of(self.columns, anchor)[self.rows], join(candidates_of(self.columns, positive))
         if anchor == "passage":  # the query asks: a similarity may have a direction, as MaxSim has
             scores = scaled_scores(answers, anchors, self.similarity_fct, self.scale).T
         else:
             scores = scaled_scores(anchors, answers, self.similarity_fct, self.scale)
         if self.ids is None:
             return scores, None
-        candidates = torch.cat(_candidates(self.ids, positive))
-        return scores, other_correct_answers(_own(self.ids, anchor), _own(self.ids, positive), candidates, self.rows)
+        candidates = torch.cat(candidates_of(self.ids, positive))
+        return scores, other_correct_answers(
+            column_of(self.ids, anchor), column_of(self.ids, positive), candidates, self.rows
+        )
 
     def own_side(self, contrast: Contrast) -> tuple[Tensor, Tensor]:
         """Scaled scores ``(a, batch)`` of anchors with all anchors, and which are no wrong answers.
 
         These are the anchor itself, anchors of the same text, and those with the same right answer.
         """
-        own = _own(self.columns, contrast[0])
+        own = column_of(self.columns, contrast[0])
         scores = scaled_scores(own[self.rows], own, self.similarity_fct, self.scale)
         if self.ids is None:
             return scores, self.rows[:, None] == torch.arange(len(own), device=own.device)
-        return scores, same_answer(_own(self.ids, contrast[0]), _own(self.ids, contrast[1]), self.rows)
+        return scores, same_answer(column_of(self.ids, contrast[0]), column_of(self.ids, contrast[1]), self.rows)
 
     def both_correct(self, one: Contrast, other: Contrast, width: int) -> Tensor | None:
         """The first ``width`` candidates that are right answers besides the positives in either contrast."""
@@ -175,8 +177,7 @@ def _apart(batch: Batch, contrast: Contrast) -> Tensor:
 def _kl(batch: Batch) -> Tensor:
     forward, reverse = batch.scores(FORWARD)[0], batch.scores(REVERSE)[0]
     # With unequal numbers of hard negatives only the in-batch columns have partners.
-    equal = len(batch.columns.negatives) == len(batch.columns.target_negatives)
-    width = forward.shape[1] if equal else len(_own(batch.columns, "query"))
+    width = forward.shape[1] if forward.shape == reverse.shape else len(column_of(batch.columns, "query"))
     return paired_kl(reverse[:, :width], forward[:, :width], batch.both_correct(FORWARD, REVERSE, width))
 
 
@@ -202,12 +203,12 @@ def _with_margin(batch: Batch, contrast: Contrast) -> Tensor:
 
 
 def _retain(batch: Batch) -> Tensor:
-    drifts = [drift(_own(batch.columns, side)[batch.rows], _before(batch, side)) for side in BRIDGE_TEXTS]
+    drifts = [drift(column_of(batch.columns, side)[batch.rows], _before(batch, side)) for side in BRIDGE_TEXTS]
     return torch.stack(drifts).mean(dim=0)
 
 
 def _distil(batch: Batch) -> Tensor:
-    drifts = [apart(_own(batch.columns, side)[batch.rows], _before(batch, "query")) for side in QUERIES]
+    drifts = [apart(column_of(batch.columns, side)[batch.rows], _before(batch, "query")) for side in QUERIES]
     return torch.stack(drifts).mean(dim=0)
 
 
@@ -288,8 +289,8 @@ def used_columns(weights: Mapping[str, float], positions: Columns[int]) -> list[
     used: set[int] = set()
     for name in weights:
         for anchor, positive in TERMS[name].contrasts:
-            used |= {_own(positions, anchor), *_candidates(positions, positive)}
-        used |= {_own(positions, side) for side in TERMS[name].sides}
+            used |= {column_of(positions, anchor), *candidates_of(positions, positive)}
+        used |= {column_of(positions, side) for side in TERMS[name].sides}
     return sorted(used | set(untrained_columns(weights, positions).values()))
 
 
@@ -300,15 +301,15 @@ def untrained_sides(weights: Mapping[str, float]) -> list[Side]:
 
 def untrained_columns(weights: Mapping[str, float], positions: Columns[int]) -> dict[Side, int]:
     """Which columns the untrained model embeds too, by side."""
-    return {side: _own(positions, side) for side in untrained_sides(weights)}
+    return {side: column_of(positions, side) for side in untrained_sides(weights)}
 
 
-def _own(columns: Columns[Any], side: Side) -> Any:
+def column_of(columns: Columns[Any], side: Side) -> Any:
     """The column of a side. Columns that no term uses are None, and no term asks for them."""
     return getattr(columns, side)
 
 
-def _candidates(columns: Columns[Any], side: Side) -> tuple[Any, ...]:
+def candidates_of(columns: Columns[Any], side: Side) -> tuple[Any, ...]:
     """The column of a side and its hard negatives."""
     hard = {"query": (), "passage": columns.negatives, "target_query": columns.target_negatives}
-    return (_own(columns, side), *hard[side])
+    return (column_of(columns, side), *hard[side])
