@@ -58,6 +58,47 @@ def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_reranker_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a head for pairs, at random, as a CrossEncoder's folder."""
+    from clearir.models.reranker import load_reranker
+
+    folder = tmp_path_factory.mktemp("reranker") / "model"
+    model = load_reranker(tiny_model_path, new_head=True, device="cpu")
+    model.save_pretrained(str(folder), create_model_card=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def overlap() -> Any:
+    """A reranker: the words that query and passage share, less the passage's other words as hundredths.
+
+    ``overlap[0].seen`` has the pairs that were scored. Of ``a dog`` with ``a dog barks`` it is 2 - 0.01 = 1.99.
+    """
+    import torch
+    from sentence_transformers import CrossEncoder
+    from sentence_transformers.base.modules import InputModule
+
+    class Overlap(InputModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[tuple[str, str]] = []
+            self.weight = torch.nn.Parameter(torch.ones(1))
+            self.max_seq_length = None
+
+        def preprocess(self, inputs: list[Any], prompt: str | None = None, **kwargs: Any) -> dict[str, torch.Tensor]:
+            self.seen += [tuple(pair) for pair in inputs]
+            words = [(set(query.split()), set(passage.split())) for query, passage in inputs]
+            return {"numbers": torch.tensor([[len(q & p) - len(p - q) / 100] for q, p in words])}
+
+        def forward(self, features: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, torch.Tensor]:
+            return features | {"scores": features["numbers"] * self.weight}
+
+        def save(self, *args: Any, **kwargs: Any) -> None: ...
+
+    return CrossEncoder(modules=[Overlap()], device="cpu", activation_fn=torch.nn.Identity())
+
+
+@pytest.fixture(scope="session")
 def exported_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model as `clearir export` writes it."""
     for module in ("onnx", "onnxscript", "onnxruntime"):

@@ -28,10 +28,11 @@ from clearir.support.progress import task
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+    from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
 
     from clearir.models.ready_vectors import ReadyVectors
 
+T = TypeVar("T")
 V = TypeVar("V")
 
 # Measured with MiniLM on 2 cores, queries and passages: 1,024 to 2,048 padded tokens a batch are fastest, 16,384 take
@@ -81,14 +82,18 @@ def encode(
     keys = {text: vector_key(text, prompt, limit, route) for text in distinct} if cache or ready else {}
     vectors: dict[str, NDArray[np.float32]] = ready.find(keys) if ready else {}
     missing = [text for text in distinct if text not in vectors]
+
+    def batches(texts: list[str]) -> Iterator[dict[str, NDArray[np.float32]]]:
+        return in_batches(model, texts, token_counts(model, texts, prompt), read_vectors, batch_tokens, description)
+
     if cache is None:
-        for batch in in_batches(model, missing, prompt, read_vectors, batch_tokens, description):
+        for batch in batches(missing):
             vectors.update(batch)
     elif missing:
         with open_cache(cache, model_fingerprint(model)) as database:
             vectors.update(read(database, {text: keys[text] for text in missing}))
             missing = [text for text in distinct if text not in vectors]
-            for batch in in_batches(model, missing, prompt, read_vectors, batch_tokens, description):
+            for batch in batches(missing):
                 write(database, batch, keys)
                 vectors.update(batch)
     result = np.stack([vectors[text] for text in texts])
@@ -142,36 +147,35 @@ def _read(model: SentenceTransformer, prompt: str, route: str | None, batch: lis
 
 
 def in_batches(
-    model: SentenceTransformer | MultiVectorEncoder,
-    texts: list[str],
-    prompt: str,
-    read: Callable[[list[str]], Iterable[V]],
+    model: SentenceTransformer | MultiVectorEncoder | CrossEncoder,
+    items: Sequence[T],
+    lengths: Sequence[int],
+    read: Callable[[list[T]], Iterable[V]],
     batch_tokens: int | None = None,
     description: str = "Encoding",
-) -> Iterator[dict[str, V]]:
-    """What a model makes of different texts, some at a time, the longest first.
+) -> Iterator[dict[T, V]]:
+    """What a model makes of different texts or pairs of texts, some at a time, the longest first.
 
     Args:
         model: what reads them; its training mode is left as it was.
-        texts: all different.
-        prompt: put before every text, which counts for its length.
-        read: texts -> what becomes of each.
+        items: all different.
+        lengths: tokens of each, what stands before it included.
+        read: items -> what becomes of each.
         batch_tokens: see `encode`.
         description: what the progress is called.
     """
     import torch
 
-    if not texts:
+    if not items:
         return
     on_cpu = model.device.type == "cpu"
     budget = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else ACCELERATOR_BATCH_TOKENS)
-    lengths = token_counts(model, texts, prompt)
     was_training = model.training
     model.eval()
     try:
         with task(description, total=sum(lengths)) as advance:
             for indices in _batches(lengths, budget, _padding_counts(model)):
-                batch = [texts[i] for i in indices]
+                batch = [items[i] for i in indices]
                 with torch.inference_mode():
                     found = read(batch)
                 yield dict(zip(batch, found, strict=True))
@@ -180,23 +184,36 @@ def in_batches(
         model.train(was_training)
 
 
-def token_counts(model: SentenceTransformer | MultiVectorEncoder, texts: list[str], prompt: str) -> list[int]:
-    """Tokens of each text with its prompt, after cutting; characters where the tokenizer cannot be asked."""
+def token_counts(
+    model: SentenceTransformer | MultiVectorEncoder | CrossEncoder,
+    texts: Sequence[str],
+    prompt: str,
+    seconds: Sequence[str] | None = None,
+) -> list[int]:
+    """Tokens of each text with its prompt, after cutting; characters where the tokenizer cannot be asked.
+
+    Args:
+        model: whose tokenizer.
+        texts: n texts.
+        prompt: put before each.
+        seconds: of each text the other one that is read together with it.
+    """
     from transformers import PreTrainedTokenizerBase
 
     tokenizer = getattr(model, "tokenizer", None)
     if not isinstance(tokenizer, PreTrainedTokenizerBase):
-        return [max(1, len(text)) for text in texts]
+        return [max(1, len(one) + len(two)) for one, two in zip(texts, seconds or [""] * len(texts), strict=True)]
     limit = model.max_seq_length
     lengths: list[int] = []
     for start in range(0, len(texts), 4096):
         chunk = [prompt + text for text in texts[start : start + 4096]]
-        ids = tokenizer(chunk, truncation=limit is not None, max_length=limit, padding=False)["input_ids"]
+        beside = None if seconds is None else list(seconds[start : start + 4096])
+        ids = tokenizer(chunk, beside, truncation=limit is not None, max_length=limit, padding=False)["input_ids"]
         lengths += [max(1, len(row)) for row in ids]
     return lengths
 
 
-def _padding_counts(model: SentenceTransformer | MultiVectorEncoder) -> bool:
+def _padding_counts(model: SentenceTransformer | MultiVectorEncoder | CrossEncoder) -> bool:
     """Whether a text would get another vector beside a longer one."""
     from clearir.losses.padding import LEFT, RIGHT, sides_that_count
 
@@ -204,7 +221,7 @@ def _padding_counts(model: SentenceTransformer | MultiVectorEncoder) -> bool:
     return RIGHT in sides or (LEFT in sides and _pads_left(model))
 
 
-def _pads_left(model: SentenceTransformer | MultiVectorEncoder) -> bool:
+def _pads_left(model: SentenceTransformer | MultiVectorEncoder | CrossEncoder) -> bool:
     """Whether padding goes before a text, as the tokenizer says, or the model when it asks it."""
     asked = getattr(model[0], "processing_kwargs", {}).get("text", {})
     side = asked.get("padding_side") or getattr(getattr(model, "tokenizer", None), "padding_side", "right")

@@ -1,39 +1,77 @@
-"""What a model gives for a text, told from its folder before it is loaded: one vector, or one a token."""
+"""What a model gives, told from its folder before it is loaded: a vector per text or per token, or a score per pair."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-#: what a folder calls a model of late interaction: sentence-transformers, PyLate
-_MODEL_TYPES = {"MultiVectorEncoder", "ColBERT"}
-#: the same of Stanford's checkpoints, which have a config.json alone
-_ARCHITECTURE = "HF_ColBERT"
+Kind = Literal["dense", "late interaction", "reranker", "classifier"]
+
+#: what sentence-transformers and PyLate write into a folder; other types are dense
+_MODEL_TYPES: dict[str, Kind] = {
+    "MultiVectorEncoder": "late interaction",
+    "ColBERT": "late interaction",
+    "CrossEncoder": "reranker",
+}
+#: of Stanford's checkpoints, which have a config.json alone
+_LATE_ARCHITECTURE = "HF_ColBERT"
 
 
-def is_late_interaction(name: str, *, local_files_only: bool = False) -> bool:
-    """Whether a model was saved as one of late interaction (ColBERT): by sentence-transformers, PyLate or Stanford.
+def kind_of(name: str, *, local_files_only: bool = False) -> Kind | None:
+    """What a model was saved as; None where no configuration can be read.
+
+    Where nothing but a ``config.json`` tells, as with most rerankers, a network for the classification of sequences
+    is a reranker if it has one label, else a classifier. Other networks are dense.
 
     Args:
         name: a folder, or a name on the Hub.
         local_files_only: do not ask the Hub.
     """
-    model_type = _read(name, "config_sentence_transformers.json", local_files_only).get("model_type")
+    described = _read(name, "config_sentence_transformers.json", local_files_only)
+    model_type = described.get("model_type")
     if model_type is not None:
-        return model_type in _MODEL_TYPES
-    return _ARCHITECTURE in (_read(name, "config.json", local_files_only).get("architectures") or [])
+        return _MODEL_TYPES.get(model_type, "dense")
+    config = _read(name, "config.json", local_files_only)
+    architectures = config.get("architectures") or []
+    if _LATE_ARCHITECTURE in architectures:
+        return "late interaction"
+    # Older versions of sentence-transformers wrote no type, but always modules, and only of dense models.
+    classifies = any(str(one).endswith("ForSequenceClassification") for one in architectures)
+    if classifies and not described and _path(name, "modules.json", local_files_only) is None:
+        labels = config.get("id2label")  # two labels are transformers' default, which is not written
+        return "reranker" if isinstance(labels, dict) and len(labels) == 1 else "classifier"
+    return "dense" if config or described else None
+
+
+def is_late_interaction(name: str, *, local_files_only: bool = False) -> bool:
+    """Whether a model was saved as one of late interaction (ColBERT): by sentence-transformers, PyLate or Stanford."""
+    return kind_of(name, local_files_only=local_files_only) == "late interaction"
+
+
+def is_reranker(name: str, *, local_files_only: bool = False) -> bool:
+    """Whether a model was saved as a reranker: a CrossEncoder, or a network with one score for a sequence."""
+    return kind_of(name, local_files_only=local_files_only) == "reranker"
+
+
+def _path(name: str, file: str, local_files_only: bool) -> Path | None:
+    """A file of a model; None where it has none, or it cannot be had."""
+    from sentence_transformers.util import load_file_path
+
+    if Path(name).is_dir():
+        return Path(name) / file if (Path(name) / file).is_file() else None
+    try:
+        found = load_file_path(name, file, local_files_only=local_files_only)
+    except (OSError, ValueError):
+        return None
+    return None if found is None else Path(found)
 
 
 def _read(name: str, file: str, local_files_only: bool) -> dict[str, Any]:
     """A JSON file of a model; empty where it has none, or none can be had: loading says why."""
-    from sentence_transformers.util import load_file_path
-
+    path = _path(name, file, local_files_only)
     try:
-        path: Any = Path(name) / file
-        if not Path(name).is_dir():
-            path = load_file_path(name, file, local_files_only=local_files_only)
-        found = {} if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
+        found = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

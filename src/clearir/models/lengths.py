@@ -63,6 +63,7 @@ def positions(model: BaseModel) -> int | None:
 
 def _longest_prompt(model: BaseModel) -> tuple[str, int]:
     """The prompt with most tokens, and how many these are with those that the tokenizer adds to every text."""
+    from sentence_transformers import CrossEncoder
     from transformers import PreTrainedTokenizerBase
 
     from clearir.models.prompts import prompts_of
@@ -73,4 +74,7 @@ def _longest_prompt(model: BaseModel) -> tuple[str, int]:
     prompts = prompts_of(model)
     tokens = {prompt: len(tokenizer(prompt)["input_ids"]) for prompt in ("", prompts.query, prompts.passage)}
     longest = max(tokens, key=lambda prompt: tokens[prompt])
-    return longest, tokens[longest]
+    if not isinstance(model, CrossEncoder):
+        return longest, tokens[longest]
+    between = tokenizer.num_special_tokens_to_add(pair=True) - tokenizer.num_special_tokens_to_add(pair=False)
+    return longest, tokens[longest] + between

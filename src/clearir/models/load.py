@@ -13,12 +13,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clearir.models import hub_connection, packaged_e5
-from clearir.models.kind import is_late_interaction
+from clearir.models.kind import Kind, kind_of
 from clearir.models.lengths import cut_sides, limit_length
 from clearir.models.one_way import refuse_two_ways
 from clearir.models.prompts import set_prompts
@@ -27,9 +28,9 @@ from clearir.support.errors import InputError, MissingExtraError
 from clearir.support.texts import clip
 
 if TYPE_CHECKING:
-    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+    from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
 
-Model = TypeVar("Model", bound="SentenceTransformer | MultiVectorEncoder")
+Model = TypeVar("Model", bound="SentenceTransformer | MultiVectorEncoder | CrossEncoder")
 
 PACKAGE_PREFIX = "python:"
 # What a saved configuration says of its place and of the libraries, not of the function that the model computes.
@@ -65,18 +66,25 @@ def load_model(
         passage_prompt: what stands before a passage; likewise.
 
     Raises:
-        InputError: no such folder or name, the Hub cannot be reached, the weights cannot be read, it is no model, it
-            cannot read texts of that length, or reads queries and passages in two ways (`clearir.models.one_way`).
+        InputError: no such folder or name, the Hub cannot be reached, the weights cannot be read, it is no model or
+            one of another kind (`clearir.models.kind`), it cannot read texts of that length, or reads queries and
+            passages in two ways (`clearir.models.one_way`).
         MissingExtraError: the Python package after ``python:`` is not installed, or peft for a folder of adapters.
     """
     from sentence_transformers import SentenceTransformer
 
-    found = _find(name_or_path)
-    if found.is_late_interaction:
+    found = find_model(name_or_path)
+    if found.kind == "late interaction":
         raise InputError(
             f"{name_or_path}: a model of late interaction, with a vector for each token, and this needs one with a "
             "vector for each text. Train it on with kind: late-interaction in the recipe, score it with clearir "
             "evaluate; to search with it, see docs/late-interaction.md"
+        )
+    if found.kind == "reranker":
+        raise InputError(
+            f"{name_or_path}: a reranker, which scores a query together with a passage, and this needs a model that "
+            f"gives a vector for each text. Use it beside one: clearir evaluate MODEL --rerank {name_or_path}; see "
+            "docs/reranking.md"
         )
     model: SentenceTransformer = found.load(SentenceTransformer, device, attention, trust_remote_code)
     refuse_two_ways(model, str(name_or_path))
@@ -117,15 +125,11 @@ def load_late_interaction(
         InputError: see `load_model`, or the model is no transformer.
         MissingExtraError: see `load_model`.
     """
-    import torch
     from sentence_transformers import MultiVectorEncoder
 
-    before = torch.get_rng_state()
-    torch.default_generator.manual_seed(seed)
-    try:
-        model: MultiVectorEncoder = _find(name_or_path).load(MultiVectorEncoder, device, attention, trust_remote_code)
-    finally:
-        torch.set_rng_state(before)
+    found = find_model(name_or_path)
+    with drawn_with(seed):
+        model: MultiVectorEncoder = found.load(MultiVectorEncoder, device, attention, trust_remote_code)
     set_prompts(model, query_prompt, passage_prompt)
     limit_length(model, str(name_or_path), max_seq_length)
     if max_seq_length is not None:
@@ -135,7 +139,7 @@ def load_late_interaction(
 
 def saved_as_late_interaction(name_or_path: str | Path) -> bool:
     """Whether a model was saved with a vector for each token; see `clearir.models.kind`."""
-    return _find(name_or_path).is_late_interaction
+    return find_model(name_or_path).kind == "late interaction"
 
 
 def load_any(name_or_path: str | Path, **options: Any) -> SentenceTransformer | MultiVectorEncoder:
@@ -146,7 +150,7 @@ def load_any(name_or_path: str | Path, **options: Any) -> SentenceTransformer | 
 
 
 @dataclass(frozen=True)
-class _Found:
+class FoundModel:
     """A model that was found by its name, and is not loaded yet.
 
     Attributes:
@@ -159,11 +163,26 @@ class _Found:
     base: str | None
     reachable: bool
 
-    @property
-    def is_late_interaction(self) -> bool:
-        return is_late_interaction(self.name, local_files_only=not self.reachable)
+    @cached_property
+    def kind(self) -> Kind | None:
+        """What it was saved as; None where its files cannot be had, so that loading will say why."""
+        return kind_of(self.name, local_files_only=not self.reachable)
 
-    def load(self, kind: type[Model], device: str | None, attention: str | None, trust_remote_code: bool) -> Model:
+    def load(
+        self, kind: type[Model], device: str | None, attention: str | None, trust_remote_code: bool, **options: Any
+    ) -> Model:
+        """Load it as a class of sentence-transformers, with adapters added to the weights.
+
+        Args:
+            kind: the class.
+            device: see `load_model`.
+            attention: see `load_model`.
+            trust_remote_code: see `load_model`.
+            options: others of the class.
+
+        Raises:
+            InputError: it cannot be loaded; the message says why.
+        """
         from safetensors import SafetensorError
 
         from clearir.models.lora import merge_adapters
@@ -179,6 +198,7 @@ class _Found:
                     trust_remote_code=trust_remote_code,
                     model_kwargs=model_kwargs,
                     local_files_only=not self.reachable,
+                    **options,
                 )
             merge_adapters(model)
         except SafetensorError as error:
@@ -192,7 +212,16 @@ class _Found:
         return model
 
 
-def _find(name_or_path: str | Path) -> _Found:
+def find_model(name_or_path: str | Path) -> FoundModel:
+    """The model of a name, not loaded yet.
+
+    Args:
+        name_or_path: see `load_model`.
+
+    Raises:
+        InputError: no such folder, or no model in it.
+        MissingExtraError: see `load_model`.
+    """
     from clearir.models.lora import base_of_adapters, need_peft
 
     name = str(_resolve(str(name_or_path)))
@@ -200,7 +229,7 @@ def _find(name_or_path: str | Path) -> _Found:
     if base is not None:
         need_peft()
     sought = base or name
-    return _Found(name, base, Path(sought).exists() or hub_connection.answers(sought))
+    return FoundModel(name, base, Path(sought).exists() or hub_connection.answers(sought))
 
 
 @dataclass(frozen=True)
@@ -297,6 +326,19 @@ def _why_not_loaded(name: str, error: Exception, reachable: bool, base: str | No
 
 
 @contextmanager
+def drawn_with(seed: int) -> Iterator[None]:
+    """Weights that are drawn at random in the block follow from the seed; torch's random state stays what it was."""
+    import torch
+
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)
+
+
+@contextmanager
 def _no_progress_bar() -> Iterator[None]:
     """Loading weights takes a moment; the bar that transformers draws for it would break up our own output."""
     from transformers.utils import logging
@@ -312,7 +354,7 @@ def _no_progress_bar() -> Iterator[None]:
 
 @contextmanager
 def _no_note_of_conversion() -> Iterator[None]:
-    """A new model of late interaction is made of another kind because it was asked for: no warning is due."""
+    """A model is made of one of another kind because that was asked for: no warning is due."""
     logger = logging.getLogger("sentence_transformers.base.model")
 
     def is_due(record: logging.LogRecord) -> bool:
@@ -325,7 +367,7 @@ def _no_note_of_conversion() -> Iterator[None]:
         logger.removeFilter(is_due)
 
 
-def model_fingerprint(model: SentenceTransformer | MultiVectorEncoder) -> str:
+def model_fingerprint(model: SentenceTransformer | MultiVectorEncoder | CrossEncoder) -> str:
     """16 hexadecimal digits of what the model computes: weights, modules and their settings, tokenizer.
 
     The same weights in two folders have the same fingerprint; prompts, the maximal length, the attention

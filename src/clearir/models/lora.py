@@ -26,7 +26,8 @@ from clearir.support.errors import InputError
 from clearir.support.extras import require
 
 if TYPE_CHECKING:
-    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base import BaseModel
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ def add_adapters(network: SentenceTransformer, name: str, settings: LoraSettings
     logger.info("training adapters (LoRA) of %s weights beside %s that are frozen", f"{trained:,}", f"{frozen:,}")
 
 
-def merge_adapters(network: SentenceTransformer | MultiVectorEncoder) -> None:
+def merge_adapters(network: BaseModel) -> None:
     """Add the adapters of a model to the weights that they stand beside, in place, and leave none.
 
     Nothing happens to a model without adapters. All weights can be trained afterwards.

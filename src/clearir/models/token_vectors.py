@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from clearir.models.encode import encode_by_language, in_batches
+from clearir.models.encode import encode_by_language, in_batches, token_counts
 from clearir.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ def encode_tokens(
         return [one[tokens].cpu() for one, tokens in zip(vectors, is_token(vectors), strict=True)]
 
     vectors: dict[str, torch.Tensor] = {}
-    for found in in_batches(model, list(dict.fromkeys(texts)), prompt, read, description=description):
+    distinct = list(dict.fromkeys(texts))
+    for found in in_batches(model, distinct, token_counts(model, distinct, prompt), read, description=description):
         vectors.update(found)
     broken = next((text for text, vector in vectors.items() if not vector.isfinite().all()), None)
     if broken is not None:

@@ -1,0 +1,153 @@
+"""Rerankers: models that read a query together with a passage and give one score (CrossEncoder).
+
+```python
+reranker = load_reranker("BAAI/bge-reranker-v2-m3")
+scores = score_pairs(reranker, [("how do I save a file", "Press Ctrl and S ...")])     # float32, (pairs,)
+```
+
+Slower than comparing vectors by far, since nothing of a passage can be computed before the query is known; so a model
+that gives vectors finds some passages first, and a reranker puts these in order.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clearir.models.encode import in_batches, token_counts
+from clearir.models.lengths import limit_length
+from clearir.models.load import drawn_with, find_model
+from clearir.support.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from sentence_transformers import CrossEncoder
+
+
+def load_reranker(
+    name: str | Path,
+    *,
+    max_seq_length: int | None = None,
+    device: str | None = None,
+    trust_remote_code: bool = False,
+    new_head: bool = False,
+    seed: int = 0,
+) -> CrossEncoder:
+    """Load a reranker; weights from safetensors only.
+
+    Args:
+        name: a folder, a name on the Hub, or ``python:PACKAGE/folder``; see `clearir.models.load.load_model`.
+        max_seq_length: tokens of a pair after which it is cut, the longer text of the two first; by default the
+            model's own limit.
+        device: as torch names it; by default the best there is.
+        trust_remote_code: run code that comes with the model.
+        new_head: to train one: also take an encoder (a dense model, or a network of transformers), which gets a head
+            with one label, drawn at random. A reranker keeps its own head.
+        seed: of the new head.
+
+    Raises:
+        InputError: see `clearir.models.load.load_model`; or it is no reranker, or gives more than one score for a
+            pair.
+        MissingExtraError: see `clearir.models.load.load_model`.
+    """
+    from sentence_transformers import CrossEncoder
+
+    found = find_model(name)
+    draws = new_head and found.kind not in ("reranker", "classifier")
+    if found.kind == "late interaction" or (found.kind == "dense" and not new_head):
+        raise InputError(_no_reranker(str(name), found.kind))
+    with drawn_with(seed), _no_note_of_new_head() if draws else nullcontext():
+        options = {"num_labels": 1} if draws else {}
+        model: CrossEncoder = found.load(CrossEncoder, device, None, trust_remote_code, **options)
+        if draws:
+            _draw_pooler(model)
+    if found.kind is None and not draws:  # no configuration told what it is
+        raise InputError(_no_reranker(str(name), "dense"))
+    if model.num_labels != 1:
+        raise InputError(
+            f"{name}: it gives {model.num_labels} scores for a pair (labels), and a reranker gives one; name a model "
+            "with num_labels 1"
+        )
+    limit_length(model, str(name), max_seq_length)
+    return model
+
+
+def score_pairs(
+    model: CrossEncoder, pairs: Sequence[tuple[str, str]], *, description: str = "Reranking"
+) -> NDArray[np.float32]:
+    """What a reranker gives for pairs of a query and a passage: the more, the better the passage answers.
+
+    The scores are those of ``model.predict``: with the activation that the model was saved with (for most a sigmoid,
+    so that they lie between 0 and 1), not the logits. Texts are read as they are; if the model has a default prompt
+    of its own, that is put before them.
+
+    Args:
+        model: its training mode is left as it was.
+        pairs: n pairs; each distinct one is scored once, those of about the same length together.
+        description: what the progress is called.
+
+    Returns:
+        Shape (n,), in the order given.
+
+    Raises:
+        InputError: the model gives scores that are not finite.
+    """
+    import numpy as np
+
+    distinct = list(dict.fromkeys((query, passage) for query, passage in pairs))
+    lengths = token_counts(model, [query for query, _ in distinct], "", [passage for _, passage in distinct])
+
+    def read(batch: list[tuple[str, str]]) -> list[float]:
+        scores: list[float] = model.predict(batch, batch_size=len(batch), show_progress_bar=False).tolist()
+        return scores
+
+    scores: dict[tuple[str, str], float] = {}
+    for found in in_batches(model, distinct, lengths, read, description=description):
+        scores.update(found)
+    broken = next((pair for pair, score in scores.items() if not np.isfinite(score)), None)
+    if broken is not None:
+        raise InputError(
+            f"the reranker's scores are not all finite numbers, first that of {broken[0][:100]!r} with "
+            f"{broken[1][:100]!r}; its weights are broken, or overflow in half precision"
+        )
+    return np.array([scores[query, passage] for query, passage in pairs], dtype=np.float32)
+
+
+def _no_reranker(name: str, kind: str) -> str:
+    what = (
+        "a model of late interaction, with a vector for each token"
+        if kind == "late interaction"
+        else "a model that gives a vector for each text"
+    )
+    return (
+        f"{name}: {what}, not a reranker, which scores a query together with a passage; give a CrossEncoder such as "
+        "BAAI/bge-reranker-v2-m3, or one that you have trained (docs/reranking.md)"
+    )
+
+
+def _draw_pooler(model: CrossEncoder) -> None:
+    """Draw a pooler that is all zeros, as of a model saved without one: nothing would get through it to the head."""
+    import torch
+
+    for name, module in model.named_modules():
+        if name.endswith("pooler.dense") and not module.weight.any():
+            torch.nn.init.normal_(module.weight, std=getattr(model.config, "initializer_range", 0.02))
+
+
+@contextmanager
+def _no_note_of_new_head() -> Iterator[None]:
+    """A new head is drawn because it was asked for: transformers' report of it is not due."""
+    logger = logging.getLogger("transformers.modeling_utils")
+
+    def is_due(record: logging.LogRecord) -> bool:
+        return " LOAD REPORT" not in record.getMessage()
+
+    logger.addFilter(is_due)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_due)
