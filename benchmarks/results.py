@@ -192,10 +192,11 @@ def pooled(folder: Path, names: str, objective: str, *others: str) -> str:
 def settings(folder: Path, first: str, *others: str) -> str:
     """What other settings add to ``STUDY:OBJECTIVE``, seed by seed; the studies split their rows alike.
 
-    One table for each suite that all runs were scored on.
+    One table for each suite that all runs were scored on. Intervals are over seeds; of one seed, over languages.
     """
     named = {name: _runs_of(folder, name) for name in (first, *others)}
-    reference = named[first]
+    compared_seeds = set[int]().union(*(named[name].keys() for name in others))
+    reference = {seed: run for seed, run in named[first].items() if seed in compared_seeds}
     scored = [run.kinds for runs in named.values() for run in runs.values()]
     tables = []
     for suite in (suite for suite in scored[0] if all(suite in kinds for kinds in scored)):
@@ -204,13 +205,28 @@ def settings(folder: Path, first: str, *others: str) -> str:
         rows = [[f"{markdown(first)} (score)", *map(points, means)]]
         for name in others:
             common = sorted(named[name].keys() & reference.keys())
-            row = [f"{markdown(name)}, {len(common)} seeds"]
+            row = [f"{markdown(name)}, {len(common)} seed{'s' * (len(common) > 1)}"]
             for kind in kinds:
                 values = [named[name][seed].kinds[suite][kind] - reference[seed].kinds[suite][kind] for seed in common]
+                if len(common) == 1:
+                    values = _by_language(named[name][common[0]], reference[common[0]], suite, kind) or values
                 row.append(compared(estimate(values)))
             rows.append(row)
         tables.append(grid([markdown(suite), *map(markdown, kinds)], rows).strip())
     return "\n\n".join(tables)
+
+
+def _by_language(run: Result, reference: Result, suite: str, kind: str) -> list[float]:
+    """What a run adds in each language; for the mean of the cross-lingual kinds, in the mean of a language's three.
+
+    Of kinds that have one direction, or whose directions lie between two languages, there is none.
+    """
+    here, there = run.directions[suite], reference.directions[suite]
+    found = {name: here[name] - there[name] for name in here if name in there}
+    if kind == MEAN:
+        own = {one: [found[name] for name in found if _fits(name, one)] for one in CROSS}
+        return [sum(values) / len(CROSS) for values in zip(*own.values(), strict=True)]
+    return [value for name, value in found.items() if kind in CROSS and _fits(name, kind)]
 
 
 def alpha_beta(folder: Path, names: str, *kinds: str) -> str:

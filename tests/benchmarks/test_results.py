@@ -105,6 +105,25 @@ def test_other_settings_are_compared_seed_by_seed(results, folder):
     assert "| other:clear, 3 seeds" in results.filled(page, folder)
 
 
+def test_a_single_seed_has_its_interval_over_languages(results, folder):
+    def directions(de: float, fi: float) -> dict[str, float]:
+        return {"en->en": 0.8, "de->en": de, "en->de": 0.5, "de->de": 0.6, "fi->en": fi, "en->fi": 0.5, "fi->fi": 0.6}
+
+    def run(name: str, found: dict[str, float]) -> Result:
+        kinds = {"en->en": 0.8, "en->x": 0.5, "x->x": 0.6, "x->en": (found["de->en"] + found["fi->en"]) / 2}
+        return Result(name, 0, {HERE: kinds}, {HERE: found})
+
+    for name, found in ((BASE, directions(0.3, 0.3)), ("clear", directions(0.40, 0.50))):
+        run(name, found).save(folder / "one" / f"{name}-0.json")
+    run("hybrid", directions(0.41, 0.53)).save(folder / "one" / "hybrid-0.json")
+    table = results.settings(folder, "one:clear", "one:hybrid")
+    half = 100 * T_1 * 0.01  # the spread of 1 and 3 over two languages
+    assert row(table, "one:hybrid, 1 seed")[1] == f"+2.0 ({2 - half:.1f} to {2 + half:+.1f})"
+    third = half / 3  # of the mean of x->en, en->x and x->x
+    assert row(table, "one:hybrid, 1 seed")[4] == f"+0.7 ({2 / 3 - third:.1f} to {2 / 3 + third:+.1f})"
+    assert row(table, "one:hybrid, 1 seed")[5] == "0.0"  # en->en
+
+
 def test_alpha_and_beta_of_named_objectives_and_of_sums(results, folder):
     sum_of_terms = {"0.8*forward+0.2*reverse": {"forward": 0.8, "reverse": 0.2}}
     named = {name: OBJECTIVES[name] for name in ("clear", "clear-no-kl", "infonce")}
