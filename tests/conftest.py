@@ -70,9 +70,10 @@ def tiny_reranker_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="session")
 def overlap() -> Any:
-    """A reranker: the words that query and passage share, less the passage's other words as hundredths.
+    """A reranker: the number of words that query and passage share, less the passage's other words as hundredths.
 
-    ``overlap[0].seen`` has the pairs that were scored. Of ``a dog`` with ``a dog barks`` it is 2 - 0.01 = 1.99.
+    Of ``a dog`` with ``a dog barks`` it is 2 - 0.01 = 1.99. What stands in [brackets] is not read;
+    ``overlap[0].seen`` has the pairs that were scored.
     """
     import torch
     from sentence_transformers import CrossEncoder
@@ -87,7 +88,7 @@ def overlap() -> Any:
 
         def preprocess(self, inputs: list[Any], prompt: str | None = None, **kwargs: Any) -> dict[str, torch.Tensor]:
             self.seen += [tuple(pair) for pair in inputs]
-            words = [(set(query.split()), set(passage.split())) for query, passage in inputs]
+            words = [[set(text.partition("[")[0].split()) for text in pair] for pair in inputs]
             return {"numbers": torch.tensor([[len(q & p) - len(p - q) / 100] for q, p in words])}
 
         def forward(self, features: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, torch.Tensor]:

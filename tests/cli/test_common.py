@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clearir.cli.common import slugs
+from clearir.cli.common import score_names, slugs
 from clearir.evaluation.registry import load_suite
 from clearir.evaluation.scores import Scores
 from clearir.support.errors import InputError
@@ -35,6 +35,8 @@ def table(tmp_path: Path) -> Path:
                 ("--languages", "en,de"),
                 ("--split", "dev"),
                 ("--pools", "pair"),
+                ("--rerank", "r"),
+                ("--top", "20"),
                 ("--out", "scores"),
                 ("--cache", "c"),
                 ("--overwrite",),
@@ -108,3 +110,60 @@ def test_models_with_one_name_get_a_file_each(clearir, table, tiny_model_path, t
 def test_file_names_are_never_taken_twice():
     assert slugs(["m", "m", "m-2", "./m", "M"]) == ["m", "m-2", "m-2-2", "m-3", "M-4"]
     assert slugs(["texts"]) == ["texts-2"]  # texts.json lies beside the scores
+    assert score_names(["a/m", "b"], None, 50) == [["a--m"], ["b"]]
+    names = score_names(["a/m", "b"], "org/r", 20)
+    assert names == [["a--m", "a--m+org--r-top20"], ["b", "b+org--r-top20"]]
+
+
+def test_reranked_scores_stand_beside_those_of_the_model_alone(
+    clearir, table, tiny_model_path, tiny_reranker_path, tmp_path
+):
+    models = [tmp_path / "one", tmp_path / "two"]
+    for model in models:
+        model.symlink_to(tiny_model_path)
+    reranker = tmp_path / "judge"
+    reranker.symlink_to(tiny_reranker_path)
+    out, cache = tmp_path / "scores", tmp_path / "cache"
+    options = ("--data", table, "--out", out, "--cache", cache, "--rerank", reranker, "--top", 2)
+    status, shown, messages = clearir("evaluate", *models, *options)
+    assert status == 0, messages
+    found = {path.name: Scores.load(path) for path in out.glob("*.json") if path.name != "texts.json"}
+    parent = tmp_path.name
+    first = f"{parent}--one.json"
+    reranked = f"{parent}--one+{parent}--judge-top2.json"
+    assert set(found) == {first, reranked, first.replace("one", "two"), reranked.replace("one", "two")}
+    assert found[first].model == str(models[0])
+    assert found[reranked].model == f"{models[0]} + {reranker} (top 2)"
+    # Beyond the first two nothing moves
+    for before, after in zip(
+        found[first].directions["fi->en"].ranks, found[reranked].directions["fi->en"].ranks, strict=True
+    ):
+        assert before == after or {before, after} <= {1, 2}
+    assert f"intervals: clearir compare {out / first} {out / reranked}" in shown
+    status, shown, messages = clearir("compare", out / first, out / reranked)
+    assert status == 0, messages
+    assert f"{models[0]} + {reranker} (top 2) compared with {models[0]}".replace(" ", "") in "".join(shown.split())
+    status, _, messages = clearir("evaluate", *models, *options)
+    assert status == 2
+    assert f"{first} already exists" in messages
+
+
+def test_what_cannot_rerank_is_refused_before_anything_is_scored(clearir, table, tiny_model_path, tmp_path):
+    options = ("--data", table, "--out", tmp_path / "scores", "--cache", tmp_path / "cache")
+    for wrong, message in (
+        (("--rerank", tiny_model_path), "a model that gives a vector for each text, not a reranker"),
+        (("--rerank", tmp_path / "none"), "none: no such folder"),
+        (("--top", "5"), "--top: no effect without --rerank"),
+        (("--rerank", "r", "--top", "0"), "greater than or equal to 1"),
+    ):
+        status, _, messages = clearir("evaluate", tiny_model_path, *options, *wrong)
+        assert status == 2
+        assert message in " ".join(messages.split())
+    assert not list(tmp_path.glob("scores/*.json"))
+
+
+def test_a_reranker_is_not_scored_alone(clearir, table, tiny_reranker_path, tmp_path):
+    options = ("--data", table, "--out", tmp_path / "scores", "--cache", tmp_path / "cache")
+    status, _, messages = clearir("evaluate", tiny_reranker_path, *options)
+    assert status == 2
+    assert f"Use it beside one: clearir evaluate MODEL --rerank {tiny_reranker_path}" in messages

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from clearir.evaluation.compare import compare
 from clearir.evaluation.matrix import evaluate
+from clearir.evaluation.scores import Scores
 from clearir.evaluation.suites import Suite
 from clearir.models.load import load_model
 from clearir.models.prompts import Prompts
+from clearir.models.reranker import Reranking
 from clearir.models.shift import shifted
 from clearir.support.errors import InputError
 
@@ -250,3 +253,129 @@ def test_a_lost_passage_counts_as_not_found(echo: Any, suite: Suite) -> None:
     assert pool.values["recall@100"] == pytest.approx([2 / 3, 0], abs=1e-6)
     assert pool.values["max@r"] == [5 + 1, 5 + 1]
     assert pool.values["complete@10"] == [0, 0]
+
+
+# -- with a reranker behind the model ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def animals() -> Suite:
+    """By the model, of q1: d3 1, d2 0.8, d1 0.6, d4 0; of q2: d4 1, d1 0.8, d2 0.6, d3 0.
+
+    By the words, of q1: d3 -0.01, d2 0.99, d1 1.99, d4 2; of q2: d4 -0.02, d1 -0.03, d2 -0.02, d3 -0.01.
+    """
+    return Suite(
+        "animals",
+        {"en": {"q1": "red cat [1 0]", "q2": "dog [0 1]"}},
+        {
+            "en": {
+                "d1": "red cat sleeps [0.6 0.8]",
+                "d2": "blue cat [0.8 0.6]",
+                "d3": "tree [1 0]",
+                "d4": "red cat [0 1]",
+            }
+        },
+        {"q1": {"d1": 1}, "q2": {"d2": 1}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("top", "ranks", "best"),
+    [
+        (1, [3, 3], [["d3", "d2", "d1"], ["d4", "d1", "d2"]]),
+        (2, [3, 3], [["d2", "d3", "d1"], ["d4", "d1", "d2"]]),
+        (3, [1, 2], [["d1", "d2", "d3"], ["d4", "d2", "d1"]]),  # d4 and d2 are equal, and d4 was first
+        (4, [2, 3], [["d4", "d1", "d2"], ["d3", "d4", "d2"]]),
+        (50, [2, 3], [["d4", "d1", "d2"], ["d3", "d4", "d2"]]),
+    ],
+)
+def test_the_first_passages_are_reranked_and_those_behind_keep_their_order(
+    echo: Any, overlap: Any, animals: Suite, top: int, ranks: list[int], best: list[list[str]]
+) -> None:
+    scores = evaluate(echo, animals, name="echo", rerank=Reranking(overlap, "overlap", top))
+    direction = scores.directions["en->en"]
+    assert (direction.ranks, direction.top) == (ranks, best)
+    assert direction.values["mrr@10"] == pytest.approx([1 / rank for rank in ranks], abs=1e-6)
+    assert direction.values["recall@100"] == [1, 1]
+    assert direction.corpus_size == 4
+    assert scores.model == f"echo + overlap (top {top})"
+
+
+def test_the_model_alone_is_scored_too_and_told_apart(echo: Any, overlap: Any, animals: Suite, tmp_path: Path) -> None:
+    before: list[Scores] = []
+    three, four = (
+        evaluate(echo, animals, name="echo", rerank=Reranking(overlap, "overlap", top), first_stage=before.append)
+        for top in (3, 4)
+    )
+    alone = evaluate(echo, animals, name="echo")
+    assert [one.directions for one in before] == [alone.directions] * 2
+    assert (before[0].model, before[0].model_hash) == ("echo", alone.model_hash)
+    assert "rerank" not in before[0].settings
+    assert len({alone.model_hash, three.model_hash, four.model_hash}) == 3
+    assert three.settings["rerank"] | {"reranker_hash": ""} == {
+        "model": "echo",
+        "model_hash": alone.model_hash,
+        "reranker": "overlap",
+        "reranker_hash": "",
+        "reranker_max_seq_length": None,
+        "top": 3,
+    }
+    assert set(three.environment["seconds"]) == {"encoding", "scoring", "reranking"}
+    three.save(tmp_path / "three.json")
+    assert Scores.load(tmp_path / "three.json") == three
+    comparison = compare(alone, three)
+    assert comparison.baseline == "echo"
+    assert set(comparison.sentences) == {"echo + overlap (top 3)"}
+    # q1 from rank 3 to 1, q2 from 3 to 2: of nDCG 1/2 to 1, and to 1 / log2(3)
+    assert comparison.rows[0].difference == pytest.approx((1 + 1 / log2(3)) / 2 - 1 / 2, abs=1e-6)
+
+
+def test_each_pair_of_texts_is_scored_once_however_many_directions_and_pools(
+    echo: Any, overlap: Any, animals: Suite
+) -> None:
+    german = {"q1": animals.queries["en"]["q1"], "q2": "hund [0 1]"}
+    both = replace(
+        animals,
+        queries={**animals.queries, "de": german},
+        passages={**animals.passages, "de": {"d1": "rote katze [1 0]", "d2": "hund [0 1]"}},
+    )
+    overlap[0].seen.clear()
+    scores = evaluate(echo, both, pools=("pair", "all"), rerank=Reranking(overlap, "overlap", 50))
+    assert len(scores.directions) == 4
+    # Three different queries with six different passages
+    assert len(overlap[0].seen) == len(set(overlap[0].seen)) == 3 * 6
+    pool = scores.pools["de->en+de"]
+    assert pool.top[1] == ["de:d2", "en:d3", "en:d4"]  # 1; -0.01; -0.02, as en:d2, which the model has behind it
+    # de:d2 1st, en:d2: behind en:d3 and en:d4
+    assert (pool.ranks[1], pool.values["max@r"][1]) == (1, 4)
+
+
+def test_a_query_in_the_corpus_stays_out_of_its_own_ranking_when_reranked(
+    echo: Any, overlap: Any, animals: Suite
+) -> None:
+    passages = {"en": {**animals.passages["en"], "q1": animals.queries["en"]["q1"]}}
+    itself = replace(animals, passages=passages)
+    overlap[0].seen.clear()
+    direction = evaluate(echo, itself, rerank=Reranking(overlap, "overlap", 3)).directions["en->en"]
+    assert (direction.ranks[0], direction.top[0]) == (1, ["d1", "d2", "d3"])
+    assert (passages["en"]["q1"], passages["en"]["q1"]) not in overlap[0].seen
+
+
+def test_a_lost_passage_stays_lost_when_reranked(echo: Any, overlap: Any, animals: Suite) -> None:
+    lost = replace(animals, qrels={"q1": {"d1": 1, "gone": 1}, "q2": {"gone": 1}}, lost=frozenset(["gone"]))
+    direction = evaluate(echo, lost, rerank=Reranking(overlap, "overlap", 3)).directions["en->en"]
+    assert direction.ranks == [1, 4 + 1]
+    assert direction.values["recall@100"] == [1 / 2, 0]
+
+
+def test_a_real_reranker_orders_as_sentence_transformers_does(tiny_model: Any, tiny_reranker_path: Path) -> None:
+    texts = {"1": "a cat purrs", "2": "a dog barks", "3": "bread", "4": "the tide", "5": "chess"}
+    suite = Suite("words", {"en": {"1": "cat", "2": "dog"}}, {"en": texts}, {"1": {"1": 1}, "2": {"2": 1}})
+    reranking = Reranking.load(str(tiny_reranker_path), top=5)
+    direction = evaluate(tiny_model(), suite, rerank=reranking).directions["en->en"]
+    names = list(texts)
+    for query, found in zip(("cat", "dog"), direction.top, strict=True):
+        expected = reranking.model.rank(query, list(texts.values()))
+        assert found == [names[one["corpus_id"]] for one in expected[:3]]
+    with pytest.raises(InputError, match="top is 0; give the number of passages to rerank"):
+        Reranking.load(str(tiny_reranker_path), top=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from contextlib import nullcontext
 from functools import partial
@@ -17,7 +18,9 @@ from clearir.cli.common import (
     Overwrite,
     PassagePrompt,
     QueryPrompt,
+    Rerank,
     TableOptions,
+    Top,
     TrustRemoteCode,
     Vectors,
     cache_folder,
@@ -27,14 +30,16 @@ from clearir.cli.common import (
     plain,
     refuse_ignored,
     refuse_options,
+    reranking_of,
     say,
+    score_names,
     settings_of,
     silence_libraries,
-    slugs,
     suite_of,
     table_options,
 )
 from clearir.cli.console import console, errors, show_progress
+from clearir.models.reranker import TOP
 from clearir.support import processes
 from clearir.support.errors import ClearirError, InputError, prefix_errors_with
 from clearir.support.locks import alone_in
@@ -298,6 +303,8 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="Part of the suite (dev, test), if it has several.")] = None,
     mteb: Annotated[str | None, typer.Option(help="Instead, run this MTEB task with MTEB's own code.")] = None,
     pools: Annotated[str, typer.Option(help="Also rank passages of several languages together: pair, all.")] = "",
+    rerank: Rerank = None,
+    top: Top = TOP,
     out: Annotated[Path, typer.Option(help="Folder for the scores.")] = Path("scores"),
     query_prompt: QueryPrompt = None,
     passage_prompt: PassagePrompt = None,
@@ -309,7 +316,8 @@ def evaluate(
     """Score models in every direction: query language x passage language.
 
     Each model encodes each text once and caches the vectors. If a model fails, its error is shown and the others still
-    run.
+    run. With --rerank, a reranker (CrossEncoder) puts the first passages of each query in order; the scores of the
+    model alone are written and shown too. See docs/reranking.md.
 
     Example, in a folder where `clearir init` was run:
 
@@ -321,7 +329,7 @@ def evaluate(
     from clearir.cli.tables import show_matrix, show_mteb
     from clearir.evaluation import matrix
     from clearir.evaluation.mteb_task import run_mteb
-    from clearir.evaluation.scores import texts_behind
+    from clearir.evaluation.scores import Scores, texts_behind
     from clearir.models.load import Loading, load_any
 
     silence_libraries()
@@ -336,17 +344,28 @@ def evaluate(
         raise InputError("no model to score; give a Hub name or a folder")
     if mteb is not None:
         refuse_options(options, "--mteb")
-        ours = ("suite", "data", "languages", "split", "pools", "out", "cache", "overwrite")
+        ours = ("suite", "data", "languages", "split", "pools", "rerank", "top", "out", "cache", "overwrite")
         refuse_ignored(context, "--mteb (MTEB's own code has no such option and writes no files)", *ours)
         for model in models:
             show_mteb(f"{model} on {mteb}", run_mteb(loading.load(model), mteb))
         return
     scored = suite_of(suite, data, names_in(languages), split, "test", options)
-    paths = [out / f"{name}.json" for name in slugs(models)]
-    for path in paths:
+    paths = [[out / f"{name}.json" for name in names] for names in score_names(models, rerank, top)]
+    for path in itertools.chain(*paths):
         claim(context, path, overwrite)
-    done = []
-    for model, path in zip(models, paths, strict=True):
+    reranking = reranking_of(context, rerank, top, trust_remote_code)
+    done: list[Scores] = []
+
+    def keep(scores: Scores, path: Path) -> None:
+        done.append(scores)
+        # Before the scores: where these are, their texts are.
+        texts_behind(done, scored.queries, scored.passages).save(out / "texts.json")
+        scores.save(path)
+        show_matrix(scores)
+        console.print(plain(str(path)), soft_wrap=True)
+
+    failed = False
+    for model, (path, *reranked) in zip(models, paths, strict=True):
         try:
             scores = matrix.evaluate(
                 load_any(model, **vars(loading)),
@@ -354,17 +373,17 @@ def evaluate(
                 name=model,
                 cache=cache_folder(cache),
                 pools=names_in(pools) or (),
+                rerank=reranking,
+                first_stage=partial(keep, path=path),
             )
         except ClearirError as error:
             errors.print(f"[bold red]error:[/] {plain(str(error))}", soft_wrap=True)
+            failed = True
             continue
-        done.append(scores)
-        # Before the scores: where these are, their texts are.
-        texts_behind(done, scored.queries, scored.passages).save(out / "texts.json")
-        scores.save(path)
-        show_matrix(scores)
-        console.print(plain(str(path)), soft_wrap=True)
-    if len(done) < len(models):
+        keep(scores, reranked[0] if reranked else path)
+        if reranked:
+            console.print(plain(f"intervals: clearir compare {path} {reranked[0]}"), soft_wrap=True)
+    if failed:
         raise typer.Exit(2)
 
 

@@ -15,6 +15,7 @@ from clearir.support.errors import InputError
 from clearir.support.locks import alone
 
 if TYPE_CHECKING:
+    from clearir.models.reranker import Reranking
     from clearir.settings import Settings
 
 SettingsKind = TypeVar("SettingsKind", bound="Settings")
@@ -24,6 +25,8 @@ MaxSeqLength = Annotated[int | None, typer.Option(help="Maximum tokens per text;
 TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with a model.")]
 Cache = Annotated[Path | None, typer.Option(help="Folder for cached embeddings.")]
 Vectors = Annotated[Path | None, typer.Option(help="Passage vectors written by clearir encode.")]
+Rerank = Annotated[str | None, typer.Option(help="Reranker that puts the first passages in order: Hub name or folder.")]
+Top = Annotated[int, typer.Option(min=1, help="With --rerank: number of passages to rerank per query.")]
 #: where click has a value from that is not the option's default
 TYPED = ("COMMANDLINE", "ENVIRONMENT")
 TableOptions = Annotated[
@@ -100,6 +103,22 @@ def refuse_ignored(context: typer.Context, beside: str, *options: str) -> None:
     typed = [f"--{name.replace('_', '-')}" for name, source in sources.items() if source and source.name in TYPED]
     if typed:
         raise InputError(f"{', '.join(typed)}: no effect with {beside}; leave it out")
+
+
+def reranking_of(context: typer.Context, rerank: str | None, top: int, trust_remote_code: bool) -> Reranking | None:
+    """The reranker of ``--rerank``, loaded; None where none is asked for.
+
+    Raises:
+        InputError: it is no reranker, or ``--top`` was typed alone.
+    """
+    from clearir.models.reranker import Reranking
+
+    if rerank is not None:
+        return Reranking.load(rerank, top=top, trust_remote_code=trust_remote_code)
+    source = context.get_parameter_source("top")
+    if source and source.name in TYPED:
+        raise InputError("--top: no effect without --rerank; add a reranker, or leave it out")
+    return None
 
 
 def table_options(typed: list[str], *, only: bool = False) -> tuple[dict[str, Any], list[str]]:
@@ -196,6 +215,15 @@ def slugs(models: list[str]) -> list[str]:
         names.append(name)
         taken.add(name.casefold())
     return names
+
+
+def score_names(models: list[str], rerank: str | None, top: int) -> list[list[str]]:
+    """Names of the files of scores of each model: of itself, and of it with the reranker if there is one."""
+    names = slugs(models)
+    if rerank is None:
+        return [[name] for name in names]
+    [reranker] = slugs([rerank])
+    return [[name, f"{name}+{reranker}-top{top}"] for name in names]
 
 
 def plain(text: str) -> str:

@@ -1,8 +1,9 @@
-"""Encode the texts of a suite once, then score every direction and pool.
+"""Encode the texts of a suite once, then score every direction and pool; perhaps with a reranker behind the model.
 
 ```python
 scores = evaluate(load_model("BAAI/bge-m3"), load_suite("mlqa", "data/mlqa"), pools=("pair", "all"))
 scores.mean("de->en", "ndcg@10")
+reranked = evaluate(model, suite, rerank=Reranking.load("BAAI/bge-reranker-v2-m3", top=50))
 ```
 """
 
@@ -10,8 +11,8 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,7 @@ from clearir.evaluation.scores import ALL, Direction, Scores
 from clearir.evaluation.suites import Qrels, Suite
 from clearir.models.load import model_fingerprint
 from clearir.models.prompts import Prompts, prompts_of
+from clearir.models.reranker import Reranking, order, score_pairs
 from clearir.models.token_vectors import TextKind, concatenate, encode_any
 from clearir.support.errors import InputError
 from clearir.support.progress import track
@@ -50,6 +52,8 @@ def evaluate(
     prompts: Prompts | None = None,
     cache: Path | None = None,
     metrics: Sequence[str] = measure.DEFAULT_METRICS,
+    rerank: Reranking | None = None,
+    first_stage: Callable[[Scores], None] = lambda scores: None,
 ) -> Scores:
     """Score a model in every direction of a suite.
 
@@ -69,11 +73,15 @@ def evaluate(
         cache: folder of vectors, see `clearir.models.token_vectors.encode_any`.
         metrics: see `clearir.evaluation.metrics.per_query`. On pools also ``max@r``, ``complete@10`` and, for queries
             that are not in the bridge language, ``bridge@10``.
+        rerank: puts the first passages that the model finds for each query in order, in each direction and pool; of
+            equal scores the passage that the model ranks higher comes first. Each distinct pair of texts is scored
+            once. The scores returned are then those of both together.
+        first_stage: with ``rerank``, gets the scores of the model alone before anything is reranked.
 
     Raises:
         InputError: an unknown metric, pool or language, or no query has a relevant passage in the languages.
     """
-    depth = max(measure.depth(metrics), measure.POOL_CUT if pools else TOP)
+    depth = max(measure.depth(metrics), measure.POOL_CUT if pools else TOP, rerank.top if rerank else 0)
     unknown = sorted(set(pools) - set(POOLS))
     if unknown:
         raise InputError(f"unknown pool {unknown[0]!r}; there are {' and '.join(POOLS)}")
@@ -83,20 +91,24 @@ def evaluate(
     queries = _encode_side(model, suite.queries, "query", prompts.query, cache)
     passages = _encode_side(model, suite.passages, "passage", prompts.passage, cache)
     encoded = time.perf_counter()
+    rankings: list[_Ranking] = []
+    found: list[Direction] = []
     jobs = list(_jobs(suite, passages, pools))
-    found = [
-        (job.corpus.pooled, _score(job, queries[job.query_language], suite, metrics, depth, model.device))
-        for job in track(jobs, "Scoring directions")
-    ]
+    for job in track(jobs, "Scoring directions"):
+        ranking = _rank(job, queries[job.query_language], suite, depth, model.device)
+        found.append(_direction(ranking, suite, metrics))
+        if rerank is not None:
+            rankings.append(ranking)
     scored = time.perf_counter()
-    return Scores(
+    directions, in_pools = _by_name(jobs, found)
+    scores = Scores(
         suite=suite.name,
         suite_hash=suite.hash,
         model=name or _name(model),
         model_hash=model_fingerprint(model),
         bridge=suite.bridge,
-        directions={direction.name: direction for pool, direction in found if not pool},
-        pools={direction.name: direction for pool, direction in found if pool},
+        directions=directions,
+        pools=in_pools,
         clusters=suite.clusters,
         environment=_environment(model) | {"seconds": {"encoding": encoded - start, "scoring": scored - encoded}},
         settings={
@@ -109,6 +121,32 @@ def evaluate(
             "revision": suite.revision,
         },
     )
+    if rerank is None:
+        return scores
+    first_stage(scores)
+    start = time.perf_counter()
+    reordered = [_direction(one, suite, metrics) for one in _reranked(rankings, rerank)]
+    directions, in_pools = _by_name(jobs, reordered)
+    seconds = scores.environment["seconds"] | {"reranking": time.perf_counter() - start}
+    return replace(
+        scores,
+        model=f"{scores.model} + {rerank.name} (top {rerank.top})",
+        model_hash=rerank.of(scores.model_hash),
+        directions=directions,
+        pools=in_pools,
+        environment=_environment(model) | {"seconds": seconds},
+        settings=scores.settings
+        | {
+            "rerank": {
+                "model": scores.model,
+                "model_hash": scores.model_hash,
+                "reranker": rerank.name,
+                "reranker_hash": rerank.model_hash,
+                "reranker_max_seq_length": rerank.model.max_seq_length,
+                "top": rerank.top,
+            }
+        },
+    )
 
 
 @dataclass(frozen=True)
@@ -116,6 +154,7 @@ class _Side:
     """The queries or passages of one language."""
 
     ids: list[str]
+    texts: list[str]
     vectors: Vectors
 
 
@@ -125,13 +164,14 @@ class _Corpus:
 
     name: str
     ids: list[str]
+    texts: list[str]
     languages: list[str]  # of each passage
     parts: list[Vectors]
     pooled: bool
 
     @classmethod
     def of(cls, language: str, side: _Side) -> _Corpus:
-        return cls(language, side.ids, [language] * len(side.ids), [side.vectors], pooled=False)
+        return cls(language, side.ids, side.texts, [language] * len(side.ids), [side.vectors], pooled=False)
 
     @classmethod
     def pool(cls, name: str, passages: dict[str, _Side]) -> _Corpus:
@@ -139,6 +179,7 @@ class _Corpus:
         return cls(
             name,
             [_pooled(language, identifier) for language in order for identifier in passages[language].ids],
+            [text for language in order for text in passages[language].texts],
             [language for language in order for _ in passages[language].ids],
             [passages[language].vectors for language in order],
             pooled=True,
@@ -163,6 +204,23 @@ class _Job:
     relevant: Qrels  # ids of the corpus; in a pool those in the query's language first, and lost passages last
 
 
+@dataclass(frozen=True)
+class _Ranking:
+    """What was found for each query of a job, in their order.
+
+    Attributes:
+        job: of which queries on which corpus.
+        texts: of the queries.
+        best: rows of the corpus, best first; without the query itself.
+        ranks: from 1, of the relevant passages that are in the corpus, over all of it.
+    """
+
+    job: _Job
+    texts: list[str]
+    best: list[list[int]]
+    ranks: list[list[int]]
+
+
 def _pooled(language: str, identifier: str) -> str:
     return f"{language}:{identifier}"
 
@@ -185,7 +243,8 @@ def _encode_side(
     vectors = encode_any(model, every, kind, languages=languages, prompt=prompt, cache=cache, description=description)
     sides = {}
     for language, own in ids.items():
-        sides[language], vectors = _Side(own, vectors[: len(own)]), vectors[len(own) :]
+        here = [texts[language][identifier] for identifier in own]
+        sides[language], vectors = _Side(own, here, vectors[: len(own)]), vectors[len(own) :]
     return sides
 
 
@@ -232,9 +291,16 @@ def _gold_in_pool(
     return {query: row for query, row in gold.items() if row}
 
 
-def _score(
-    job: _Job, queries: _Side, suite: Suite, metrics: Sequence[str], depth: int, device: torch.device
-) -> Direction:
+def _by_name(jobs: Sequence[_Job], scored: Sequence[Direction]) -> tuple[dict[str, Direction], dict[str, Direction]]:
+    """Directions and pools."""
+    both = list(zip(jobs, scored, strict=True))
+    return (
+        {one.name: one for job, one in both if not job.corpus.pooled},
+        {one.name: one for job, one in both if job.corpus.pooled},
+    )
+
+
+def _rank(job: _Job, queries: _Side, suite: Suite, depth: int, device: torch.device) -> _Ranking:
     corpus = job.corpus
     place = {identifier: n for n, identifier in enumerate(corpus.ids)}
     query_place = {identifier: n for n, identifier in enumerate(queries.ids)}
@@ -243,8 +309,9 @@ def _score(
         [place[passage] for passage in corpus.ids_of(query) if passage in place] if query in suite.repeated else []
         for query in ids
     ]
-    top, found = rank(
-        queries.vectors[[query_place[query] for query in ids]],
+    rows = [query_place[query] for query in ids]
+    top, ranks = rank(
+        queries.vectors[rows],
         corpus.vectors,
         [[place[passage] for passage in gold if passage in place] for gold in job.relevant.values()],
         depth,
@@ -252,21 +319,50 @@ def _score(
         device=device,
     )
     best = [[n for n in row if n not in own] for row, own in zip(top.tolist(), itself, strict=True)]
-    rankings = {query: [corpus.ids[n] for n in row] for query, row in zip(ids, best, strict=True)}
+    return _Ranking(job, [queries.texts[row] for row in rows], best, ranks)
+
+
+def _reranked(rankings: Sequence[_Ranking], rerank: Reranking) -> list[_Ranking]:
+    """The same with the first passages of each query in the reranker's order."""
+
+    def pairs(ranking: _Ranking) -> list[list[tuple[str, str]]]:
+        texts = ranking.job.corpus.texts
+        both = zip(ranking.texts, ranking.best, strict=True)
+        return [[(query, texts[n]) for n in row[: rerank.top]] for query, row in both]
+
+    distinct = list(dict.fromkeys(pair for ranking in rankings for row in pairs(ranking) for pair in row))
+    scores = dict(zip(distinct, score_pairs(rerank.model, distinct).tolist(), strict=True))
+    reordered = []
+    for ranking in rankings:
+        best, ranks = [], []
+        for row, own, scored in zip(ranking.best, ranking.ranks, pairs(ranking), strict=True):
+            places = order([scores[pair] for pair in scored])
+            rank_of = {place + 1: new for new, place in enumerate(places, start=1)}
+            best.append([row[place] for place in places] + row[rerank.top :])
+            ranks.append([rank_of.get(one, one) for one in own])
+        reordered.append(replace(ranking, best=best, ranks=ranks))
+    return reordered
+
+
+def _direction(ranking: _Ranking, suite: Suite, metrics: Sequence[str]) -> Direction:
+    job, corpus = ranking.job, ranking.job.corpus
+    ids = list(job.relevant)
+    rankings = {query: [corpus.ids[n] for n in row] for query, row in zip(ids, ranking.best, strict=True)}
     # A lost passage comes after all that are there.
     ranks = [
         row + [len(corpus.ids) + 1] * (len(gold) - len(row))
-        for row, gold in zip(found, job.relevant.values(), strict=True)
+        for row, gold in zip(ranking.ranks, job.relevant.values(), strict=True)
     ]
     values = measure.per_query(rankings, job.relevant, metrics)
     if corpus.pooled:
         values[measure.MAX_RANK] = [measure.max_rank(row) for row in ranks]
         values[measure.COMPLETE] = [
-            measure.complete(row) if len(there) == len(row) else 0.0 for row, there in zip(ranks, found, strict=True)
+            measure.complete(row) if len(there) == len(row) else 0.0
+            for row, there in zip(ranks, ranking.ranks, strict=True)
         ]
         if job.query_language != suite.bridge:
             values[measure.BRIDGE_SHARE] = [
-                measure.language_share([corpus.languages[n] for n in row], suite.bridge) for row in best
+                measure.language_share([corpus.languages[n] for n in row], suite.bridge) for row in ranking.best
             ]
     return Direction(
         query_language=job.query_language,

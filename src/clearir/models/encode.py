@@ -23,7 +23,7 @@ from clearir.models.load import model_fingerprint
 from clearir.models.one_way import routes_of
 from clearir.models.vector_cache import open_cache, read, vector_key, write
 from clearir.support.errors import InputError
-from clearir.support.progress import task
+from clearir.support.progress import silent, task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,7 +152,7 @@ def in_batches(
     lengths: Sequence[int],
     read: Callable[[list[T]], Iterable[V]],
     batch_tokens: int | None = None,
-    description: str = "Encoding",
+    description: str | None = "Encoding",
 ) -> Iterator[dict[T, V]]:
     """What a model makes of different texts or pairs of texts, some at a time, the longest first.
 
@@ -162,7 +162,7 @@ def in_batches(
         lengths: tokens of each, what stands before it included.
         read: items -> what becomes of each.
         batch_tokens: see `encode`.
-        description: what the progress is called.
+        description: what the progress is called; None: none is shown.
     """
     import torch
 
@@ -173,7 +173,7 @@ def in_batches(
     was_training = model.training
     model.eval()
     try:
-        with task(description, total=sum(lengths)) as advance:
+        with silent("", None) if description is None else task(description, total=sum(lengths)) as advance:
             for indices in _batches(lengths, budget, _padding_counts(model)):
                 batch = [items[i] for i in indices]
                 with torch.inference_mode():

@@ -6,7 +6,13 @@ scores = score_pairs(reranker, [("how do I save a file", "Press Ctrl and S ...")
 ```
 
 Slower than comparing vectors by far, since nothing of a passage can be computed before the query is known; so a model
-that gives vectors finds some passages first, and a reranker puts these in order.
+that gives vectors finds some passages first, and a reranker puts these in order:
+
+```python
+reranking = Reranking.load("BAAI/bge-reranker-v2-m3", top=50)
+evaluate(model, suite, rerank=reranking)            # clearir.evaluation.matrix
+Searcher.open("index", rerank=reranking)            # clearir.search
+```
 """
 
 from __future__ import annotations
@@ -14,18 +20,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearir.models.encode import in_batches, token_counts
 from clearir.models.lengths import limit_length
-from clearir.models.load import drawn_with, find_model
+from clearir.models.load import drawn_with, find_model, model_fingerprint
+from clearir.support.artifacts import fingerprint
 from clearir.support.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from sentence_transformers import CrossEncoder
+
+#: passages of a query that are reranked if nothing is said
+TOP = 50
 
 
 def load_reranker(
@@ -76,8 +88,54 @@ def load_reranker(
     return model
 
 
+@dataclass(frozen=True, eq=False)
+class Reranking:
+    """A reranker, and how many passages it puts in order.
+
+    Attributes:
+        model: the reranker.
+        name: as the user named it.
+        top: how many of the first passages for a query it scores; those behind them keep their order.
+    """
+
+    model: CrossEncoder
+    name: str
+    top: int = TOP
+
+    @classmethod
+    def load(cls, name: str, *, top: int = TOP, trust_remote_code: bool = False) -> Reranking:
+        """Load the reranker.
+
+        Args:
+            name: see `load_reranker`.
+            top: see `Reranking`.
+            trust_remote_code: run code that comes with the model.
+
+        Raises:
+            InputError: see `load_reranker`, or ``top`` is below 1.
+            MissingExtraError: see `load_reranker`.
+        """
+        if top < 1:
+            raise InputError(f"top is {top}; give the number of passages to rerank per query, at least 1")
+        return cls(load_reranker(name, trust_remote_code=trust_remote_code), name, top)
+
+    @cached_property
+    def model_hash(self) -> str:
+        """What the reranker computes; see `clearir.models.load.model_fingerprint`."""
+        return model_fingerprint(self.model)
+
+    def of(self, model_hash: str) -> str:
+        """A fingerprint of a model together with this reranking of what it finds."""
+        return fingerprint([model_hash, self.model_hash, self.top])
+
+
+def order(scores: Sequence[float]) -> list[int]:
+    """Places in falling order of their scores; equal ones stay in the order that they have."""
+    return sorted(range(len(scores)), key=lambda place: -scores[place])
+
+
 def score_pairs(
-    model: CrossEncoder, pairs: Sequence[tuple[str, str]], *, description: str = "Reranking"
+    model: CrossEncoder, pairs: Sequence[tuple[str, str]], *, description: str | None = "Reranking"
 ) -> NDArray[np.float32]:
     """What a reranker gives for pairs of a query and a passage: the more, the better the passage answers.
 
@@ -88,7 +146,7 @@ def score_pairs(
     Args:
         model: its training mode is left as it was.
         pairs: n pairs; each distinct one is scored once, those of about the same length together.
-        description: what the progress is called.
+        description: what the progress is called; None: none is shown.
 
     Returns:
         Shape (n,), in the order given.
