@@ -47,13 +47,15 @@ CLEAR, CLEAR_NO_KL = "clear", "clear-no-kl"
 ROUNDING = 1e-9
 #: `clearir.models.trim`: the share of the words of held-out texts that may be lost
 MAX_LOST: Final = 0.01
-#: what a training makes: a model with a vector for each text, or for each token (`clearir.models.kind`)
+#: what a training makes: a model with a vector for each text, or for each token, or with a score for each pair of query
+#: and passage (`clearir.models.kind`)
 DENSE: Final = "dense"
 LATE_INTERACTION: Final = "late-interaction"
-Kind = Literal["dense", "late-interaction"]
+RERANKER: Final = "reranker"
+Kind = Literal["dense", "late-interaction", "reranker"]
 #: the objective where none is named; its weights stand in `clearir.losses.objectives`. What late interaction begins
-#: with is a projection at random, to which `retain` would hold it.
-DEFAULT_OBJECTIVE: Final[Mapping[Kind, str]] = {DENSE: "hybrid-plus", LATE_INTERACTION: "hybrid"}
+#: with is a projection at random, to which `retain` would hold it, and a reranker has no vectors to retain.
+DEFAULT_OBJECTIVE: Final[Mapping[Kind, str]] = {DENSE: "hybrid-plus", LATE_INTERACTION: "hybrid", RERANKER: "hybrid"}
 #: the scale that is found before training
 AUTO: Final = "auto"
 
@@ -401,6 +403,18 @@ class MergeSettings(Settings):
 
     weight: Share | None = None
     retention: Annotated[float, Field(gt=0)] = 0.995
+
+
+class RerankSettings(Settings):
+    """What a reranker puts in order (``kind: reranker``).
+
+    Attributes:
+        first: the model that finds passages, and hard negatives to train with: a dense one. None: the recipe's model.
+        top: passages of each query that are put in order; those behind them stay where the first model has them.
+    """
+
+    first: str | None = None
+    top: Positive = 50
 
 
 class PromptSettings(Settings):

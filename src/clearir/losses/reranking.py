@@ -92,11 +92,7 @@ class RerankingLoss(ObjectiveLoss):
         packing: bool = True,
         **cached: Any,
     ) -> None:
-        if unknown := [name for name in weights_of(objective) if name not in LISTWISE]:
-            raise ValueError(
-                f"{', '.join(unknown)}: a reranker has no vectors to compare, so it is trained with "
-                f"{', '.join(LISTWISE)} alone; take the objective hybrid, or weights of these"
-            )
+        refuse_others(weights_of(objective))
         super().__init__(
             cast(Any, model),
             objective,
@@ -170,6 +166,19 @@ class CachedRerankingLoss(RerankingLoss, GradientCached):  # type: ignore[misc] 
     Raises:
         ValueError: see both.
     """
+
+
+def refuse_others(weights: Mapping[str, float]) -> None:
+    """Raise if a term is not `LISTWISE`.
+
+    Raises:
+        ValueError: one is not.
+    """
+    if others := [name for name in weights if name not in LISTWISE]:
+        raise ValueError(
+            f"{', '.join(others)}: a reranker has no vectors to compare, so it is trained with "
+            f"{', '.join(LISTWISE)} alone; take the objective hybrid, or weights of these"
+        )
 
 
 def _known_right(ids: Tensor) -> Tensor:

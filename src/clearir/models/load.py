@@ -137,14 +137,14 @@ def load_late_interaction(
     return model
 
 
-def saved_as_late_interaction(name_or_path: str | Path) -> bool:
-    """Whether a model was saved with a vector for each token; see `clearir.models.kind`."""
-    return find_model(name_or_path).kind == "late interaction"
+def saved_as(name_or_path: str | Path) -> Kind | None:
+    """What a model was saved as; None where its files cannot be had. See `clearir.models.kind`."""
+    return find_model(name_or_path).kind
 
 
 def load_any(name_or_path: str | Path, **options: Any) -> SentenceTransformer | MultiVectorEncoder:
     """A model of the kind that it was saved as; ``options``: of `load_model`."""
-    if saved_as_late_interaction(name_or_path):
+    if saved_as(name_or_path) == "late interaction":
         return load_late_interaction(name_or_path, **options)
     return load_model(name_or_path, **options)
 

@@ -45,6 +45,7 @@ def load_reranker(
     *,
     max_seq_length: int | None = None,
     device: str | None = None,
+    attention: str | None = None,
     trust_remote_code: bool = False,
     new_head: bool = False,
     seed: int = 0,
@@ -56,6 +57,7 @@ def load_reranker(
         max_seq_length: tokens of a pair after which it is cut, the longer text of the two first; by default the
             model's own limit.
         device: as torch names it; by default the best there is.
+        attention: implementation of attention in transformers ("sdpa", "eager", "flash_attention_2").
         trust_remote_code: run code that comes with the model.
         new_head: to train one: also take an encoder (a dense model, or a network of transformers), which gets a head
             with one label, drawn at random. A reranker keeps its own head.
@@ -74,7 +76,7 @@ def load_reranker(
         raise InputError(_no_reranker(str(name), found.kind))
     with drawn_with(seed), _no_note_of_new_head() if draws else nullcontext():
         options = {"num_labels": 1} if draws else {}
-        model: CrossEncoder = found.load(CrossEncoder, device, None, trust_remote_code, **options)
+        model: CrossEncoder = found.load(CrossEncoder, device, attention, trust_remote_code, **options)
         if draws:
             _draw_pooler(model)
     if found.kind is None and not draws:  # no configuration told what it is

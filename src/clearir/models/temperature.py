@@ -50,6 +50,8 @@ class Scale:
     @property
     def sentence(self) -> str:
         """How the scale came about, and the warning."""
+        if not self.pairs:
+            return f"scale {self.used:g} (none is looked for: a reranker's scores have no bounds)"
         how = (
             f"found from {self.pairs} pairs" if self.auto else f"set; {self.found:g} was found from {self.pairs} pairs"
         )
@@ -58,6 +60,12 @@ class Scale:
     def as_json(self) -> dict[str, Any]:
         """As it is written down."""
         return asdict(self) | {"curve": [list(point) for point in self.curve]}
+
+
+def scale_of_reranker(wanted: float | str) -> Scale:
+    """The scale to train a reranker with: 1, unless another is asked for."""
+    used = 1.0 if wanted == AUTO else float(wanted)
+    return Scale(used, wanted == AUTO, 1.0, 0, [])
 
 
 def scale_for(

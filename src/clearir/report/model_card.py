@@ -20,7 +20,7 @@ from clearir.report.markdown import (
     settings_section,
 )
 from clearir.report.text import markdown
-from clearir.settings import LATE_INTERACTION
+from clearir.settings import DENSE, LATE_INTERACTION, RERANKER
 from clearir.support.citation import CITATION
 from clearir.support.languages import language_name
 from clearir.support.texts import printable
@@ -39,6 +39,14 @@ print(model.similarity(queries, passages))
 
 #: the same of late interaction
 USAGE_OF_TOKENS = USAGE.replace("SentenceTransformer", "MultiVectorEncoder")
+#: the same of a reranker
+USAGE_OF_PAIRS = """```python
+from sentence_transformers import CrossEncoder
+
+model = CrossEncoder("path/to/this/folder")
+query = "your query, in any of the languages above"
+print(model.rank(query, ["a passage that a first search found", "another"], return_documents=True))
+```"""
 
 
 def model_card(run: Run) -> str:
@@ -53,12 +61,7 @@ def model_card(run: Run) -> str:
         f" {objective(run)} so that queries in {markdown(targets, 2000)} find passages in {markdown(bridge)}, while"
         f" keeping the quality of {markdown(bridge)} search.",
         "## Use",
-        USAGE_OF_TOKENS if _is_late_interaction(run) else USAGE,
-        *(
-            ["A model of late interaction: each token of a text has a vector, and texts are compared by MaxSim."]
-            if _is_late_interaction(run)
-            else []
-        ),
+        *_usage(run),
         *_adapters(run, base),
         *_reading(run),
         "## Scores",
@@ -79,8 +82,29 @@ def model_card(run: Run) -> str:
     return join(parts)
 
 
-def _is_late_interaction(run: Run) -> bool:
-    return run.settings.get("kind") == LATE_INTERACTION
+def _usage(run: Run) -> list[str]:
+    """How the model is used from Python, and what kind of model it is."""
+    kind = run.settings.get("kind")
+    if kind == LATE_INTERACTION:
+        what = "A model of late interaction: each token of a text has a vector, and texts are compared by MaxSim."
+        return [USAGE_OF_TOKENS, what]
+    if kind == RERANKER:
+        rerank = run.settings.get("rerank")
+        top = rerank.get("top") if isinstance(rerank, dict) else None
+        first = f" The scores below are of the first {top} passages that a dense model found." if top else ""
+        return [USAGE_OF_PAIRS, f"A reranker: it reads a query together with a passage and gives a score.{first}"]
+    return [USAGE]
+
+
+#: kind of model -> its tags on the Hub, and what the Hub calls what it does
+_ON_THE_HUB: dict[str, tuple[str, list[str]]] = {
+    DENSE: ("sentence-similarity", ["sentence-similarity", "feature-extraction"]),
+    LATE_INTERACTION: (
+        "sentence-similarity",
+        ["sentence-similarity", "feature-extraction", "multi-vector", "colbert", "late-interaction"],
+    ),
+    RERANKER: ("text-ranking", ["cross-encoder", "reranker"]),
+}
 
 
 def _adapters(run: Run, base: str) -> list[str]:
@@ -131,11 +155,11 @@ def hub_name(model: str) -> str | None:
 def _front_matter(run: Run, base: str) -> str:
     import yaml
 
+    task, tags = _ON_THE_HUB[str(run.settings.get("kind", DENSE))]
     values: dict[str, Any] = {
         "library_name": "sentence-transformers",
-        "pipeline_tag": "sentence-similarity",
-        "tags": ["sentence-transformers", "sentence-similarity", "feature-extraction", "cross-lingual", "clear"]
-        + (["multi-vector", "colbert", "late-interaction"] if _is_late_interaction(run) else []),
+        "pipeline_tag": task,
+        "tags": ["sentence-transformers", *tags, "cross-lingual", "clear"],
         "language": [run.before.bridge, *trained_languages(run)],
     }
     if (name := hub_name(base)) is not None:

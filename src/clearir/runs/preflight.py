@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clearir.runs.recipe import Recipe
-from clearir.settings import DENSE, HeldOut, LossSettings, TrainSettings
+from clearir.runs.recipe import Recipe, load_model_of
+from clearir.settings import LATE_INTERACTION, RERANKER, HeldOut, LossSettings, RerankSettings, TrainSettings
 from clearir.support import processes
 from clearir.support.errors import InputError, prefix_errors_with
 
@@ -38,17 +38,37 @@ def check_kind(recipe: Recipe) -> None:
     Raises:
         InputError: one does not.
     """
-    if recipe.kind == DENSE:
-        return
-    why = {
-        "merge": (recipe.merge, "mixes the model with its base, which has no such projection"),
-        "train.retention": (recipe.train.retention, "compares with the English of the base, which is of another kind"),
-        "train.lora": (recipe.train.lora, "would leave the projection of the token vectors as it is, at random"),
-        "loss.teacher": (recipe.loss.teacher, "has a vector for each text, and none for a token"),
-    }
-    for setting, (value, reason) in why.items():
-        if value is not None:
-            raise InputError(f"{setting}: it {reason}, so it does not go with kind: {recipe.kind}; leave it out")
+    new = {LATE_INTERACTION: "the projection of the token vectors", RERANKER: "the head"}.get(recipe.kind)
+    if new is not None:
+        why = {
+            "merge": (recipe.merge, f"mixes the model with its base, which does not have {new}"),
+            "train.retention": (recipe.train.retention, "compares with the English of the base, of another kind"),
+            "train.lora": (recipe.train.lora, f"would leave {new} as it is, at random"),
+            "loss.teacher": (recipe.loss.teacher, "has a vector for each text, and the model none"),
+        }
+        for setting, (value, reason) in why.items():
+            if value is not None:
+                raise InputError(f"{setting}: it {reason}, so it does not go with kind: {recipe.kind}; leave it out")
+    if recipe.kind != RERANKER and recipe.rerank != RerankSettings():
+        raise InputError(f"rerank: it is for kind: reranker, and this recipe has kind: {recipe.kind}; leave it out")
+    if recipe.kind == RERANKER:
+        _check_reranker(recipe)
+
+
+def _check_reranker(recipe: Recipe) -> None:
+    from clearir.losses.reranking import refuse_others
+    from clearir.models.load import saved_as
+
+    kind = saved_as(recipe.finder)
+    if kind in ("reranker", "late interaction"):
+        raise InputError(
+            f"rerank.first: {recipe.finder} is a model of the kind {kind}, which finds no passages; name a dense "
+            "model, for example rerank.first=intfloat/multilingual-e5-small"
+        )
+    try:
+        refuse_others(recipe.loss.term_weights())
+    except ValueError as error:
+        raise InputError(f"loss: {error}") from error
 
 
 def check_dev(recipe: Recipe) -> None:
@@ -86,6 +106,9 @@ def check_training(recipe: Recipe) -> None:
         check_push(recipe.train.push_to_hub)
     if processes.shares_model():
         _check_sharing(recipe)
+    if recipe.rerank.first is not None:
+        with prefix_errors_with("rerank.first"):
+            load_model_of(recipe, recipe.rerank.first)
     network = load_base(
         recipe.model,
         recipe.train,

@@ -27,6 +27,7 @@ from clearir.settings import (
     MergeSettings,
     MineSettings,
     PromptSettings,
+    RerankSettings,
     SearchExample,
     Settings,
     StudySettings,
@@ -45,7 +46,8 @@ class Recipe(Settings):
         name: of the run, as reports show it.
         model: Hub name, folder, or ``python:PACKAGE/folder`` for one inside an installed Python package.
         kind: of the model that comes out: dense has a vector for each text, late-interaction (ColBERT) one for each
-            token, compared by MaxSim. The base of the latter is a model of either kind.
+            token, compared by MaxSim; its base is a model of either kind. A reranker has a score for each pair of query
+            and passage; its base is a dense model or a reranker.
         output: folder of everything that the run writes.
         seed: of all that is drawn.
         trust_remote_code: run code that comes with the model. Only for a model whose code you have read.
@@ -57,6 +59,7 @@ class Recipe(Settings):
             ``NAME:FOLDER`` for a suite's local copy.
         merge: mix the trained weights with those of the base model when training is done; see `MergeSettings`. None:
             the model stays as it was trained.
+        rerank: of a reranker, what it puts in order; see `RerankSettings`.
         data: see `DataSettings`; and so on.
         study: what `clearir study` compares; see `StudySettings`.
         searches: queries that the end of the run answers before and after; a number takes so many of the held-out
@@ -77,10 +80,16 @@ class Recipe(Settings):
     loss: LossSettings = LossSettings()
     train: TrainSettings = TrainSettings()
     merge: MergeSettings | None = None
+    rerank: RerankSettings = RerankSettings()
     prompts: PromptSettings = PromptSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     study: StudySettings = StudySettings()
     searches: Count | tuple[SearchExample, ...] = ()
+
+    @property
+    def finder(self) -> str:
+        """The model that finds hard negatives, and the passages that a reranker puts in order."""
+        return self.rerank.first or self.model
 
     @model_validator(mode="before")
     @classmethod

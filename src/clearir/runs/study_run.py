@@ -19,7 +19,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ from clearir.report.study_table import BASE, POOL_METRICS, Line, Result, draw, p
 from clearir.runs import train_run
 from clearir.runs.preflight import check_dev, check_kind, holds_out
 from clearir.runs.recipe import Recipe, load_model_of
-from clearir.settings import CLEAR, CLEAR_NO_KL, DENSE, LossSettings, MergeSettings, wrong_in
+from clearir.settings import CLEAR, CLEAR_NO_KL, DENSE, RERANKER, LossSettings, MergeSettings, wrong_in
 from clearir.support.artifacts import MANIFEST, atomic_file, fingerprint, is_finished, read_json, run_stage, write_json
 from clearir.support.errors import InputError
 
@@ -239,7 +238,7 @@ class _Run:
             seed=self.shared.seed,
             kinds={name: one["kinds"] for name, one in found.items()},
             directions={name: one["directions"] for name, one in found.items()},
-            settings=self._recipe.model_dump(mode="json", include=_SETTINGS)
+            settings=self._recipe.model_dump(mode="json", include=_SETTINGS | self._settings_of_kind)
             | {"loss": None if self.loss is None else self.loss.model_dump(mode="json")}
             | {"weights": None if self.loss is None else self.loss.term_weights()}
             | {"shift": _split_shift(self.objective)[1]},
@@ -263,13 +262,11 @@ class _Run:
         return found
 
     def _scoring(self, suite: Suite) -> Callable[[Path], Mapping[str, Any]]:
-        from clearir.evaluation.matrix import evaluate
-
         def make(folder: Path) -> Mapping[str, Any]:
             # Of all models only the base is asked for the same texts again, once a seed.
-            cache = self.folder.parent / ".cache" if self.objective == BASE else None
+            cache = self.folder.parent / ".cache" if self.objective == BASE or self.shared.kind == RERANKER else None
             name = self.objective if self.loss else train_run.base_name(self.shared, self.objective)
-            scores = evaluate(self.network, suite, name=name, cache=cache, pools=(ALL,))
+            scores = train_run.evaluated(self.shared, self._made(), suite, name, cache=cache, pools=(ALL,))
             scores.save(folder / "scores.json")
             return {
                 "kinds": scores.summary(),
@@ -294,6 +291,10 @@ class _Run:
         return self.shared.model_copy(update={"loss": self.loss, "train": train, "merge": merge})
 
     @property
+    def _settings_of_kind(self) -> set[str]:
+        return {"rerank"} if self.shared.kind == RERANKER else set()
+
+    @property
     def _deciding(self) -> dict[str, Any]:
         """What the model's vectors depend on."""
         _, alpha = _split_shift(self.objective)
@@ -302,15 +303,11 @@ class _Run:
             "model": content_of(self.shared.model),
             "prompts": self.shared.prompts.model_dump(),
             "max_seq_length": self.shared.train.max_seq_length,
+            **train_run.first_stage(self.shared),
         }
         if alpha is not None:
             settings |= {"shift": alpha, "rows": train_run.stage_fingerprint(Path(self.shared.output) / "rows")}
         return settings
-
-    @cached_property
-    def network(self) -> Any:
-        """The model, made now if it is not there."""
-        return load_model_of(self.shared, self._made())
 
     def _made(self) -> str:
         """Train, merge and shift what is not done yet, and return the model's name or folder."""
@@ -319,7 +316,7 @@ class _Run:
             folder = self.folder.with_name(f"{_slug(plain)}-{self.shared.seed}")
             self._shift(replace(self, objective=plain, folder=folder), alpha)
         elif self.loss is None:
-            return self.shared.model
+            return train_run.base_model(self.shared)
         else:
             unmerged = self.folder.with_name(self.folder.name.replace(MERGED, "")) / "model"
             train_run.train_model(
@@ -332,7 +329,7 @@ class _Run:
         from clearir.models.shift import language_vectors, shifted
 
         def make(folder: Path) -> Mapping[str, Any]:
-            network, pairs = unshifted.network, _pairs(self.shared)
+            network, pairs = load_model_of(self.shared, unshifted._made()), _pairs(self.shared)
             # of the base, mining has encoded some of these passages
             cache = Path(self.shared.output) / "cache" if self.loss is None else None
             vectors = language_vectors(network, pairs, cache=cache)

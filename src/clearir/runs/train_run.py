@@ -25,7 +25,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ from clearir.data.rows import Rows
 from clearir.models.load import content_of
 from clearir.runs.preflight import check_run, check_training, holds_out, needs_dev
 from clearir.runs.recipe import Recipe, dump_recipe, load_model_of
-from clearir.settings import DENSE, LATE_INTERACTION, MergeSettings, SearchExample, TrainSettings
+from clearir.settings import DENSE, RERANKER, MergeSettings, SearchExample, TrainSettings
 from clearir.support import processes
 from clearir.support.artifacts import (
     MANIFEST,
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from clearir.evaluation.scores import Scores
     from clearir.evaluation.searches import FoundPassage
     from clearir.evaluation.suites import Suite
+    from clearir.models.reranker import Reranking
     from clearir.report.load import Run
     from clearir.runs.prepare_run import Prepared
 
@@ -149,10 +150,10 @@ def prepare_data(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda l
 
     def check() -> None:
         if recipe.mine.mines and not folder.exists():
-            load_model_of(recipe, recipe.model)
+            load_model_of(recipe, recipe.finder)
 
     with writing(recipe):
-        return _prepare(recipe, folder, recipe.model, overwrite, say, check)
+        return _prepare(recipe, folder, recipe.finder, overwrite, say, check)
 
 
 def mine_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> None:
@@ -167,7 +168,7 @@ def mine_rows(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line
         "drawn": number_drawn(recipe.train, rows, processes.count()),
         "train": recipe.train.model_dump(include={"language_temperature", "max_seq_length"}),
         "prompts": recipe.prompts.model_dump(),
-        "model": content_of(recipe.model),
+        "model": content_of(recipe.finder),
         "seed": recipe.seed,
     }
     _stage(out / "mined", settings, lambda folder: _write_mined(recipe, folder), "negatives", overwrite, say)
@@ -288,12 +289,13 @@ def score(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: No
     out = Path(recipe.output)
     settings = {
         "rows": stage_fingerprint(out / "rows"),
-        "base": content_of(recipe.model),
+        "base": content_of(base_model(recipe)),
         SCORED: model_content(out / "model"),
         "name": recipe.name,
         "prompts": recipe.prompts.model_dump(),
         "max_seq_length": recipe.train.max_seq_length,
         "evaluate": recipe.evaluate.model_dump(mode="json"),
+        **first_stage(recipe),
     }
     _stage(out / "scores", settings, lambda folder: _write_scores(recipe, folder), "scores", overwrite, say)
 
@@ -455,7 +457,7 @@ def _write_mined(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
     else:
         found = mine(
             distinct,
-            load_model_of(recipe, recipe.model),
+            load_model_of(recipe, recipe.finder),
             wanted,
             seed=recipe.seed,
             cache=Path(recipe.output) / "cache",
@@ -491,17 +493,12 @@ def _write_sizes(recipe: Recipe, more: Mapping[str, Any]) -> None:
 
 
 def _write_scores(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
-    from clearir.evaluation.matrix import evaluate
     from clearir.evaluation.scores import texts_behind
 
-    suite = test_suite(recipe)
-
-    def scores_of(model: str, name: str) -> Scores:
-        cache = Path(recipe.output) / "cache"
-        return evaluate(load_model_of(recipe, model), suite, name=name, cache=cache, pools=recipe.evaluate.pools)
-
+    suite, cache, pools = test_suite(recipe), Path(recipe.output) / "cache", recipe.evaluate.pools
     base, tuned = _models(recipe)
-    before, after = scores_of(base, base_name(recipe, recipe.model)), scores_of(tuned, recipe.name)
+    before = evaluated(recipe, base, suite, base_name(recipe, base), cache=cache, pools=pools)
+    after = evaluated(recipe, tuned, suite, recipe.name, cache=cache, pools=pools)
     before.save(folder / "before.json")
     after.save(folder / "after.json")
     texts_behind([before, after], suite.queries, suite.passages).save(folder / "texts.json")
@@ -518,23 +515,33 @@ def _top_passages(
     from clearir.models.prompts import prompts_of
     from clearir.models.token_vectors import encode_any, scorer
 
-    network = load_model_of(recipe, model)
+    network, rerank = _load(recipe, model)
     prompts = prompts_of(network)
     cache = Path(recipe.output) / "cache"
     passages = list(questions)
     queries = [example.query for example in examples]
     score = scorer(encode_any(network, passages, "passage", prompt=prompts.passage, cache=cache), "cpu")
     scores = score(encode_any(network, queries, "query", prompt=prompts.query, cache=cache)).numpy()
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :HITS]
+    best = np.argsort(-scores, axis=1, kind="stable")[:, : HITS if rerank is None else rerank.top]
+    if rerank is not None:
+        best = np.array([_reranked(rerank, query, passages, found) for query, found in zip(queries, best, strict=True)])
 
     def hit(example: SearchExample, place: int, score: float) -> FoundPassage:
         passage = passages[place]
         return FoundPassage(passage, round(score, 4), questions[passage], passage == example.right)
 
     return [
-        [hit(example, i, float(row[i])) for i in order]
-        for example, row, order in zip(examples, scores, best, strict=True)
+        [hit(example, i, float(row[i])) for i in places[:HITS]]
+        for example, row, places in zip(examples, scores, best, strict=True)
     ]
+
+
+def _reranked(rerank: Reranking, query: str, passages: Sequence[str], found: Sequence[int]) -> list[int]:
+    """The places of the passages found for a query, in a reranker's order."""
+    from clearir.models.reranker import order, score_pairs
+
+    scores = score_pairs(rerank.model, [(query, passages[place]) for place in found])
+    return [found[one] for one in order(scores.tolist())]
 
 
 def _stage(
@@ -553,19 +560,70 @@ def _of_stage(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"stage": name, **settings}
 
 
-def base_name(recipe: Recipe, name: str) -> str:
-    """What scores call the base model: ``name``, and that it is dense where late interaction is trained from it.
+def base_model(recipe: Recipe) -> str:
+    """The model that scores before training are of.
 
-    The projection that this begins with is random, so what a training has gained is counted from the dense model.
+    A new reranker has a random head, so what its training has gained is counted from the dense model that finds the
+    passages. One that is trained on is counted from what it was.
     """
-    from clearir.models.load import saved_as_late_interaction
+    from clearir.models.load import saved_as
 
-    dense = recipe.kind == LATE_INTERACTION and not saved_as_late_interaction(recipe.model)
+    if recipe.kind == RERANKER and saved_as(recipe.model) != "reranker":
+        return recipe.finder
+    return recipe.model
+
+
+def base_name(recipe: Recipe, name: str) -> str:
+    """What scores call the base model: ``name``, and that it is dense where another kind is trained from it.
+
+    What late interaction or a reranker begins with is random, so what a training has gained is counted from the dense
+    model.
+    """
+    from clearir.models.load import saved_as
+
+    dense = recipe.kind != DENSE and saved_as(base_model(recipe)) not in ("late interaction", "reranker")
     return f"{name} (dense)" if dense else name
 
 
+def first_stage(recipe: Recipe) -> dict[str, Any]:
+    """What a reranker's scores depend on besides; empty for the other kinds."""
+    return {} if recipe.kind != RERANKER else {"first": content_of(recipe.finder), "top": recipe.rerank.top}
+
+
+def evaluated(
+    recipe: Recipe, model: str, suite: Suite, name: str, *, cache: Path | None, pools: Sequence[str]
+) -> Scores:
+    """Scores of the base or of a trained model.
+
+    Args:
+        recipe: how texts are read. Of a reranker: what finds the passages that it puts in order, and how many.
+        model: which.
+        suite: what is scored.
+        name: of the model in the scores.
+        cache: folder of vectors.
+        pools: see `clearir.evaluation.matrix.evaluate`.
+    """
+    from clearir.evaluation.matrix import evaluate
+
+    network, rerank = _load(recipe, model)
+    scores = evaluate(network, suite, name=name, cache=cache, pools=pools, rerank=rerank)
+    return replace(scores, model=name)
+
+
+def _load(recipe: Recipe, model: str) -> tuple[Any, Reranking | None]:
+    """A model that finds passages, and what puts them in order, if ``model`` is a reranker."""
+    from clearir.models.reranker import Reranking, load_reranker
+
+    if recipe.kind != RERANKER or model == recipe.finder:
+        return load_model_of(recipe, model), None
+    reranker = load_reranker(
+        model, max_seq_length=recipe.train.max_seq_length, trust_remote_code=recipe.trust_remote_code
+    )
+    return load_model_of(recipe, recipe.finder), Reranking(reranker, model, recipe.rerank.top)
+
+
 def _models(recipe: Recipe) -> tuple[str, str]:
-    return recipe.model, str(Path(recipe.output).resolve() / "model")
+    return base_model(recipe), str(Path(recipe.output).resolve() / "model")
 
 
 def stage_fingerprint(folder: Path) -> str:

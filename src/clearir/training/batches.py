@@ -16,8 +16,8 @@ from clearir.training.language_mix import mix, shares
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
-    from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
+    from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
+    from sentence_transformers.base.data_collator import BaseDataCollator
 
     from clearir.models.prompts import Prompts
     from clearir.models.token_vectors import TextKind
@@ -112,23 +112,38 @@ def dataset_of(rows: Sequence[Row]) -> Dataset:
 
 
 def collator_of(
-    network: SentenceTransformer | MultiVectorEncoder, dataset: Dataset, prompts: Prompts
-) -> SentenceTransformerDataCollator:
+    network: SentenceTransformer | MultiVectorEncoder | CrossEncoder, dataset: Dataset, prompts: Prompts
+) -> BaseDataCollator:
     """Rows -> the features of each column, each text with its prompt and tokenised once.
 
-    Columns have a task (query or document) where a model may read the two in different ways (late interaction).
+    Columns have a task (query or document) where a model may read the two in different ways (late interaction). Of a
+    reranker they stay texts: its loss makes pairs of them.
     """
+    from sentence_transformers import CrossEncoder
+    from sentence_transformers.cross_encoder.data_collator import CrossEncoderDataCollator
     from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 
     from clearir.models.token_vectors import TASKS, makes_token_vectors
     from clearir.training.token_cache import TokeniseOnce
 
+    if isinstance(network, CrossEncoder):
+        return CrossEncoderDataCollator(network.preprocess)
     kinds = {column: _kind_of(column) for column in dataset.column_names}
     return SentenceTransformerDataCollator(
         preprocess_fn=TokeniseOnce(network.preprocess, network.tokenizer),
         prompts={column: getattr(prompts, kind) for column, kind in kinds.items()},
         router_mapping={column: TASKS[kind] for column, kind in kinds.items()} if makes_token_vectors(network) else {},
     )
+
+
+def tokeniser_of(collator: BaseDataCollator) -> BaseDataCollator:
+    """The same collator; in place of a reranker's one that gives the features of each text by itself."""
+    from sentence_transformers.cross_encoder.data_collator import CrossEncoderDataCollator
+    from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
+
+    if isinstance(collator, CrossEncoderDataCollator):
+        return SentenceTransformerDataCollator(collator.preprocess_fn)
+    return collator
 
 
 def features_of(

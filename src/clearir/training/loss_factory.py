@@ -7,38 +7,46 @@ from typing import TYPE_CHECKING, Any
 from clearir.settings import LossSettings
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import CrossEncoder, SentenceTransformer
 
     from clearir.losses.untrained import Frozen
 
 
 def make_loss(
-    network: SentenceTransformer, settings: LossSettings, num_negatives: int, untrained: Frozen | None = None
+    network: SentenceTransformer | CrossEncoder,
+    settings: LossSettings,
+    num_negatives: int,
+    untrained: Frozen | None = None,
 ) -> Any:
     """The loss that the settings name.
 
     Args:
-        network: the model.
+        network: the model; a reranker has losses of its own.
         settings: the loss's, with a number for the scale.
         num_negatives: negative passages a row.
         untrained: what terms compare with that ask for the untrained model.
     """
+    from sentence_transformers import CrossEncoder
     from sentence_transformers.base.losses.gradcache import has_static_embedding_input
 
-    from clearir.losses import CachedCLEARLoss, CachedObjectiveLoss, CLEARLoss, ObjectiveLoss
+    from clearir import losses
 
-    kind: tuple[type[Any], type[Any]] = (ObjectiveLoss, CachedObjectiveLoss)
+    kind: tuple[type[Any], type[Any]] = (losses.ObjectiveLoss, losses.CachedObjectiveLoss)
     what: dict[str, Any] = {"objective": settings.term_weights()}
-    if settings.is_clear:
-        kind, what = (CLEARLoss, CachedCLEARLoss), {"alpha": settings.alpha, "beta": settings.beta}
+    if isinstance(network, CrossEncoder):
+        kind = losses.RerankingLoss, losses.CachedRerankingLoss
+    else:
+        what |= {"gather_across_devices": settings.gather_across_devices, "untrained": untrained}
+        if settings.is_clear:
+            kind = losses.CLEARLoss, losses.CachedCLEARLoss
+            del what["objective"]
+            what |= {"alpha": settings.alpha, "beta": settings.beta}
     plain, cached = kind
     common: dict[str, Any] = {
         **what,
         "scale": settings.scale,
         "num_negatives": num_negatives,
         "mask_false_negatives": settings.mask_false_negatives,
-        "gather_across_devices": settings.gather_across_devices,
-        "untrained": untrained,
     }
     if not settings.cached or has_static_embedding_input(network):  # that has no chunks to cut, and needs little memory
         return plain(network, **common)

@@ -18,18 +18,18 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from clearir.data.rows import Row, Rows
-from clearir.models.temperature import Scale, scale_for
-from clearir.settings import DENSE, Kind, LossSettings, PromptSettings, TrainSettings
+from clearir.models.temperature import Scale, scale_for, scale_of_reranker
+from clearir.settings import DENSE, RERANKER, Kind, LossSettings, PromptSettings, TrainSettings
 from clearir.support import processes
 from clearir.support.artifacts import atomic_folder, fingerprint, write_json
 from clearir.support.disk import disk_errors
 from clearir.support.errors import ClearirError, InputError
 from clearir.support.locks import alone
 from clearir.support.progress import task
-from clearir.training.batches import by_language, collator_of, dataset_of, fill_up
+from clearir.training.batches import by_language, collator_of, dataset_of, fill_up, tokeniser_of
 from clearir.training.best_checkpoint import no_dev_rows, no_whole_model
 from clearir.training.checkpoints import (
     ASKED,
@@ -42,12 +42,13 @@ from clearir.training.checkpoints import (
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base import BaseModel
     from transformers import TrainerCallback
 
     from clearir.evaluation.suites import Suite
     from clearir.models.prompts import Prompts
     from clearir.training.best_checkpoint import Watch
-    from clearir.training.trainer import Trainer
+    from clearir.training.trainer import KnowsRows
 
 TRAINING = "training.json"
 
@@ -79,7 +80,7 @@ def train(
         settings: how long, how fast.
         loss: the loss.
         prompts: put before queries and passages, and saved with the model; None: what the model says.
-        seed: of dropout, and of the projection that a new model of late interaction begins with.
+        seed: of dropout, and of what a new model of late interaction (a projection) or reranker (a head) begins with.
         kind: of the model that comes out; see `clearir.runs.recipe.Recipe`.
         trust_remote_code: run code that comes with the model.
         work: folder for checkpoints, each training's in a folder of its own, which is found again when the same
@@ -108,7 +109,7 @@ def train(
     from clearir.training.trainer import make_trainer
     from clearir.training.words_in_use import words_of
 
-    rows = _whole_batches(rows, settings, seed)
+    rows = _whole_batches(rows, settings, seed, kind)
     set_seed(seed)
     load = partial(load_base, model, settings, prompts or PromptSettings(), trust_remote_code, kind, seed)
     network = load(attention=settings.attention)
@@ -123,6 +124,8 @@ def train(
         return network if settings.attention is None else load()
 
     def find_scale() -> Scale:
+        if kind == RERANKER:
+            return scale_of_reranker(loss.scale)
         pairs = zip(dataset["query"], dataset["passage"], strict=True)
         return scale_for(loss.scale, pairs, untrained(), before_each, seed=seed, cache=cache)
 
@@ -134,7 +137,7 @@ def train(
     if kind == DENSE and (sides := untrained_sides(loss.term_weights())):
         teacher = partial(_load_teacher, loss.teacher, settings, trust_remote_code) if loss.teacher else None
         frozen = known_vectors(dataset, collator, sides, untrained, before_each, teacher=teacher, cache=cache)
-    words = _choose_what_is_trained(network, model, settings, lambda: words_of(dataset, collator))
+    words = _choose_what_is_trained(network, model, settings, lambda: words_of(dataset, tokeniser_of(collator)))
     asked = {
         "model": content_of(model),
         "train": settings.deciding(),
@@ -165,14 +168,21 @@ def train(
     return record
 
 
-def _whole_batches(rows: Sequence[Row], settings: TrainSettings, seed: int) -> Sequence[Row]:
+def _whole_batches(rows: Sequence[Row], settings: TrainSettings, seed: int, kind: Kind) -> Sequence[Row]:
     """The rows; where several processes train, or a batch has one language, as many as whole batches take.
 
     Raises:
-        InputError: some have no target query, or not all have as many negatives, or there are too few batches.
+        InputError: some have no target query, or not all have as many negatives, or a reranker is to be trained on
+            rows without any, or there are too few batches.
     """
-    if any(row.target_query is None for row in Rows.collect(rows, "the rows to train on")):
+    found = Rows.collect(rows, "the rows to train on")
+    if any(row.target_query is None for row in found):
         raise InputError("some rows have no target query; translate the queries first (clearir prepare)")
+    if kind == RERANKER and not found.num_negatives[0]:
+        raise InputError(
+            "the rows have no hard negatives, which a reranker's wrong answers are; set mine.negatives=5, or use rows "
+            "that have some"
+        )
     whole = settings.batch_size * processes.count()
     if settings.one_language_a_batch:
         return by_language(rows, whole, seed)
@@ -194,7 +204,7 @@ def _choose_what_is_trained(
 
 
 def _save(
-    trainer: Trainer,
+    trainer: KnowsRows,
     out: Path,
     settings: TrainSettings,
     record: dict[str, Any],
@@ -227,7 +237,7 @@ def _claim(held: ExitStack, out: Path, checkpoints: Path, asked: dict[str, Any])
 
 
 def _run(
-    trainer: Trainer,
+    trainer: KnowsRows,
     dev: Suite | None,
     settings: TrainSettings,
     prompts: Prompts,
@@ -288,16 +298,13 @@ def load_base(
     """The model to train, with everything that serving has to know of its training: it is saved with the weights."""
     from clearir.models.load import load_late_interaction, load_model
     from clearir.models.one_way import refuse_routes
+    from clearir.models.reranker import load_reranker
 
+    options = more | {"max_seq_length": settings.max_seq_length, "trust_remote_code": trust_remote_code}
+    if kind == RERANKER:
+        return load_reranker(model, new_head=True, seed=seed, **options)
     load = load_model if kind == DENSE else partial(load_late_interaction, seed=seed)
-    network = load(
-        model,
-        max_seq_length=settings.max_seq_length,
-        query_prompt=prompts.query,
-        passage_prompt=prompts.passage,
-        trust_remote_code=trust_remote_code,
-        **more,
-    )
+    network = load(model, query_prompt=prompts.query, passage_prompt=prompts.passage, **options)
     refuse_routes(network, model)
     # that of the losses, whatever the base was made for
     network.similarity_fn_name = "cosine" if kind == DENSE else "meanmaxsim"
@@ -312,7 +319,7 @@ def _load_teacher(name: str, settings: TrainSettings, trust_remote_code: bool) -
 
 
 def _watch(
-    trainer: Trainer,
+    trainer: KnowsRows,
     dev: Suite | None,
     retention: float,
     prompts: Prompts,
@@ -330,7 +337,7 @@ def _watch(
         if trainer.is_fsdp_enabled:
             raise no_whole_model()
         checkpoints.mkdir(parents=True, exist_ok=True)
-        watches.append(Watch(trainer.model, dev, retention, prompts, checkpoints, resume))
+        watches.append(Watch(cast(Any, trainer.model), dev, retention, prompts, checkpoints, resume))
 
     processes.first_only(start)
     if not watches:
@@ -348,13 +355,13 @@ def set_dropout(network: SentenceTransformer, share: float) -> None:
             module.p = share
 
 
-def _memory(network: SentenceTransformer) -> AbstractContextManager[None]:
+def _memory(network: BaseModel) -> AbstractContextManager[None]:
     from clearir.support.memory import freed_memory_kept
 
     return freed_memory_kept() if network.device.type == "cpu" else nullcontext()
 
 
-def _keep_events(trainer: Trainer, folder: Path) -> None:
+def _keep_events(trainer: KnowsRows, folder: Path) -> None:
     """Put TensorBoard's files into ``folder``, unless another is set; they would lie with the checkpoints, which go."""
     from transformers.integrations.integration_utils import TensorBoardCallback
 

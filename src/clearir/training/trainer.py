@@ -16,9 +16,10 @@ from typing import Any, cast
 
 import torch
 from datasets import Dataset
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
+from sentence_transformers import CrossEncoder, CrossEncoderTrainer, SentenceTransformer, SentenceTransformerTrainer
+from sentence_transformers.base.data_collator import BaseDataCollator
 from sentence_transformers.base.sampler import DefaultBatchSampler
-from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
+from sentence_transformers.base.trainer import BaseTrainer
 from torch import Tensor, nn
 from torch.utils.checkpoint import get_device_states, set_device_states
 from torch.utils.data import SequentialSampler
@@ -41,8 +42,8 @@ WEIGHTS = "model.safetensors"
 QUOTED, EXCERPT = 3, 60
 
 
-class Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
-    """`SentenceTransformerTrainer` that knows the rows of each batch.
+class KnowsRows(BaseTrainer):  # type: ignore[misc, unused-ignore]
+    """A trainer of sentence-transformers that knows the rows of each batch.
 
     Args:
         rows: the rows of ``train_dataset``, for messages.
@@ -185,6 +186,14 @@ class Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
         )
 
 
+class Trainer(KnowsRows, SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
+    """Of models that have vectors of texts."""
+
+
+class RerankerTrainer(KnowsRows, CrossEncoderTrainer):  # type: ignore[misc, unused-ignore]
+    """Of rerankers, whose loss takes texts."""
+
+
 class _RandomState:
     """What dropout draws from, to be put back."""
 
@@ -212,24 +221,24 @@ class InOrder(DefaultBatchSampler):  # type: ignore[misc, unused-ignore]
 
 
 def make_trainer(
-    network: SentenceTransformer,
+    network: SentenceTransformer | CrossEncoder,
     rows: Sequence[Row],
     dataset: Dataset,
     checkpoints: Path,
     settings: TrainSettings,
     loss: nn.Module,
-    collator: SentenceTransformerDataCollator,
+    collator: BaseDataCollator,
     seed: int,
-) -> Trainer:
+) -> KnowsRows:
     """A trainer that is ready to train; its checkpoints lie in ``checkpoints``."""
-    from sentence_transformers import SentenceTransformerTrainingArguments
     from transformers import PrinterCallback
 
     bf16, fp16 = _half_precision(settings.precision)
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # of `accelerate launch`: the settings say it
     rare: dict[str, Any] = {"gradient_checkpointing": True} if settings.gradient_checkpointing else {}
     rare |= {"batch_sampler": InOrder} if settings.one_language_a_batch else {}
-    arguments = SentenceTransformerTrainingArguments(
+    kind: type[KnowsRows] = RerankerTrainer if isinstance(network, CrossEncoder) else Trainer
+    arguments = kind.training_args_class(
         output_dir=str(checkpoints),
         max_steps=steps_of(settings, len(dataset), processes.count()),
         per_device_train_batch_size=settings.batch_size,
@@ -256,7 +265,7 @@ def make_trainer(
         **rare,
     )
 
-    trainer = Trainer(
+    trainer = kind(
         model=network,
         args=arguments,
         train_dataset=dataset,

@@ -27,7 +27,7 @@ from clearir.training.batches import features_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base import BaseModel
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class _Frozen:
         return table
 
 
-def keep_words_in_use(network: SentenceTransformer, words: Callable[[], list[int] | None]) -> list[int] | None:
+def keep_words_in_use(network: BaseModel, words: Callable[[], list[int] | None]) -> list[int] | None:
     """Train the words in use alone, where the model has a table of words that is trained and nothing else shares.
 
     Args:
@@ -123,7 +123,7 @@ def keep_words_in_use(network: SentenceTransformer, words: Callable[[], list[int
     return ids
 
 
-def put_back(network: SentenceTransformer) -> None:
+def put_back(network: BaseModel) -> None:
     """The whole table again, with the trained words in it, where `keep_words_in_use` has changed the model."""
     model = network.transformers_model
     if model is not None and isinstance(part := input_embeddings(model), WordsInUse):
