@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from clearir.models.reranker import Reranking
+
 pytest.importorskip("lancedb", reason="the extra search is not installed")
 
 Run = Callable[..., tuple[int, str, str]]
@@ -104,6 +106,60 @@ def test_two_models_beside_each_other(clearir, index_path, other_index_path):
     assert "tuned" in shown
     _, found, _ = clearir("search", index_path, "x", "--compare", other_index_path, "--json")
     assert sorted(json.loads(found)) == ["base", "query", "tuned"]
+
+
+def test_reranked_hits(clearir, index_path, other_index_path, exported_path, tiny_reranker_path, tmp_path):
+    options = ("--rerank", tiny_reranker_path, "--top", 3)
+    asked = ("search", index_path, "play chess", "-k", 4)
+    _, found, _ = clearir(*asked, "--json")
+    plain = [hit["id"] for hit in json.loads(found)["hits"]]
+    status, found, messages = clearir(*asked, *options, "--json")
+    assert status == 0, messages
+    hits = json.loads(found)["hits"]
+    scores = [hit["rerank_score"] for hit in hits]
+    assert scores[:3] == sorted(scores[:3], reverse=True)
+    assert scores[3] is None
+    assert {hit["id"] for hit in hits[:3]} == set(plain[:3])
+    assert hits[3]["id"] == plain[3]
+    _, light, _ = clearir(*asked, *options, "--model", exported_path, "--json")
+    assert [hit["id"] for hit in json.loads(light)["hits"]] == [hit["id"] for hit in hits]
+    _, shown, _ = clearir(*asked, *options)
+    assert "reranker" in shown
+    _, shown, _ = clearir("search", index_path, *options, typed="chess\n")
+    assert f"reranker: {tiny_reranker_path}, for the first 3 passages of each query" in shown
+    _, found, _ = clearir(*asked, *options, "--compare", other_index_path, "--json")
+    sides = json.loads(found)
+    assert all(sides[side][0]["rerank_score"] is not None for side in ("base", "tuned"))
+
+
+def test_first_places_are_counted_behind_the_reranker(clearir, index_path, tiny_reranker_path, corpus, tmp_path):
+    reranker = Reranking.load(str(tiny_reranker_path)).model
+    texts = [one.content for one in corpus.passages]
+    best = corpus.passages[reranker.rank("peli", texts)[0]["corpus_id"]]
+    examples = tmp_path / "searches.json"
+    examples.write_text(json.dumps([{"language": "fi", "query": "peli", "right": best.text}]), encoding="utf-8")
+    status, shown, _ = clearir("search", index_path, "--examples", examples, "--rerank", tiny_reranker_path)
+    assert status == 0
+    assert [line.split()[1::2][:3] for line in shown.splitlines() if "Finnish" in line] == [["Finnish", "1", "1"]]
+
+
+def test_the_page_is_served_with_a_reranker(clearir, tiny_reranker_path, monkeypatch):
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("clearir.search.serve.serve", lambda folder, **options: given.update(options))
+    status, _, messages = clearir("serve", "index", "--rerank", tiny_reranker_path, "--top", 20)
+    assert status == 0, messages
+    assert (given["rerank"].name, given["rerank"].top) == (str(tiny_reranker_path), 20)
+    clearir("serve", "index")
+    assert given["rerank"] is None
+
+
+@pytest.mark.parametrize("command", [("search", "INDEX", "q"), ("serve", "INDEX")])
+def test_what_cannot_rerank_is_refused(clearir, index_path, tiny_model_path, command):
+    words = [index_path if one == "INDEX" else one for one in command]
+    status, _, messages = clearir(*words, "--rerank", tiny_model_path)
+    assert (status, "not a reranker" in messages) == (2, True)
+    status, _, messages = clearir(*words, "--top", "5")
+    assert (status, "--top: no effect without --rerank" in messages) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from clearir.models.reranker import Reranking
 from clearir.search.limits import GUESSES, Limits
 from clearir.search.query import Searcher
 from clearir.settings import SearchExample
@@ -86,6 +87,24 @@ def test_what_the_index_is_of_without_paths(two, index_path):
     assert info["limits"]["batch"] == 3
     assert str(index_path.parent) not in answer.text
     assert info["index"]["model"].count("/") == 1
+
+
+def test_reranked_hits_say_so(index_path, one, overlap, tmp_path):
+    reranking = Reranking(overlap, str(tmp_path / "runs" / "judge"), 4)
+    asked = client(Searcher.open(index_path, rerank=reranking))
+    [found] = asked.get("/api/search", params={"q": "edit text", "k": 6}).json()["results"]
+    scores = [hit["rerank_score"] for hit in found["hits"]]
+    assert scores[4:] == [None, None]
+    assert scores[:4] == sorted(scores[:4], reverse=True)
+    info = asked.get("/api/info")
+    assert info.json()["rerank"] == {"model": "runs/judge", "top": 4}
+    page = asked.get("/", params={"q": "edit text"}).text
+    assert "first 4 reranked" in page
+    assert 'title="reranker 1.980, cosine ' in page
+    for text in (info.text, page):
+        assert str(tmp_path) not in text
+    assert one.get("/api/info").json()["rerank"] is None
+    assert "rerank" not in one.get("/", params={"q": "edit text"}).text
 
 
 def test_the_closest_sentence_of_a_passage(tiny_model_path, tmp_path):

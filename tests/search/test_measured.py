@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("lancedb", reason="the extra search is not installed")
 
 from clearir.evaluation.scores import Direction, Scores
+from clearir.models.reranker import Reranking
 from clearir.search.examples import First
 from clearir.search.index import IndexInfo
 from clearir.search.measured import Measured
@@ -52,6 +53,15 @@ def test_without_an_index_of_the_base_model_there_is_no_before(run):
     assert measured is not None
     assert measured.total.base is None
     assert measured.lines == (First("km", 3, 1, None), First("hi", 2, 2, None))
+
+
+def test_behind_a_reranker_the_scores_of_both_together_are_shown(run, overlap):
+    fifty, ten = Reranking(overlap, "overlap", 50), Reranking(overlap, "overlap", 10)
+    assert Measured.of(run, TUNED, BASE, fifty) is None
+    scores(fifty.of("tuned-hash"), direction("km", "en", [1, 1, 3])).save(run / "scores" / "reranked.json")
+    assert Measured.of(run, TUNED, BASE, fifty).lines == (First("km", 3, 2, None),)
+    assert Measured.of(run, TUNED, BASE, ten) is None
+    assert Measured.of(run, TUNED, BASE).total.tuned == 3  # without it, as before
 
 
 def test_scores_of_another_model_are_not_shown(run):

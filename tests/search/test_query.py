@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from clearir.data.passages import Corpus, Passage
+from clearir.models.reranker import Reranking
 from clearir.search.index import build_index, load_info
 from clearir.search.query import (
     Compared,
@@ -209,10 +210,10 @@ def test_different_corpora_are_not_compared(index_path):
 def test_json():
     hit = Hit(1, 0.123456, "a", "t", "x", None, {"n": 1})
     plain = {"rank": 1, "score": 0.1235, "id": "a", "title": "t", "text": "x", "language": None, "fields": {"n": 1}}
-    assert to_json("q", [hit]) == {"query": "q", "hits": [{**plain, "words": None}]}
+    assert to_json("q", [hit]) == {"query": "q", "hits": [{**plain, "words": None, "rerank_score": None}]}
     assert to_json("q", Compared([Moved(hit, 3)], [])) == {
         "query": "q",
-        "base": [{**plain, "words": None, "other": 3}],
+        "base": [{**plain, "words": None, "rerank_score": None, "other": 3}],
         "tuned": [],
     }
 
@@ -280,3 +281,65 @@ def test_an_index_that_is_replaced_meanwhile_is_said_to_be_gone(hybrid, index_pa
     shutil.rmtree(tmp_path / "index")
     with pytest.raises(IndexGoneError, match="replaced or removed"):
         open_.search("chess", hybrid=hybrid)
+
+
+# -- with a reranker: of "edit text" it gives vim 1.98, gimp 0.94, shakki and chess-uk -0.03, luks -0.04, chess -0.07
+
+
+def test_the_first_hits_are_reranked(index_path, searcher, overlap):
+    plain = searcher.search("edit text", 6)
+    cosines = {hit.id: hit.score for hit in plain}
+    hits = Searcher.open(index_path, rerank=Reranking(overlap, "overlap")).search("edit text", 6)
+    equal = [hit.id for hit in plain if hit.id in ("shakki", "chess-uk")]  # these stay in the order of the model
+    assert [hit.id for hit in hits] == ["vim", "gimp", *equal, "luks", "chess"]
+    assert [hit.rank for hit in hits] == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_allclose([hit.rerank_score for hit in hits], [1.98, 0.94, -0.03, -0.03, -0.04, -0.07], rtol=1e-6)
+    assert {hit.id: hit.score for hit in hits} == cosines
+    assert all(hit.rerank_score is None for hit in plain)
+
+
+def test_hits_behind_the_reranked_ones_keep_their_place(index_path, searcher, overlap):
+    plain = searcher.search("edit text", 6)
+    given = {"vim": 1.98, "gimp": 0.94, "shakki": -0.03, "chess-uk": -0.03, "luks": -0.04, "chess": -0.07}
+    three = Searcher.open(index_path, rerank=Reranking(overlap, "overlap", 3))
+    hits = three.search("edit text", 6)
+    assert [hit.id for hit in hits[:3]] == sorted((hit.id for hit in plain[:3]), key=lambda one: -given[one])
+    assert hits[3:] == plain[3:]
+    assert three.search("edit text", 1) == hits[:1]  # three are reranked, whatever is shown
+
+
+def test_a_reranker_goes_with_words_filters_and_an_exported_model(index_path, exported_path, overlap):
+    reranking = Reranking(overlap, "overlap")
+    both = Searcher.open(index_path, rerank=reranking)
+    hybrid = both.search("edit text", 2, hybrid=True)
+    assert [hit.id for hit in hybrid] == ["vim", "gimp"]
+    assert [hit.words for hit in hybrid] == [1, 2]
+    assert [hit.id for hit in both.search("edit text", 1, filters=["section=graphics"])] == ["gimp"]
+    assert both.search("edit text", filters=["size>1000"]) == []
+    light = Searcher.open(index_path, model=str(exported_path), light=True, rerank=reranking)
+    assert [hit.id for hit in light.search("edit text", 2)] == ["vim", "gimp"]
+
+
+def test_a_pair_is_read_once_for_both_models_and_at_the_next_search(index_path, other_index_path, overlap):
+    reranking = Reranking(overlap, "overlap")
+    tuned, base = (Searcher.open(path, rerank=reranking) for path in (index_path, other_index_path))
+    overlap[0].seen.clear()
+    compared = compare(base, tuned, "edit text", 2)
+    assert [[moved.hit.id for moved in side] for side in (compared.base, compared.tuned)] == [["vim", "gimp"]] * 2
+    assert [moved.other for moved in compared.tuned] == [1, 2]
+    tuned.search_many(["edit text", "edit text"])
+    assert len(overlap[0].seen) == 6
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda query: tuned.search(query, 1)[0].id, ["edit text", "encrypt a disk"] * 8))
+    assert found == ["vim", "luks"] * 8
+    assert len(overlap[0].seen) == 12
+
+
+def test_a_real_reranker_reads_title_and_text(index_path, corpus, tiny_reranker_path):
+    reranking = Reranking.load(str(tiny_reranker_path))
+    hits = Searcher.open(index_path, rerank=reranking).search("play chess", 6)
+    expected = reranking.model.rank("play chess", [one.content for one in corpus.passages])
+    assert [hit.id for hit in hits] == [corpus.passages[one["corpus_id"]].id for one in expected]
+    np.testing.assert_allclose([hit.rerank_score for hit in hits], [one["score"] for one in expected], rtol=1e-4)
+    [shown] = [hit for hit in to_json("play chess", hits)["hits"] if hit["rank"] == 1]
+    assert shown["rerank_score"] == pytest.approx(expected[0]["score"], rel=1e-3)

@@ -13,21 +13,26 @@ from clearir.cli.common import (
     MaxSeqLength,
     PassagePrompt,
     QueryPrompt,
+    Rerank,
+    Top,
     TrustRemoteCode,
     Vectors,
     cache_folder,
     names_in,
     plain,
     refuse_ignored,
+    reranking_of,
     say,
     silence_libraries,
     table_options,
 )
 from clearir.cli.console import console, errors
+from clearir.models.reranker import TOP
 from clearir.settings import MAX_LOST
 from clearir.support.errors import InputError
 
 if TYPE_CHECKING:
+    from clearir.models.reranker import Reranking
     from clearir.search.query import Compared, Hit, Searcher
 
 Folder = Annotated[str, typer.Argument(help="Folder or URI of an index (clearir index).", metavar="DIR")]
@@ -160,6 +165,7 @@ def index(
 
 
 def search(
+    context: typer.Context,
     folder: Folder,
     query: Annotated[
         str | None, typer.Argument(help="Query in any language; without it, clearir prompts for queries.")
@@ -167,6 +173,8 @@ def search(
     k: Annotated[int, typer.Option("--k", "-k", help="Number of passages.")] = 10,
     hybrid: Annotated[bool, typer.Option("--hybrid", help="Combine with a search for the words of the query.")] = False,
     compare: Annotated[str | None, typer.Option(help="Index of the base model, for comparison.")] = None,
+    rerank: Rerank = None,
+    top: Top = TOP,
     filters: Annotated[
         list[str] | None, typer.Option("--filter", help="FIELD=VALUE, also with < <= > >=; can be repeated.")
     ] = None,
@@ -181,7 +189,8 @@ def search(
     """Search an index in any language.
 
     Without a query, prompts for queries; with --json, reads them from standard input, one per line. With --examples,
-    runs the queries of a training run and counts how often the right passage ranks first.
+    runs the queries of a training run and counts how often the right passage ranks first. With --rerank, a reranker
+    (CrossEncoder) puts the first passages in order, with --compare those of both models; see docs/reranking.md.
 
     Example, in a folder where `clearir init` was run:
 
@@ -196,12 +205,13 @@ def search(
     from clearir.cli.search_tables import compared_table, describe, hits_table
     from clearir.search.query import to_json
 
+    if examples is not None and (query is not None or hybrid or filters or as_json):
+        raise InputError("--examples ranks by meaning only; leave out the query, --hybrid, --filter and --json")
+    reranking = reranking_of(context, rerank, top, trust_remote_code)
     if examples is not None:
-        if query is not None or hybrid or filters or as_json:
-            raise InputError("--examples ranks by meaning only; leave out the query, --hybrid, --filter and --json")
-        _count(folder, compare, examples, model, trust_remote_code)
+        _count(folder, compare, examples, model, trust_remote_code, reranking)
         return
-    searcher, base = _open_both(folder, compare, model, trust_remote_code, light=True)
+    searcher, base = _open_both(folder, compare, model, trust_remote_code, reranking, light=True)
     answer = _answerer(searcher, base, k, hybrid, filters or [])
 
     def show(text: str) -> None:
@@ -219,7 +229,7 @@ def search(
     if not as_json:
         from clearir.search.index import load_info
 
-        for line in describe(load_info(folder)):
+        for line in describe(load_info(folder), reranking):
             console.print(f"[dim]{plain(line)}[/]", soft_wrap=True)
     for one in (searcher, base):
         if one is not None:
@@ -234,8 +244,11 @@ def search(
 
 
 def serve(
+    context: typer.Context,
     folder: Folder,
     base: Annotated[str | None, typer.Option(help="Index of the base model, for comparison.")] = None,
+    rerank: Rerank = None,
+    top: Top = TOP,
     examples: Annotated[
         Path | None,
         typer.Option(help="Queries that the page suggests: records with language and query, or those of a run."),
@@ -253,7 +266,8 @@ def serve(
 ) -> None:
     """Serve a search page and a JSON API.
 
-    Only this machine can connect unless you set --host. The token is read from CLEARIR_TOKEN.
+    Only this machine can connect unless you set --host. The token is read from CLEARIR_TOKEN. With --rerank, a reranker
+    (CrossEncoder) puts the first passages in order, with --base those of both models.
 
     Example, in a folder where `clearir init` was run:
 
@@ -278,6 +292,7 @@ def serve(
         limits=Limits(rate=rate),
         model=model,
         trust_remote_code=trust_remote_code,
+        rerank=reranking_of(context, rerank, top, trust_remote_code),
         ready=lambda page: console.print(f"{page} (stop with Ctrl-C)", soft_wrap=True),
     )
 
@@ -383,25 +398,38 @@ def _answerer(
 
 
 def _open_both(
-    folder: str, base: str | None, model: str | None, trust_remote_code: bool, *, light: bool = False
+    folder: str,
+    base: str | None,
+    model: str | None,
+    trust_remote_code: bool,
+    rerank: Reranking | None,
+    *,
+    light: bool = False,
 ) -> tuple[Searcher, Searcher | None]:
     """An index, and that of the base model over the same corpus if there is one."""
     from clearir.search.query import Searcher, check_same_corpus
 
-    searcher = Searcher.open(folder, model=model, trust_remote_code=trust_remote_code, light=light)
+    searcher = Searcher.open(folder, model=model, trust_remote_code=trust_remote_code, light=light, rerank=rerank)
     if base is None:
         return searcher, None
-    before = Searcher.open(base, trust_remote_code=trust_remote_code, light=light)
+    before = Searcher.open(base, trust_remote_code=trust_remote_code, light=light, rerank=rerank)
     check_same_corpus(before.info, searcher.info)
     return searcher, before
 
 
-def _count(folder: str, base: str | None, examples: Path, model: str | None, trust_remote_code: bool) -> None:
+def _count(
+    folder: str,
+    base: str | None,
+    examples: Path,
+    model: str | None,
+    trust_remote_code: bool,
+    rerank: Reranking | None,
+) -> None:
     from clearir.cli.search_tables import first_table
     from clearir.search.examples import count_first, read_examples
 
     known = read_examples(examples)
-    searcher, before = _open_both(folder, base, model, trust_remote_code)
+    searcher, before = _open_both(folder, base, model, trust_remote_code, rerank)
     console.print(first_table(count_first(known, searcher, before), against_base=before is not None))
 
 

@@ -16,14 +16,15 @@ from clearir.support.texts import clean
 
 if TYPE_CHECKING:
     from clearir.evaluation.export import Export
+    from clearir.models.reranker import Reranking
     from clearir.models.trim import Trimmed
     from clearir.search.examples import First
     from clearir.search.index import IndexInfo
     from clearir.search.query import Compared, Hit, Moved
 
 
-def describe(info: IndexInfo) -> list[str]:
-    """An index in a few lines."""
+def describe(info: IndexInfo, rerank: Reranking | None = None) -> list[str]:
+    """An index in a few lines, and the reranker behind it."""
     languages = ", ".join(f"{count:,} {code}" for code, count in info.languages.items())
     lines = [
         f"{info.passages:,} passages of {info.corpus}" + (f" ({languages})" if languages else ""),
@@ -33,20 +34,26 @@ def describe(info: IndexInfo) -> list[str]:
         lines.append("exact: every vector is compared")
     else:
         lines.append(f"approximate: {info.probes} of {info.partitions} partitions, recall@10 {info.recall:.3f}")
+    if rerank is not None:
+        lines.append(f"reranker: {rerank.name}, for the first {rerank.top} passages of each query")
     if info.fields:
         lines.append("fields: " + ", ".join(f"{field.name} ({field.kind})" for field in info.fields))
     return lines
 
 
 def hits_table(query: str, hits: Sequence[Hit]) -> Table:
-    """Rank, score, language, passage."""
+    """Rank, score, language, passage; with a reranker its score, too."""
+    reranked = any(hit.rerank_score is not None for hit in hits)
     shown = Table(box=None, padding=(0, 1), expand=True)
     shown.add_column("", justify="right", style="dim")
-    shown.add_column("score", justify="right")
+    if reranked:
+        shown.add_column("reranker", justify="right")
+    shown.add_column("cosine" if reranked else "score", justify="right")
     shown.add_column("language")
     shown.add_column("passage", ratio=1)
     for hit in hits:
-        shown.add_row(str(hit.rank), f"{hit.score:.3f}", escape(hit.language or ""), _passage(hit, query))
+        scores = [_rerank_score(hit), f"{hit.score:.3f}"] if reranked else [f"{hit.score:.3f}"]
+        shown.add_row(str(hit.rank), *scores, escape(hit.language or ""), _passage(hit, query))
     if not hits:
         shown.add_row("", "", "", "[dim]no passage matches the filters[/]")
     return shown
@@ -131,8 +138,13 @@ def _moved(moved: Moved, query: str, *, tuned: bool) -> str:
     better = (other > moved.hit.rank) if tuned else (other < moved.hit.rank)
     colour = "dim" if other == moved.hit.rank else "green" if better else "red"
     language = f" {escape(moved.hit.language)}" if moved.hit.language else ""
-    head = f"{moved.hit.rank}  {moved.hit.score:.3f}{language}  [{colour}]{movement(moved, tuned=tuned)}[/]"
+    score = _rerank_score(moved.hit) or f"{moved.hit.score:.3f}"
+    head = f"{moved.hit.rank}  {score}{language}  [{colour}]{movement(moved, tuned=tuned)}[/]"
     return f"{head}\n{_passage(moved.hit, query)}"
+
+
+def _rerank_score(hit: Hit) -> str:
+    return "" if hit.rerank_score is None else f"{hit.rerank_score:.3f}"
 
 
 def _passage(hit: Hit, query: str) -> str:

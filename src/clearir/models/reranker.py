@@ -18,9 +18,11 @@ Searcher.open("index", rerank=reranking)            # clearir.search
 from __future__ import annotations
 
 import logging
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 #: passages of a query that are reranked if nothing is said
 TOP = 50
+_REMEMBERED = 10_000  # pairs
 
 
 def load_reranker(
@@ -103,6 +106,8 @@ class Reranking:
     model: CrossEncoder
     name: str
     top: int = TOP
+    _known: OrderedDict[tuple[str, str], float] = field(default_factory=OrderedDict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
     def load(cls, name: str, *, top: int = TOP, trust_remote_code: bool = False) -> Reranking:
@@ -129,6 +134,27 @@ class Reranking:
     def of(self, model_hash: str) -> str:
         """A fingerprint of a model together with this reranking of what it finds."""
         return fingerprint([model_hash, self.model_hash, self.top])
+
+    def scores(self, pairs: Sequence[tuple[str, str]], *, description: str | None = None) -> list[float]:
+        """`score_pairs` for a search: from several threads, one at a time. The last pairs are remembered.
+
+        Args:
+            pairs: of a query and a passage.
+            description: see `score_pairs`.
+
+        Raises:
+            InputError: see `score_pairs`.
+        """
+        with self._lock:
+            new = [pair for pair in dict.fromkeys(pairs) if pair not in self._known]
+            found = dict(zip(new, score_pairs(self.model, new, description=description).tolist(), strict=True))
+            found.update({pair: self._known[pair] for pair in pairs if pair in self._known})
+            self._known.update(found)
+            for pair in found:
+                self._known.move_to_end(pair)
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return [found[pair] for pair in pairs]
 
 
 def order(scores: Sequence[float]) -> list[int]:

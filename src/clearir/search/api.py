@@ -190,7 +190,7 @@ class _Api:
         """``GET /api/info``."""
         both = {"index": self._service.searcher, "base": self._service.base}
         infos = {name: None if one is None else self._page.public_info(one.info) for name, one in both.items()}
-        return JSONResponse({**infos, "limits": asdict(self._service.limits)})
+        return JSONResponse({**infos, "rerank": self._page.rerank, "limits": asdict(self._service.limits)})
 
     async def health(self, request: Request) -> Response:
         """``GET /healthz``."""

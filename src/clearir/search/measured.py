@@ -11,12 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clearir.data.scripts import script_of, scripts_of
 from clearir.evaluation.scores import Direction, Scores, read_scores
 from clearir.search.examples import First
 from clearir.search.index import IndexInfo
 from clearir.support.artifacts import MANIFEST, read_json
+
+if TYPE_CHECKING:
+    from clearir.models.reranker import Reranking
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,16 @@ class Measured:
     passages: int
 
     @classmethod
-    def of(cls, run: Path, tuned: IndexInfo, base: IndexInfo | None = None) -> Measured | None:
+    def of(
+        cls, run: Path, tuned: IndexInfo, base: IndexInfo | None = None, rerank: Reranking | None = None
+    ) -> Measured | None:
         """Read the scores of a run; None where it has none of the very model that made the index.
 
         Args:
             run: folder of a run: scores are in ``scores``, rows in ``rows``.
             tuned: of the index that is searched.
             base: of the index of the base model.
+            rerank: what is behind the models; then the scores of both together are sought.
 
         Raises:
             InputError: a file of scores cannot be read.
@@ -50,8 +57,10 @@ class Measured:
         if not (run / "scores").is_dir():
             return None
         by_model = {scores.model_hash: scores for scores in read_scores([run / "scores"]).values()}
-        after = by_model.get(tuned.model_hash)
-        before = None if base is None else by_model.get(base.model_hash)
+        hashes = [None if info is None else info.model_hash for info in (tuned, base)]
+        if rerank is not None:
+            hashes = [None if one is None else rerank.of(one) for one in hashes]
+        after, before = (None if one is None else by_model.get(one) for one in hashes)
         if after is None or (before is not None and before.suite_hash != after.suite_hash):
             return None
         directions = _to_bridge(after)

@@ -80,6 +80,9 @@ class Page:
         )
         self._known = {example.query: example for example in examples}
         self._measured = measured
+        rerank = searcher.rerank
+        #: what is said of the reranker: its name, without paths of this machine, and how many passages it orders
+        self.rerank = None if rerank is None else {"model": short_name(rerank.name), "top": rerank.top}
         urls = searcher.url_fields()
         self._fixed: dict[str, Any] = {
             "info": searcher.info,
@@ -94,6 +97,7 @@ class Page:
             "facets": _facets(searcher, urls),
             "field": next((one.name for one in searcher.info.fields if one.name not in (QUESTION, *urls)), None),
             "depth": DEPTH,
+            "rerank": self.rerank,
         }
 
     def start(self, asked: Asked) -> str:

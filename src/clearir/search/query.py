@@ -4,6 +4,8 @@
 searcher = Searcher.open("index")
 searcher.search("kuinka salaan levyn", k=10, hybrid=True, filters=["language=en"])
 ```
+
+With a reranker (`clearir.models.reranker`), the first passages that are found are put in its order.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from clearir.data.passages import Value
+from clearir.data.passages import Passage, Value
+from clearir.models.reranker import order
 from clearir.search import filters as conditions
 from clearir.search import store
 from clearir.search.highlight import sentences
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from clearir.models.onnx_encoder import OnnxEncoder
+    from clearir.models.reranker import Reranking
 
 T = TypeVar("T")
 MAX_K = 1000
@@ -61,6 +65,7 @@ class Hit:
         language: of the passage, where it is known.
         fields: its other fields.
         words: its rank by words, in a hybrid search.
+        rerank_score: what a reranker gave it, which then decides the rank; None where it was not reranked.
     """
 
     rank: int
@@ -71,6 +76,7 @@ class Hit:
     language: str | None
     fields: Mapping[str, Value]
     words: int | None = None
+    rerank_score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,11 @@ class Compared:
 class Searcher:
     """An index and the model that made it. Can be used from several threads."""
 
-    def __init__(self, info: IndexInfo, table: Any, model: SentenceTransformer | OnnxEncoder) -> None:
+    def __init__(
+        self, info: IndexInfo, table: Any, model: SentenceTransformer | OnnxEncoder, rerank: Reranking | None = None
+    ) -> None:
         self.info = info
+        self.rerank = rerank
         self._table = table
         self._model = model
         self._lock = threading.Lock()  # a tokenizer serves one thread at a time, and two batches at once gain nothing
@@ -123,6 +132,7 @@ class Searcher:
         device: str | None = None,
         trust_remote_code: bool = False,
         light: bool = False,
+        rerank: Reranking | None = None,
     ) -> Searcher:
         """Open an index and load its model.
 
@@ -133,6 +143,7 @@ class Searcher:
             trust_remote_code: run code that comes with the model. It is never taken from the index.
             light: where the model is an export (`clearir export`), encode queries with its ONNX file on the CPU: it is
                 loaded in a fraction of the time, as torch is not needed.
+            rerank: puts the first passages of each query in order, whether these were found by meaning alone or not.
 
         Raises:
             InputError: no finished index, or another model than the one that made it.
@@ -147,7 +158,7 @@ class Searcher:
             found = exported_encoder(name, info.model_hash, info.max_seq_length)
         if found is None:
             found = _load(location, info, name, device, trust_remote_code)
-        return cls(info, store.connect(location).open_table(store.PASSAGES), found)
+        return cls(info, store.connect(location).open_table(store.PASSAGES), found, rerank)
 
     def encode(self, queries: Sequence[str]) -> list[NDArray[np.float32]]:
         """Vectors of queries, of unit length. The last thousand are remembered."""
@@ -200,11 +211,15 @@ class Searcher:
         where = conditions.condition(filters, self.info.all_fields)
         cleaned = [query.strip() for query in queries]
         vectors = self.encode(cleaned)
+        depth = k if self.rerank is None else max(k, self.rerank.top)
         with _gone():
-            return [
-                self._fused(query, vector, k, where) if hybrid else self._by_meaning(vector, k, where)
+            found = [
+                self._fused(query, vector, depth, where) if hybrid else self._by_meaning(vector, depth, where)
                 for query, vector in zip(cleaned, vectors, strict=True)
             ]
+        if self.rerank is not None:
+            found = _reranked(cleaned, found, self.rerank)
+        return [hits[:k] for hits in found]
 
     def best_sentence(self, query: str, identity: str) -> tuple[str, int, int] | None:
         """The sentence of a passage that is closest to a query, of those that the model read.
@@ -324,6 +339,25 @@ def _load(
     return network
 
 
+def _reranked(queries: Sequence[str], found: Sequence[list[Hit]], rerank: Reranking) -> list[list[Hit]]:
+    """The first hits of each query in the order of the reranker; it reads of a passage what the index's model read."""
+    first = [hits[: rerank.top] for hits in found]
+    pairs = [
+        (query, Passage(hit.id, hit.text, hit.title).content)
+        for query, hits in zip(queries, first, strict=True)
+        for hit in hits
+    ]
+    # One query is answered at once; a bar for it would stand between the answers.
+    scores = iter(rerank.scores(pairs, description="Reranking" if len(queries) > 1 else None))
+    reordered = []
+    for hits, head in zip(found, first, strict=True):
+        scored = [replace(hit, rerank_score=next(scores)) for hit in head]
+        places = order([hit.rerank_score or 0.0 for hit in scored])
+        best = [replace(scored[place], rank=rank) for rank, place in enumerate(places, start=1)]
+        reordered.append(best + hits[rerank.top :])
+    return reordered
+
+
 def fuse(*rankings: Sequence[T]) -> list[T]:
     """Reciprocal rank fusion: the score of one is the sum of 1 / (60 + rank) over the rankings that have it."""
     scores: dict[T, float] = {}
@@ -344,6 +378,8 @@ def compare(
     right: str | None = None,
 ) -> Compared:
     """The first k hits of two models, each with its rank in the other one's first `DEPTH`.
+
+    Each is reranked or not as it was opened; to see what the models differ in, open both with the same reranker.
 
     ``right`` is the text of the passage that answers the query, where it is known.
 
@@ -385,7 +421,8 @@ def to_json(query: str, result: Sequence[Hit] | Compared) -> dict[str, Any]:
 
 
 def _hit_json(hit: Hit) -> dict[str, Any]:
-    return asdict(hit) | {"score": round(hit.score, 4)}
+    reranked = None if hit.rerank_score is None else float(f"{hit.rerank_score:.4g}")
+    return asdict(hit) | {"score": round(hit.score, 4), "rerank_score": reranked}
 
 
 def snippet(text: str, query: str, limit: int = 220) -> str:

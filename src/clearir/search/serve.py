@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clearir.search.limits import Limits
 from clearir.search.measured import Measured
@@ -13,6 +14,9 @@ from clearir.search.query import Searcher, check_same_corpus
 from clearir.settings import SearchExample
 from clearir.support.errors import InputError
 from clearir.support.extras import require
+
+if TYPE_CHECKING:
+    from clearir.models.reranker import Reranking
 
 TOKEN_VARIABLE = "CLEARIR_TOKEN"  # noqa: S105 - the name of a variable
 _AT_ONCE = 200  # connections; more get 503
@@ -29,6 +33,7 @@ def serve(
     limits: Limits | None = None,
     model: str | None = None,
     trust_remote_code: bool = False,
+    rerank: Reranking | None = None,
     ready: Callable[[str], None] = lambda page: None,
 ) -> None:
     """Answer requests until the process is stopped.
@@ -45,6 +50,7 @@ def serve(
         limits: of requests.
         model: see `clearir.search.query.Searcher.open`; likewise what follows.
         trust_remote_code: run code that comes with a model.
+        rerank: puts the first passages of each query in order, in both indexes.
         ready: gets the address of the page when requests can come.
 
     Raises:
@@ -61,15 +67,16 @@ def serve(
     if not loopback and token is None:
         raise InputError(f"--host {host} lets other machines connect; set a token first: export {TOKEN_VARIABLE}=...")
     with _listen(host, port) as listening:
-        searcher = Searcher.open(location, model=model, trust_remote_code=trust_remote_code)
+        searcher = Searcher.open(location, model=model, trust_remote_code=trust_remote_code, rerank=rerank)
         searcher.warm_up()
         before = None
         if base is not None:
-            before = Searcher.open(base, trust_remote_code=trust_remote_code)
+            before = Searcher.open(base, trust_remote_code=trust_remote_code, rerank=rerank)
             check_same_corpus(before.info, searcher.info)
             before.warm_up()
         hosts = LOOPBACK_NAMES if loopback else None
-        measured = None if run is None else Measured.of(run, searcher.info, None if before is None else before.info)
+        base_info = None if before is None else before.info
+        measured = None if run is None else Measured.of(run, searcher.info, base_info, rerank)
         app = make_app(Service(searcher, before, examples, measured, title, limits or Limits(), token, hosts))
         # No proxy headers: whoever is on this machine could give himself another address at every request.
         config = uvicorn.Config(
