@@ -17,6 +17,7 @@ from playwright.sync_api import expect
 from clearir.data.passages import Corpus, Passage
 from clearir.evaluation.scores import Direction, Scores
 from clearir.models.load import Loading
+from clearir.models.reranker import Reranking
 from clearir.search.index import build_index, load_info
 from clearir.settings import SearchExample
 
@@ -110,6 +111,18 @@ def plain_address(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactor
     return start(str(folder / "index"))
 
 
+@pytest.fixture(scope="module")
+def reranked_address(tiny_model_path: Path, overlap: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same passages in two indexes, with a reranker behind both."""
+    folder = tmp_path_factory.mktemp("reranked")
+    corpus = Corpus("dump.jsonl", PASSAGES)
+    for name, length in (("tuned", 64), ("base", 4)):
+        loading = Loading(max_seq_length=length)
+        build_index(corpus, str(tiny_model_path), folder / name, cache=folder / "cache", loading=loading)
+    reranking = Reranking(overlap, "runs/a-reranker-with-a-long-name/model", 50)
+    return start(str(folder / "tuned"), base=str(folder / "base"), rerank=reranking)
+
+
 def ids(tab: Any, side: str) -> list[str]:
     found: list[str] = tab.page.locator(f"#{side} .hit").evaluate_all("hits => hits.map(hit => hit.dataset.id)")
     return found
@@ -183,6 +196,22 @@ def test_languages_of_the_training_and_doubt(tab: Any, address: str, plain_addre
 
 
 # -- the lists
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_reranked_lists_say_so(tab: Any, reranked_address: str, size: dict[str, int]) -> None:
+    page = tab.page
+    page.set_viewport_size(size)
+    page.goto(f"{reranked_address}?q=plays chess against you")
+    for side in ("tuned", "base"):
+        assert ids(tab, side)[0] == "gnuchess"
+    expect(page.get_by_text("first 50 of each list reranked")).to_be_visible()
+    expect(page.locator("footer")).to_contain_text(
+        "the first 50 passages reranked by a-reranker-with-a-long-name/model; passages of"
+    )
+    assert tab.width_of_content() <= size["width"]
+    tab.assert_accessible()
+    tab.picture(ARTIFACTS / f"search-reranked-{size['width']}.png")
 
 
 def test_a_query_is_typed_and_the_expected_passage_is_first(tab: Any, address: str) -> None:
