@@ -175,7 +175,7 @@ def test_a_study_begins_with_the_dense_model(recipe, tmp_path):
         ("merge={weight: 0.5}", "merge: it mixes"),
         ("train.retention=0.99", "train.retention: it compares"),
         ("train.lora={}", "train.lora: it would leave"),
-        ("loss.teacher=somewhere", "loss.teacher: it has"),
+        ("loss={objective: mimo, teacher: somewhere}", "loss.teacher: it has"),
     ],
 )
 def test_settings_that_do_not_go_with_it_are_said_before_the_first_stage(recipe_path, tmp_path, override, words):
@@ -193,7 +193,7 @@ def test_passages_are_not_shifted_by_language(recipe_path, tmp_path):
 
 
 def test_an_unknown_kind_is_refused(recipe_path):
-    with pytest.raises(InputError, match="kind: Input should be 'dense' or 'late-interaction'"):
+    with pytest.raises(InputError, match="kind: Input should be 'dense', 'late-interaction' or 'reranker'"):
         load_recipe(recipe_path, ["kind=colbert"])
 
 

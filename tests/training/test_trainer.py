@@ -139,6 +139,9 @@ def test_a_gradient_that_overflows_stops_the_run(tiny_model_path, tmp_path):
 # -- memory -----------------------------------------------------------------------------------------------------
 
 LARGE = SHORT.model_copy(update={"max_steps": 1, "batch_size": 256})
+# Does not fit either where the tests before have left the process some memory that it can take again.
+FAR_TOO_MANY = 1024
+FAR_TOO_LARGE = LARGE.model_copy(update={"batch_size": FAR_TOO_MANY})
 ONE_CHUNK = LossSettings(mini_batch_num_tokens=1 << 20, scale=20)
 
 
@@ -234,16 +237,16 @@ def test_gradients_of_the_batches_before_it_are_not_lost(still_model_path, tmp_p
 @alone
 def test_a_plain_loss_that_does_not_fit_says_what_to_do(tiny_model_path, tmp_path):
     with little_memory(), pytest.raises(ClearirError, match=r"step 1: a batch does not fit.*loss\.cached=true"):
-        train(rows_of(64), str(tiny_model_path), tmp_path / "model", LARGE, PLAIN)
+        train(rows_of(64, FAR_TOO_MANY), str(tiny_model_path), tmp_path / "model", FAR_TOO_LARGE, PLAIN)
 
 
 @alone
 def test_several_processes_stop_instead(tiny_model_path, tmp_path, monkeypatch):
     monkeypatch.setattr("transformers.TrainingArguments.world_size", 2)  # all else is one process
-    rows = rows_of(64)
+    rows = rows_of(64, FAR_TOO_MANY)
     network = load_model(str(tiny_model_path), device="cpu", attention="eager")
-    trainer = trainer_of(network, rows, tmp_path, LARGE)
+    trainer = trainer_of(network, rows, tmp_path, FAR_TOO_LARGE)
     trainer.current_gradient_accumulation_steps = 1
-    batch = trainer.data_collator([trainer.train_dataset[i] for i in range(256)])
+    batch = trainer.data_collator([trainer.train_dataset[i] for i in range(FAR_TOO_MANY)])
     with little_memory(), pytest.raises(ClearirError, match=r"memory of process 0; .*lower loss\.mini_batch_size"):
         trainer.training_step(network, batch)
