@@ -12,7 +12,7 @@ from tiny_bert import write_model
 
 from clearir.models.kind import is_reranker, kind_of
 from clearir.models.load import load_any, load_late_interaction, load_model, model_fingerprint
-from clearir.models.reranker import load_reranker, score_pairs
+from clearir.models.reranker import Reranking, load_reranker, score_pairs
 from clearir.support.errors import InputError
 from clearir.support.progress import listening
 
@@ -186,3 +186,17 @@ def test_a_prompt_of_the_reranker_itself_counts_and_those_of_a_dense_model_do_no
     dense = load_model(tiny_model_path, device="cpu", query_prompt="query: ", passage_prompt="passage: ")
     model = new(saved(dense, tmp_path / "dense"))
     np.testing.assert_allclose(score_pairs(model, PAIRS), score_pairs(new(tiny_model_path), PAIRS), rtol=1e-4)
+
+
+def test_a_model_of_late_interaction_puts_in_order_by_maxsim(tiny_model_path, tmp_path):
+    late = load_late_interaction(tiny_model_path, device="cpu", query_prompt="q: ", passage_prompt="p: ")
+    folder = saved(late, tmp_path / "late")
+    pairs = [*PAIRS, ("b", "the cat purrs on a mat"), PAIRS[0]]
+    rerank = Reranking.load(str(folder), top=3)
+    expected = [
+        float(late.similarity(late.encode_query([query]), late.encode_document([passage]))) for query, passage in pairs
+    ]
+    counts = [int(late.encode_query([query])[0].shape[0]) for query, _ in pairs]
+    np.testing.assert_allclose(rerank.scores(pairs), np.array(expected) / counts, rtol=1e-4)
+    assert rerank.scores([]) == []
+    assert rerank.of("dense") != Reranking.load(str(folder), top=4).of("dense")

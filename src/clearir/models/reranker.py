@@ -1,12 +1,15 @@
-"""Rerankers: models that read a query together with a passage and give one score (CrossEncoder).
+"""Rerankers: models that give a score for a query with a passage, and put in order what another model has found.
+
+Most read the two together (CrossEncoder). A model of late interaction (ColBERT) does as well: its score is MaxSim.
 
 ```python
 reranker = load_reranker("BAAI/bge-reranker-v2-m3")
 scores = score_pairs(reranker, [("how do I save a file", "Press Ctrl and S ...")])     # float32, (pairs,)
 ```
 
-Slower than comparing vectors by far, since nothing of a passage can be computed before the query is known; so a model
-that gives vectors finds some passages first, and a reranker puts these in order:
+Slower than comparing vectors by far, since nothing of a passage can be computed before the query is known (or with a
+vector for each token too much to keep); so a model that gives vectors finds some passages first, and a reranker puts
+these in order:
 
 ```python
 reranking = Reranking.load("BAAI/bge-reranker-v2-m3", top=50)
@@ -29,14 +32,16 @@ from typing import TYPE_CHECKING
 
 from clearir.models.encode import in_batches, token_counts
 from clearir.models.lengths import limit_length
-from clearir.models.load import drawn_with, find_model, model_fingerprint
+from clearir.models.load import drawn_with, find_model, load_late_interaction, model_fingerprint, saved_as
+from clearir.models.prompts import prompts_of
+from clearir.models.token_vectors import encode_tokens, makes_token_vectors
 from clearir.support.artifacts import fingerprint
 from clearir.support.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from sentence_transformers import CrossEncoder
+    from sentence_transformers import CrossEncoder, MultiVectorEncoder
 
 #: passages of a query that are reranked if nothing is said
 TOP = 50
@@ -98,12 +103,12 @@ class Reranking:
     """A reranker, and how many passages it puts in order.
 
     Attributes:
-        model: the reranker.
+        model: the reranker, or a model of late interaction.
         name: as the user named it.
         top: how many of the first passages for a query it scores; those behind them keep their order.
     """
 
-    model: CrossEncoder
+    model: CrossEncoder | MultiVectorEncoder
     name: str
     top: int = TOP
     _known: OrderedDict[tuple[str, str], float] = field(default_factory=OrderedDict, repr=False)
@@ -111,7 +116,7 @@ class Reranking:
 
     @classmethod
     def load(cls, name: str, *, top: int = TOP, trust_remote_code: bool = False) -> Reranking:
-        """Load the reranker.
+        """Load the reranker, or a model that was saved as one of late interaction.
 
         Args:
             name: see `load_reranker`.
@@ -124,7 +129,8 @@ class Reranking:
         """
         if top < 1:
             raise InputError(f"top is {top}; give the number of passages to rerank per query, at least 1")
-        return cls(load_reranker(name, trust_remote_code=trust_remote_code), name, top)
+        load = load_late_interaction if saved_as(name) == "late interaction" else load_reranker
+        return cls(load(name, trust_remote_code=trust_remote_code), name, top)
 
     @cached_property
     def model_hash(self) -> str:
@@ -163,13 +169,17 @@ def order(scores: Sequence[float]) -> list[int]:
 
 
 def score_pairs(
-    model: CrossEncoder, pairs: Sequence[tuple[str, str]], *, description: str | None = "Reranking"
+    model: CrossEncoder | MultiVectorEncoder,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    description: str | None = "Reranking",
 ) -> NDArray[np.float32]:
     """What a reranker gives for pairs of a query and a passage: the more, the better the passage answers.
 
     The scores are those of ``model.predict``: with the activation that the model was saved with (for most a sigmoid,
     so that they lie between 0 and 1), not the logits. Texts are read as they are; if the model has a default prompt
-    of its own, that is put before them.
+    of its own, that is put before them. Of a model of late interaction the scores are mean MaxSim, and its own prompts
+    are put before queries and passages.
 
     Args:
         model: its training mode is left as it was.
@@ -184,6 +194,8 @@ def score_pairs(
     """
     import numpy as np
 
+    if makes_token_vectors(model):
+        return _mean_maxsim_of(model, pairs, description)
     distinct = list(dict.fromkeys((query, passage) for query, passage in pairs))
     lengths = token_counts(model, [query for query, _ in distinct], "", [passage for _, passage in distinct])
 
@@ -201,6 +213,27 @@ def score_pairs(
             f"{broken[1][:100]!r}; its weights are broken, or overflow in half precision"
         )
     return np.array([scores[query, passage] for query, passage in pairs], dtype=np.float32)
+
+
+def _mean_maxsim_of(
+    model: MultiVectorEncoder, pairs: Sequence[tuple[str, str]], description: str | None
+) -> NDArray[np.float32]:
+    """Mean MaxSim of each pair. Each distinct text is encoded once; a query is compared with its own passages alone."""
+    import numpy as np
+
+    prompts = prompts_of(model)
+    passages_of: dict[str, list[str]] = {}
+    for query, passage in dict.fromkeys(pairs):
+        passages_of.setdefault(query, []).append(passage)
+    texts = list(dict.fromkeys(passage for own in passages_of.values() for passage in own))
+    asking = encode_tokens(model, list(passages_of), "query", prompt=prompts.query, description=description)
+    answering = encode_tokens(model, texts, "passage", prompt=prompts.passage, description=description)
+    row_of = {text: row for row, text in enumerate(texts)}
+    found: dict[tuple[str, str], float] = {}
+    for number, (query, own) in enumerate(passages_of.items()):
+        scores = asking[[number]].scores(answering[[row_of[passage] for passage in own]], model.device)[0]
+        found.update(zip([(query, passage) for passage in own], scores.tolist(), strict=True))
+    return np.array([found[pair] for pair in pairs], dtype=np.float32)
 
 
 def _no_reranker(name: str, kind: str) -> str:

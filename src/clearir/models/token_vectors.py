@@ -74,7 +74,12 @@ class TokenVectors:
 
 
 def encode_tokens(
-    model: MultiVectorEncoder, texts: Sequence[str], kind: TextKind, *, prompt: str = "", description: str = "Encoding"
+    model: MultiVectorEncoder,
+    texts: Sequence[str],
+    kind: TextKind,
+    *,
+    prompt: str = "",
+    description: str | None = "Encoding",
 ) -> TokenVectors:
     """Encode texts in the order given, each distinct one once.
 
@@ -83,7 +88,7 @@ def encode_tokens(
         texts: queries or passages.
         kind: which of them; a model may read the two in different ways.
         prompt: put before every text.
-        description: what the progress is called.
+        description: what the progress is called; None: none is shown.
 
     Raises:
         InputError: the model gives vectors that are not finite.
