@@ -10,7 +10,7 @@ import torch
 from sentence_transformers import MultiVectorEncoder
 from tiny_models import static_model
 
-from clearir.models.kind import is_late_interaction
+from clearir.models.kind import kind_of
 from clearir.models.load import load_late_interaction, load_model, model_fingerprint
 from clearir.support.errors import InputError
 
@@ -66,7 +66,7 @@ def test_prompts_and_length_belong_to_the_model(tiny_model_path, tmp_path):
 def test_what_pylate_saved_goes_on_with_its_own_settings(tiny_model_path, tmp_path):
     model = new(tiny_model_path)
     path = in_pylates_layout(tmp_path / "pylate", model)
-    assert is_late_interaction(str(path))
+    assert kind_of(str(path)) == "late interaction"
     found = new(path, max_seq_length=30)
     assert torch.equal(found[1].linear.weight, model[1].linear.weight)
     assert found[0].query_expansion["length"] == 12
@@ -90,7 +90,7 @@ def test_what_pylate_saved_goes_on_with_its_own_settings(tiny_model_path, tmp_pa
 def test_the_kind_is_in_the_folder(tmp_path, files, late):
     for name, content in files.items():
         (tmp_path / name).write_text(json.dumps(content))
-    assert is_late_interaction(str(tmp_path)) is late
+    assert (kind_of(str(tmp_path)) == "late interaction") is late
 
 
 def test_where_one_vector_a_text_is_needed_it_is_refused(tiny_model_path, tmp_path):

@@ -120,6 +120,17 @@ def test_what_is_no_reranker_is_refused(tiny_model_path, tmp_path):
         new("nobody/none")
 
 
+def test_where_no_file_tells_the_kind_the_loaded_network_does(
+    tiny_model_path, tiny_reranker_path, tmp_path, monkeypatch
+):
+    """As with a name of the Hub without its organisation, which CrossEncoder finds nevertheless."""
+    folder = as_transformers_saves(tiny_reranker_path, tmp_path / "reranker")
+    monkeypatch.setattr("clearir.models.load.kind_of", lambda name, local_files_only: None)
+    assert score_pairs(load_reranker(folder, device="cpu"), PAIRS).shape == (3,)
+    with pytest.raises(InputError, match="gives a vector for each text, not a reranker"):
+        load_reranker(tiny_model_path, device="cpu")
+
+
 def test_several_labels_are_refused(tiny_model_path, tmp_path):
     three = saved(CrossEncoder(str(tiny_model_path), num_labels=3, device="cpu"), tmp_path / "three")
     for folder in (three, as_transformers_saves(three, tmp_path / "plain")):

@@ -58,7 +58,7 @@ def test_without_an_index_of_the_base_model_there_is_no_before(run):
 def test_behind_a_reranker_the_scores_of_both_together_are_shown(run, overlap):
     fifty, ten = Reranking(overlap, "overlap", 50), Reranking(overlap, "overlap", 10)
     assert Measured.of(run, TUNED, BASE, fifty) is None
-    scores(fifty.of("tuned-hash"), direction("km", "en", [1, 1, 3])).save(run / "scores" / "reranked.json")
+    scores(fifty.hash_with("tuned-hash"), direction("km", "en", [1, 1, 3])).save(run / "scores" / "reranked.json")
     assert Measured.of(run, TUNED, BASE, fifty).lines == (First("km", 3, 2, None),)
     assert Measured.of(run, TUNED, BASE, ten) is None
     assert Measured.of(run, TUNED, BASE).total.tuned == 3  # without it, as before

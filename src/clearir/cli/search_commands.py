@@ -203,10 +203,12 @@ def search(
     import json
 
     from clearir.cli.search_tables import compared_table, describe, hits_table
+    from clearir.search.index import load_info
     from clearir.search.query import to_json
 
     if examples is not None and (query is not None or hybrid or filters or as_json):
         raise InputError("--examples ranks by meaning only; leave out the query, --hybrid, --filter and --json")
+    info = load_info(folder)  # before a reranker is loaded for nothing
     reranking = reranking_of(context, rerank, top, trust_remote_code)
     if examples is not None:
         _count(folder, compare, examples, model, trust_remote_code, reranking)
@@ -227,9 +229,7 @@ def search(
         show(query)
         return
     if not as_json:
-        from clearir.search.index import load_info
-
-        for line in describe(load_info(folder), reranking):
+        for line in describe(info, reranking):
             console.print(f"[dim]{plain(line)}[/]", soft_wrap=True)
     for one in (searcher, base):
         if one is not None:

@@ -131,7 +131,7 @@ def evaluate(
     return replace(
         scores,
         model=f"{scores.model} + {rerank.name} (top {rerank.top})",
-        model_hash=rerank.of(scores.model_hash),
+        model_hash=rerank.hash_with(scores.model_hash),
         directions=directions,
         pools=in_pools,
         environment=_environment(model) | {"seconds": seconds},

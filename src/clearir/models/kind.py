@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 Kind = Literal["dense", "late interaction", "reranker", "classifier"]
 
-#: what sentence-transformers and PyLate write into a folder; other types are dense
+#: what sentence-transformers and PyLate (ColBERT) write into a folder; other types are dense
 _MODEL_TYPES: dict[str, Kind] = {
     "MultiVectorEncoder": "late interaction",
     "ColBERT": "late interaction",
@@ -42,11 +42,6 @@ def kind_of(name: str, *, local_files_only: bool = False) -> Kind | None:
         labels = config.get("id2label")  # two labels are transformers' default, which is not written
         return "reranker" if isinstance(labels, dict) and len(labels) == 1 else "classifier"
     return "dense" if config or described else None
-
-
-def is_late_interaction(name: str, *, local_files_only: bool = False) -> bool:
-    """Whether a model was saved as one of late interaction (ColBERT): by sentence-transformers, PyLate or Stanford."""
-    return kind_of(name, local_files_only=local_files_only) == "late interaction"
 
 
 def is_reranker(name: str, *, local_files_only: bool = False) -> bool:

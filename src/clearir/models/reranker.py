@@ -87,7 +87,7 @@ def load_reranker(
         model: CrossEncoder = found.load(CrossEncoder, device, attention, trust_remote_code, **options)
         if draws:
             _draw_pooler(model)
-    if found.kind is None and not draws:  # no configuration told what it is
+    if found.kind is None and not draws and not _had_head(model):  # it could not be told before
         raise InputError(_no_reranker(str(name), "dense"))
     if model.num_labels != 1:
         raise InputError(
@@ -137,7 +137,7 @@ class Reranking:
         """What the reranker computes; see `clearir.models.load.model_fingerprint`."""
         return model_fingerprint(self.model)
 
-    def of(self, model_hash: str) -> str:
+    def hash_with(self, model_hash: str) -> str:
         """A fingerprint of a model together with this reranking of what it finds."""
         return fingerprint([model_hash, self.model_hash, self.top])
 
@@ -246,6 +246,12 @@ def _no_reranker(name: str, kind: str) -> str:
         f"{name}: {what}, not a reranker, which scores a query together with a passage; give a CrossEncoder such as "
         "BAAI/bge-reranker-v2-m3, or one that you have trained (docs/reranking.md)"
     )
+
+
+def _had_head(model: CrossEncoder) -> bool:
+    """Whether the network was saved with a head, as its configuration says."""
+    architectures = getattr(model.config, "architectures", None) or []
+    return any(one.endswith("ForSequenceClassification") for one in architectures)
 
 
 def _draw_pooler(model: CrossEncoder) -> None:

@@ -59,7 +59,7 @@ class Measured:
         by_model = {scores.model_hash: scores for scores in read_scores([run / "scores"]).values()}
         hashes = [None if info is None else info.model_hash for info in (tuned, base)]
         if rerank is not None:
-            hashes = [None if one is None else rerank.of(one) for one in hashes]
+            hashes = [None if one is None else rerank.hash_with(one) for one in hashes]
         after, before = (None if one is None else by_model.get(one) for one in hashes)
         if after is None or (before is not None and before.suite_hash != after.suite_hash):
             return None
