@@ -210,4 +210,4 @@ def test_a_model_of_late_interaction_puts_in_order_by_maxsim(tiny_model_path, tm
     counts = [int(late.encode_query([query])[0].shape[0]) for query, _ in pairs]
     np.testing.assert_allclose(rerank.scores(pairs), np.array(expected) / counts, rtol=1e-4)
     assert rerank.scores([]) == []
-    assert rerank.of("dense") != Reranking.load(str(folder), top=4).of("dense")
+    assert rerank.hash_with("dense") != Reranking.load(str(folder), top=4).hash_with("dense")
