@@ -260,7 +260,9 @@ def _draw_pooler(model: CrossEncoder) -> None:
 
     for name, module in model.named_modules():
         if name.endswith("pooler.dense") and not module.weight.any():
-            torch.nn.init.normal_(module.weight, std=getattr(model.config, "initializer_range", 0.02))
+            spread = getattr(model.config, "initializer_range", 0.02)
+            drawn = torch.normal(0.0, spread, module.weight.shape)  # on the CPU, so that every device gets the same
+            module.weight.data.copy_(drawn)
 
 
 @contextmanager
