@@ -4,15 +4,16 @@
     python benchmarks/results.py --collect artifacts/studies # their results -> docs/results/STUDY/*.json
     python benchmarks/results.py                             # docs/results/ -> tables and pictures of the pages
 
-In docs/results.md (multilingual base models) and docs/results-english.md (an English one) whatever stands between
-``<!-- KIND STUDY ... -->`` and ``<!-- end -->`` is written anew and all other text stays. KIND is ``overview``
-(differences to the base), ``against`` (to another objective, which follows the study's name), ``languages`` (one column
-a language, of a kind of direction that follows), ``details`` (every number with its interval), ``picture`` (of the
-scores), ``mixed`` (all languages in one corpus), ``pooled`` (over several studies), ``settings`` (the same rows with
-other settings: runs of studies that split alike, as STUDY:OBJECTIVE), ``alpha_beta`` (CLEAR's weights, over studies
-that split alike), ``alone`` (one model a language, of the studies STUDY-LANGUAGE, beside one for all) or ``rows`` (of
-the studies STUDY-N, one a number of rows, with a picture). The first six may end with the objectives to show, in their
-order, with those that they are compared with. A table has the seeds that all its objectives have.
+In docs/results.md and docs/results-parts.md (a multilingual base model) and docs/results-english.md (an English one),
+what stands between ``<!-- KIND STUDY ... -->`` and ``<!-- end -->`` is written anew; all other text stays. KIND is
+``overview`` (differences to the base), ``against`` (to another objective, which follows the study's name),
+``languages`` (one column a language, of a kind of direction that follows), ``details`` (every number with its
+interval), ``picture`` (of the scores), ``mixed`` (all languages in one corpus), ``pooled`` (over several studies),
+``settings`` (the same rows with other settings: runs of studies that split alike, as STUDY:OBJECTIVE), ``alpha_beta``
+(CLEAR's weights, over studies that split alike), ``alone`` (one model a language, of the studies STUDY-LANGUAGE, beside
+one for all) or ``rows`` (of the studies STUDY-N, one a number of rows, with a picture). The first six may end with the
+objectives to show, in their order, with those that they are compared with. A table has the seeds that all its
+objectives have; intervals are over these, or over languages where there is one.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from clearir.support.artifacts import atomic_file
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"
-PAGES = ("results.md", "results-english.md")
+PAGES = ("results.md", "results-parts.md", "results-english.md")
 PLACE = re.compile(r"(<!-- (?P<kind>\w+) (?P<words>[^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 #: mean of the three cross-lingual kinds, where a suite has them all
 CROSS, MEAN = ("x->en", "en->x", "x->x"), "mean"
@@ -98,6 +99,15 @@ class Study:
             estimate([value(self.runs[objective, seed]) - value(self.runs[other, seed]) for seed in self.seeds])
         )
 
+    def gain(self, objective: str, other: str, suite: str, kind: str) -> str:
+        """`difference` of a kind of direction; of one seed, the interval is over languages."""
+        if len(self.seeds) == 1:
+            seed = self.seeds[0]
+            values = _by_language(self.runs[objective, seed], self.runs[other, seed], suite, kind)
+            if values:
+                return compared(estimate(values))
+        return self.difference(objective, other, _kind(suite, kind))
+
     def mean(self, objective: str, value: Callable[[Result], float]) -> str:
         """Mean over seeds."""
         return points(sum(value(self.runs[objective, seed]) for seed in self.seeds) / len(self.seeds))
@@ -112,6 +122,7 @@ class Study:
             f"{len(self.seeds)} seed{'s' * (len(self.seeds) > 1)}, {len(trained)} "
             f"training{'s' * (len(trained) > 1)} of {steps} steps, "
             f"{a_run / 60:.1f} minutes each (median) on one core of a busy CPU."
+            f"{' Intervals are over languages.' if len(self.seeds) == 1 else ''}"
         )
 
 
@@ -121,7 +132,10 @@ def overview(study: Study) -> str:
 
 
 def against(study: Study, other: str) -> str:
-    """Scores of an objective, and what each other one adds to it: one table a suite."""
+    """Scores of an objective, and what each other one adds to it: one table a suite.
+
+    Intervals are over seeds; of one seed, over languages.
+    """
     columns = study.columns()
     parts = []
     for suite in dict.fromkeys(suite for suite, _ in columns):
@@ -129,7 +143,7 @@ def against(study: Study, other: str) -> str:
         rows = [[f"{markdown(other)} (score)", *(study.mean(other, _kind(suite, kind)) for kind in kinds)]]
         for name in study.objectives:
             if name != other:
-                rows.append([markdown(name), *(study.difference(name, other, _kind(suite, kind)) for kind in kinds)])
+                rows.append([markdown(name), *(study.gain(name, other, suite, kind) for kind in kinds)])
         parts.append(grid([markdown(suite), *map(markdown, kinds)], rows).strip())
     return "\n\n".join([*parts, study.cost])
 
@@ -168,12 +182,15 @@ def mixed(study: Study) -> str:
 
 
 def pooled(folder: Path, names: str, objective: str, *others: str) -> str:
-    """An objective against others over all runs of several studies (``a+b+c``), each run counting the same."""
-    named = [one for one in (objective, *others) if one != BASE]
-    studies = [Study.load(folder / name, *named) for name in names.split("+")]
+    """An objective against others over all runs of several studies (``a+b+c``), each run counting the same.
+
+    A comparison has the seeds that both have, of each study that has both.
+    """
     kinds = [*CROSS, MEAN, "en->en", "en->en, elsewhere", "x->x, elsewhere"]
     rows = []
     for other in others:
+        pair = [one for one in (objective, other) if one != BASE]
+        studies = [Study.load(folder / name, *pair) for name in names.split("+")]
         row = [f"{markdown(objective)} over {markdown(other)}"]
         for kind in kinds:
             kind, _, elsewhere = kind.partition(", ")

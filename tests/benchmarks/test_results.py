@@ -84,6 +84,9 @@ def test_runs_of_several_studies_count_the_same(results, folder):
     assert row(table, "hybrid over clear")[1].startswith("+2.0 (")
     assert row(table, "hybrid over clear")[1].endswith(", 4 runs")
     assert row(table, "hybrid over base")[6] == "-13.0 (-13.0 to -13.0) ▼, 4 runs"
+    table = results.pooled(folder, "small", "clear", "hybrid", BASE)
+    assert row(table, "clear over hybrid")[1].endswith(", 2 runs")
+    assert row(table, "clear over base")[1].endswith(", 3 runs")
 
 
 def test_other_settings_are_compared_seed_by_seed(results, folder):
@@ -122,6 +125,8 @@ def test_a_single_seed_has_its_interval_over_languages(results, folder):
     third = half / 3  # of the mean of x->en, en->x and x->x
     assert row(table, "one:hybrid, 1 seed")[4] == f"+0.7 ({2 / 3 - third:.1f} to {2 / 3 + third:+.1f})"
     assert row(table, "one:hybrid, 1 seed")[5] == "0.0"  # en->en
+    table = results.against(results.Study.load(folder / "one"), "clear")
+    assert row(table, "hybrid")[1] == f"+2.0 ({2 - half:.1f} to {2 + half:+.1f})"
 
 
 def test_alpha_and_beta_of_named_objectives_and_of_sums(results, folder):
@@ -194,7 +199,7 @@ def test_only_what_stands_between_the_marks_is_written_anew(results, folder):
     assert results.filled(filled, folder) == filled
 
 
-@pytest.mark.parametrize("name", ["results.md", "results-english.md"])
+@pytest.mark.parametrize("name", ["results.md", "results-parts.md", "results-english.md"])
 def test_the_pages_hold_what_the_results_say(results, name):
     page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     assert re.search(results.PLACE, page)
