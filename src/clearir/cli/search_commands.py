@@ -278,10 +278,12 @@ def serve(
     ```
     """
     from clearir.search.examples import read_examples
+    from clearir.search.index import load_info
     from clearir.search.limits import Limits
     from clearir.search.serve import serve as serve_index
 
     silence_libraries()
+    load_info(folder)  # before a reranker is loaded for nothing
     serve_index(
         folder,
         base=base,
