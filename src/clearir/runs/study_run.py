@@ -266,7 +266,7 @@ class _Run:
             # Of all models only the base is asked for the same texts again, once a seed.
             cache = self.folder.parent / ".cache" if self.objective == BASE or self.shared.kind == RERANKER else None
             name = self.objective if self.loss else train_run.base_name(self.shared, self.objective)
-            scores = train_run.evaluated(self.shared, self._made(), suite, name, cache=cache, pools=(ALL,))
+            scores = train_run.evaluated(self.shared, self.made(), suite, name, cache=cache, pools=(ALL,))
             scores.save(folder / "scores.json")
             return {
                 "kinds": scores.summary(),
@@ -309,7 +309,7 @@ class _Run:
             settings |= {"shift": alpha, "rows": train_run.stage_fingerprint(Path(self.shared.output) / "rows")}
         return settings
 
-    def _made(self) -> str:
+    def made(self) -> str:
         """Train, merge and shift what is not done yet, and return the model's name or folder."""
         plain, alpha = _split_shift(self.objective)
         if alpha is not None:
@@ -329,7 +329,7 @@ class _Run:
         from clearir.models.shift import language_vectors, shifted
 
         def make(folder: Path) -> Mapping[str, Any]:
-            network, pairs = load_model_of(self.shared, unshifted._made()), _pairs(self.shared)
+            network, pairs = load_model_of(self.shared, unshifted.made()), _pairs(self.shared)
             # of the base, mining has encoded some of these passages
             cache = Path(self.shared.output) / "cache" if self.loss is None else None
             vectors = language_vectors(network, pairs, cache=cache)
