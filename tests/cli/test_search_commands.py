@@ -143,14 +143,16 @@ def test_first_places_are_counted_behind_the_reranker(clearir, index_path, tiny_
     assert [line.split()[1::2][:3] for line in shown.splitlines() if "Finnish" in line] == [["Finnish", "1", "1"]]
 
 
-def test_the_page_is_served_with_a_reranker(clearir, tiny_reranker_path, monkeypatch):
+def test_the_page_is_served_with_a_reranker(clearir, index_path, tiny_reranker_path, monkeypatch):
     given: dict[str, Any] = {}
     monkeypatch.setattr("clearir.search.serve.serve", lambda folder, **options: given.update(options))
-    status, _, messages = clearir("serve", "index", "--rerank", tiny_reranker_path, "--top", 20)
+    status, _, messages = clearir("serve", index_path, "--rerank", tiny_reranker_path, "--top", 20)
     assert status == 0, messages
     assert (given["rerank"].name, given["rerank"].top) == (str(tiny_reranker_path), 20)
-    clearir("serve", "index")
+    clearir("serve", index_path)
     assert given["rerank"] is None
+    status, _, messages = clearir("serve", "nowhere", "--rerank", "no/reranker")
+    assert (status, "nowhere: no such folder" in messages) == (2, True)  # said before a reranker is loaded
 
 
 @pytest.mark.parametrize("command", [("search", "INDEX", "q"), ("serve", "INDEX")])
@@ -195,15 +197,15 @@ def test_examples_of_a_run_are_counted(clearir: Run, index_path: Path, other_ind
 
 
 def test_examples_of_a_run_bring_what_it_has_measured(
-    clearir: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clearir: Run, index_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: dict[str, Any] = {}
     monkeypatch.setattr("clearir.search.serve.serve", lambda folder, **options: given.update(options, folder=folder))
     examples = tmp_path / "searches.json"
     examples.write_text('[{"language": "fi", "query": "peli"}]', encoding="utf-8")
-    status, _, messages = clearir("serve", "index", "--examples", examples, "--title", "games")
+    status, _, messages = clearir("serve", index_path, "--examples", examples, "--title", "games")
     assert status == 0, messages
-    assert (given["folder"], given["run"], given["title"]) == ("index", tmp_path, "games")
+    assert (given["folder"], given["run"], given["title"]) == (str(index_path), tmp_path, "games")
     assert [one.query for one in given["examples"]] == ["peli"]
-    clearir("serve", "index")
+    clearir("serve", index_path)
     assert given["run"] is None
