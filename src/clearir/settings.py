@@ -47,6 +47,8 @@ CLEAR, CLEAR_NO_KL = "clear", "clear-no-kl"
 ROUNDING = 1e-9
 #: `clearir.models.trim`: the share of the words of held-out texts that may be lost
 MAX_LOST: Final = 0.01
+#: `clearir.models.reranker`: passages of a query that are put in order
+TOP: Final = 50
 #: what a training makes: a model with a vector for each text, or for each token, or with a score for each pair of query
 #: and passage (`clearir.models.kind`)
 DENSE: Final = "dense"
@@ -414,7 +416,7 @@ class RerankSettings(Settings):
     """
 
     first: str | None = None
-    top: Positive = 50
+    top: Positive = TOP
 
 
 class PromptSettings(Settings):

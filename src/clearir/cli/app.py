@@ -39,7 +39,7 @@ from clearir.cli.common import (
     table_options,
 )
 from clearir.cli.console import console, errors, show_progress
-from clearir.models.reranker import TOP
+from clearir.settings import TOP
 from clearir.support import processes
 from clearir.support.errors import ClearirError, InputError, prefix_errors_with
 from clearir.support.locks import alone_in

@@ -27,8 +27,7 @@ from clearir.cli.common import (
     table_options,
 )
 from clearir.cli.console import console, errors
-from clearir.models.reranker import TOP
-from clearir.settings import MAX_LOST
+from clearir.settings import MAX_LOST, TOP
 from clearir.support.errors import InputError
 
 if TYPE_CHECKING:

@@ -196,10 +196,14 @@ class ObjectiveLoss(nn.Module):
         return [(0, len(pack))] if pack.lengths is None else pack.ranges(TEXTS_A_CHUNK, None)
 
     def _plan(self, features: list[Features]) -> UsedPlan:
-        used = used_columns(self.weights, split_columns(range(len(features)), self.num_negatives))
+        used = self._used(len(features))
         packing = self.packing and not is_sharded(self.model)
         plan = plan_batch([features[column] for column in used], packing, sides_that_count(self.model))
         return UsedPlan(plan, used, len(features))
+
+    def _used(self, count: int) -> list[int]:
+        """Which of so many columns the terms take."""
+        return used_columns(self.weights, split_columns(range(count), self.num_negatives))
 
     def _with_untrained(self, plan: UsedPlan, features: list[Features]) -> UsedPlan:
         """The plan with what the untrained model makes of the columns that a term asks for."""

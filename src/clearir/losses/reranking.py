@@ -25,12 +25,10 @@ from sentence_transformers import CrossEncoder
 from sentence_transformers.util import batch_to_device
 from torch import Tensor
 
-from clearir.losses.base import GradientCached, ObjectiveLoss, UsedPlan
-from clearir.losses.cached import is_sharded
+from clearir.losses.base import GradientCached, ObjectiveLoss
 from clearir.losses.columns import Columns, split_columns
 from clearir.losses.objectives import TERMS, Batch, Contrast, Side, candidates_of, column_of, weights_of
-from clearir.losses.packing import Features, plan_batch
-from clearir.losses.padding import sides_that_count
+from clearir.losses.packing import Features
 from clearir.losses.terms import at_least_float32
 
 #: terms over lists of candidates; the others compare vectors, or queries with queries
@@ -134,10 +132,8 @@ class RerankingLoss(ObjectiveLoss):
     def _distinct_pairs(self) -> list[Pair]:
         return list(dict.fromkeys(pair for pairs in self._pairs.values() for pair in pairs))
 
-    def _plan(self, features: list[Features]) -> UsedPlan:
-        packing = self.packing and not is_sharded(self.model)
-        plan = plan_batch(features, packing, sides_that_count(self.model))
-        return UsedPlan(plan, list(range(len(features))), len(features))
+    def _used(self, count: int) -> list[int]:
+        return list(range(count))  # no other pairs are made
 
     def _batch(self, embeddings: Any, text_ids: Any, untrained: Mapping[Side, Tensor]) -> Batch:
         places = {pair: place for place, pair in enumerate(self._distinct_pairs)}

@@ -35,6 +35,7 @@ from clearir.models.lengths import limit_length
 from clearir.models.load import drawn_with, find_model, load_late_interaction, model_fingerprint, saved_as
 from clearir.models.prompts import prompts_of
 from clearir.models.token_vectors import encode_tokens, makes_token_vectors
+from clearir.settings import TOP
 from clearir.support.artifacts import fingerprint
 from clearir.support.errors import InputError
 
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sentence_transformers import CrossEncoder, MultiVectorEncoder
 
-#: passages of a query that are reranked if nothing is said
-TOP = 50
 _REMEMBERED = 10_000  # pairs
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from clearir.models.load import content_of
 from clearir.report.study_table import BASE, POOL_METRICS, Line, Result, draw, pool_table, summarise, to_markdown
 from clearir.runs import train_run
 from clearir.runs.preflight import check_dev, check_kind, holds_out
-from clearir.runs.recipe import Recipe, load_model_of
+from clearir.runs.recipe import Recipe
 from clearir.settings import CLEAR, CLEAR_NO_KL, DENSE, RERANKER, LossSettings, MergeSettings, wrong_in
 from clearir.support.artifacts import MANIFEST, atomic_file, fingerprint, is_finished, read_json, run_stage, write_json
 from clearir.support.errors import InputError
@@ -263,10 +264,10 @@ class _Run:
 
     def _scoring(self, suite: Suite) -> Callable[[Path], Mapping[str, Any]]:
         def make(folder: Path) -> Mapping[str, Any]:
-            # Of all models only the base is asked for the same texts again, once a seed.
+            # Of all models only the base, and what finds the passages of rerankers, is asked for the same texts again.
             cache = self.folder.parent / ".cache" if self.objective == BASE or self.shared.kind == RERANKER else None
             name = self.objective if self.loss else train_run.base_name(self.shared, self.objective)
-            scores = train_run.evaluated(self.shared, self.made(), suite, name, cache=cache, pools=(ALL,))
+            scores = train_run.evaluated(self.models, suite, name, cache=cache, pools=(ALL,))
             scores.save(folder / "scores.json")
             return {
                 "kinds": scores.summary(),
@@ -309,7 +310,12 @@ class _Run:
             settings |= {"shift": alpha, "rows": train_run.stage_fingerprint(Path(self.shared.output) / "rows")}
         return settings
 
-    def made(self) -> str:
+    @cached_property
+    def models(self) -> tuple[Any, Any]:
+        """What is scored, made now if it is not there; see `train_run.load_models`."""
+        return train_run.load_models(self.shared, self._made())
+
+    def _made(self) -> str:
         """Train, merge and shift what is not done yet, and return the model's name or folder."""
         plain, alpha = _split_shift(self.objective)
         if alpha is not None:
@@ -329,7 +335,7 @@ class _Run:
         from clearir.models.shift import language_vectors, shifted
 
         def make(folder: Path) -> Mapping[str, Any]:
-            network, pairs = load_model_of(self.shared, unshifted.made()), _pairs(self.shared)
+            (network, _), pairs = unshifted.models, _pairs(self.shared)
             # of the base, mining has encoded some of these passages
             cache = Path(self.shared.output) / "cache" if self.loss is None else None
             vectors = language_vectors(network, pairs, cache=cache)

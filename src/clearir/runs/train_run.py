@@ -497,8 +497,8 @@ def _write_scores(recipe: Recipe, folder: Path) -> Mapping[str, Any]:
 
     suite, cache, pools = test_suite(recipe), Path(recipe.output) / "cache", recipe.evaluate.pools
     base, tuned = _models(recipe)
-    before = evaluated(recipe, base, suite, base_name(recipe, base), cache=cache, pools=pools)
-    after = evaluated(recipe, tuned, suite, recipe.name, cache=cache, pools=pools)
+    before = evaluated(load_models(recipe, base), suite, base_name(recipe, base), cache=cache, pools=pools)
+    after = evaluated(load_models(recipe, tuned), suite, recipe.name, cache=cache, pools=pools)
     before.save(folder / "before.json")
     after.save(folder / "after.json")
     texts_behind([before, after], suite.queries, suite.passages).save(folder / "texts.json")
@@ -515,7 +515,7 @@ def _top_passages(
     from clearir.models.prompts import prompts_of
     from clearir.models.token_vectors import encode_any, scorer
 
-    network, rerank = _load(recipe, model)
+    network, rerank = load_models(recipe, model)
     prompts = prompts_of(network)
     cache = Path(recipe.output) / "cache"
     passages = list(questions)
@@ -591,13 +591,12 @@ def first_stage(recipe: Recipe) -> dict[str, Any]:
 
 
 def evaluated(
-    recipe: Recipe, model: str, suite: Suite, name: str, *, cache: Path | None, pools: Sequence[str]
+    models: tuple[Any, Reranking | None], suite: Suite, name: str, *, cache: Path | None, pools: Sequence[str]
 ) -> Scores:
     """Scores of the base or of a trained model.
 
     Args:
-        recipe: how texts are read. Of a reranker: what finds the passages that it puts in order, and how many.
-        model: which.
+        models: see `load_models`.
         suite: what is scored.
         name: of the model in the scores.
         cache: folder of vectors.
@@ -605,12 +604,12 @@ def evaluated(
     """
     from clearir.evaluation.matrix import evaluate
 
-    network, rerank = _load(recipe, model)
+    network, rerank = models
     scores = evaluate(network, suite, name=name, cache=cache, pools=pools, rerank=rerank)
     return replace(scores, model=name)
 
 
-def _load(recipe: Recipe, model: str) -> tuple[Any, Reranking | None]:
+def load_models(recipe: Recipe, model: str) -> tuple[Any, Reranking | None]:
     """A model that finds passages, and what puts them in order, if ``model`` is a reranker."""
     from clearir.models.reranker import Reranking, load_reranker
 
