@@ -49,15 +49,21 @@ ROUNDING = 1e-9
 MAX_LOST: Final = 0.01
 #: `clearir.models.reranker`: passages of a query that are put in order
 TOP: Final = 50
-#: what a training makes: a model with a vector for each text, or for each token, or with a score for each pair of query
-#: and passage (`clearir.models.kind`)
+#: what a training makes: a model with a vector for each text, or for each token, or with a weight for each word of the
+#: vocabulary, or with a score for each pair of query and passage (`clearir.models.kind`)
 DENSE: Final = "dense"
 LATE_INTERACTION: Final = "late-interaction"
+SPARSE: Final = "sparse"
 RERANKER: Final = "reranker"
-Kind = Literal["dense", "late-interaction", "reranker"]
+Kind = Literal["dense", "late-interaction", "sparse", "reranker"]
 #: the objective where none is named; its weights stand in `clearir.losses.objectives`. What late interaction begins
 #: with is a projection at random, to which `retain` would hold it, and a reranker has no vectors to retain.
-DEFAULT_OBJECTIVE: Final[Mapping[Kind, str]] = {DENSE: "hybrid-plus", LATE_INTERACTION: "hybrid", RERANKER: "hybrid"}
+DEFAULT_OBJECTIVE: Final[Mapping[Kind, str]] = {
+    DENSE: "hybrid-plus",
+    LATE_INTERACTION: "hybrid",
+    SPARSE: "hybrid-sparse",
+    RERANKER: "hybrid",
+}
 #: the scale that is found before training
 AUTO: Final = "auto"
 

@@ -12,6 +12,7 @@ from tiny_models import static_model
 
 from clearir.models.kind import kind_of
 from clearir.models.load import load_late_interaction, load_model, model_fingerprint
+from clearir.settings import LATE_INTERACTION
 from clearir.support.errors import InputError
 
 
@@ -66,7 +67,7 @@ def test_prompts_and_length_belong_to_the_model(tiny_model_path, tmp_path):
 def test_what_pylate_saved_goes_on_with_its_own_settings(tiny_model_path, tmp_path):
     model = new(tiny_model_path)
     path = in_pylates_layout(tmp_path / "pylate", model)
-    assert kind_of(str(path)) == "late interaction"
+    assert kind_of(str(path)) == LATE_INTERACTION
     found = new(path, max_seq_length=30)
     assert torch.equal(found[1].linear.weight, model[1].linear.weight)
     assert found[0].query_expansion["length"] == 12
@@ -90,7 +91,7 @@ def test_what_pylate_saved_goes_on_with_its_own_settings(tiny_model_path, tmp_pa
 def test_the_kind_is_in_the_folder(tmp_path, files, late):
     for name, content in files.items():
         (tmp_path / name).write_text(json.dumps(content))
-    assert (kind_of(str(tmp_path)) == "late interaction") is late
+    assert (kind_of(str(tmp_path)) == LATE_INTERACTION) is late
 
 
 def test_where_one_vector_a_text_is_needed_it_is_refused(tiny_model_path, tmp_path):

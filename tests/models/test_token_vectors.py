@@ -8,9 +8,10 @@ import torch
 from sentence_transformers import MultiVectorEncoder
 
 from clearir.evaluation.ranking import rank
-from clearir.models.load import load_any, load_late_interaction
+from clearir.models.any_kind import concatenate, encode_any, load_any
+from clearir.models.load import load_late_interaction
 from clearir.models.prompts import prompts_of
-from clearir.models.token_vectors import TokenVectors, concatenate, encode_any, encode_tokens, mean_of_tokens
+from clearir.models.token_vectors import TokenVectors, encode_tokens, mean_of_tokens
 from clearir.support.errors import InputError
 
 HALF = 1 / sqrt(2)

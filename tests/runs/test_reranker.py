@@ -156,7 +156,7 @@ def test_a_study_begins_with_the_dense_model(recipe, tmp_path):
     [
         ("merge={weight: 0.5}", "merge: it mixes"),
         ("train.retention=0.99", "train.retention: it compares"),
-        ("train.lora={}", "train.lora: it would leave the head as it is, at random"),
+        ("train.lora={}", "train.lora: it would leave the head as it is, untrained"),
         ("loss.objective=hybrid-plus", "loss: retain: a reranker has no vectors to compare"),
         ("kind=dense", "rerank: it is for kind: reranker, and this recipe has kind: dense"),
         ("rerank.first=no/where", r"rerank\.first: no/where"),

@@ -330,7 +330,8 @@ def evaluate(
     from clearir.evaluation import matrix
     from clearir.evaluation.mteb_task import run_mteb
     from clearir.evaluation.scores import Scores, texts_behind
-    from clearir.models.load import Loading, load_any
+    from clearir.models.any_kind import load_any
+    from clearir.models.load import Loading
 
     silence_libraries()
     loading = Loading(

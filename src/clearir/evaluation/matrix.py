@@ -22,18 +22,18 @@ from clearir.evaluation import metrics as measure
 from clearir.evaluation.ranking import rank
 from clearir.evaluation.scores import ALL, Direction, Scores
 from clearir.evaluation.suites import Qrels, Suite
+from clearir.models.any_kind import concatenate, encode_any
 from clearir.models.load import model_fingerprint
 from clearir.models.prompts import Prompts, prompts_of
 from clearir.models.reranker import Reranking, order, score_pairs
-from clearir.models.token_vectors import TextKind, concatenate, encode_any
+from clearir.models.token_vectors import TextKind
 from clearir.support.errors import InputError
 from clearir.support.progress import track
 
 if TYPE_CHECKING:
     import torch
-    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
-    from clearir.models.token_vectors import Vectors
+    from clearir.models.any_kind import AnyModel, Vectors
 
 PAIR = "pair"
 POOLS = (PAIR, ALL)
@@ -43,7 +43,7 @@ PACKAGES = ("clearir", "sentence-transformers", "transformers", "torch", "pytrec
 
 
 def evaluate(
-    model: SentenceTransformer | MultiVectorEncoder,
+    model: AnyModel,
     suite: Suite,
     *,
     name: str | None = None,
@@ -70,7 +70,7 @@ def evaluate(
         pools: ``"pair"`` also ranks the bridge's and one target language's passages together, for the queries of both
             that have a relevant passage in both; ``"all"`` those of all languages.
         prompts: put before queries and passages; by default those the model was saved with.
-        cache: folder of vectors, see `clearir.models.token_vectors.encode_any`.
+        cache: folder of vectors, see `clearir.models.any_kind.encode_any`.
         metrics: see `clearir.evaluation.metrics.per_query`. On pools also ``max@r``, ``complete@10`` and, for queries
             that are not in the bridge language, ``bridge@10``.
         rerank: puts the first passages that the model finds for each query in order, in each direction and pool; of
@@ -226,7 +226,7 @@ def _pooled(language: str, identifier: str) -> str:
 
 
 def _encode_side(
-    model: SentenceTransformer | MultiVectorEncoder,
+    model: AnyModel,
     texts: dict[str, dict[str, str]],
     kind: TextKind,
     prompt: str,
@@ -376,11 +376,11 @@ def _direction(ranking: _Ranking, suite: Suite, metrics: Sequence[str]) -> Direc
     )
 
 
-def _name(model: SentenceTransformer | MultiVectorEncoder) -> str:
+def _name(model: AnyModel) -> str:
     return str(model.model_card_data.base_model or model.model_card_data.model_name or "model")
 
 
-def _environment(model: SentenceTransformer | MultiVectorEncoder) -> dict[str, Any]:
+def _environment(model: AnyModel) -> dict[str, Any]:
     import torch
 
     return {

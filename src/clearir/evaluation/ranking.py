@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from clearir.models.token_vectors import scorer
+from clearir.models.any_kind import scorer
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
-    from clearir.models.token_vectors import Vectors
+    from clearir.models.any_kind import Vectors
 
 # Scores of a block of queries against the whole corpus: 2^25 floats are 128 MiB.
 BLOCK = 2**25

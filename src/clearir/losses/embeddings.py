@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from sentence_transformers import MultiVectorEncoder
-from sentence_transformers.util import cos_sim
+from sentence_transformers import MultiVectorEncoder, SparseEncoder
+from sentence_transformers.util import cos_sim, dot_score
 from sentence_transformers.util.similarity import maxsim, maxsim_pairwise
 from torch import Tensor
 
@@ -74,6 +74,8 @@ def _widened(embeddings: Tensor, width: int) -> Tensor:
 
 def default_similarity(model: Any) -> SimilarityFunction:
     """How the texts of a model are compared where nothing else is said."""
+    if isinstance(model, SparseEncoder):
+        return dot_score
     return mean_maxsim if isinstance(model, MultiVectorEncoder) else cos_sim
 
 

@@ -17,6 +17,8 @@ With bridge query ``q``, passage ``d`` and target query ``t`` of a row, and hard
 | `retain`      | ``1 - cos`` of ``q`` with what the untrained model makes of it, and of ``d``: their mean  |
 | `distil`      | ``1 - cos`` of ``q``, and of ``t``, with what the untrained model makes of ``q``: their   |
 |               | mean (multilingual distillation, arXiv 2004.09813, there as a squared distance)           |
+| `flops`       | of sparse vectors: the squared mean of each dimension over the texts, their sum (FLOPS,   |
+|               | arXiv 2004.05665); the mean over ``q``, ``t``, and ``d`` with ``d-``                      |
 
 `clear-plus` is ours: ``0.4 forward + 0.4 direct + 0.2 align + 2 retain``. Both queries find the passage, and each
 finds its translation: ``t`` stands in for the target-language passages that are not there. Its candidates hold the
@@ -28,6 +30,8 @@ not, so at the scale of such a base (about 100) it weighs as much as 2 does at 2
 Objectives of other papers, to compare with: `distil` (2004.09813), `mimo` (`direct` + 2 `distil`, after the second
 stage of 2605.31171), `jsd` (`direct` + `jsd`, after 2604.05684) and `labse` (2007.01852). Their weights are ours, since
 those of the papers belong to other scales: `distil` has in `mimo` what `retain` has in `clear-plus`.
+
+`hybrid-sparse` is `hybrid` for sparse vectors, which `flops` keeps sparse.
 
 With a vector a token (late interaction) the similarity is mean MaxSim from the query, or from the anchor where both are
 queries; `retain` is the mean over the tokens of a text, and `distil` 1 less mean MaxSim, both ways
@@ -44,12 +48,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
+from sentence_transformers.sparse_encoder.losses import FlopsLoss
 from torch import Tensor
 
 from clearir.losses.columns import Columns
 from clearir.losses.embeddings import apart, join
 from clearir.losses.terms import (
     SimilarityFunction,
+    at_least_float32,
     drift,
     info_nce,
     other_correct_answers,
@@ -73,6 +79,9 @@ TO_BRIDGE: Contrast = ("target_query", "query")
 BRIDGE_TEXTS: tuple[Side, ...] = ("query", "passage")
 #: both become what the bridge query was, in `distil`
 QUERIES: tuple[Side, ...] = ("query", "target_query")
+#: `flops` keeps these sparse
+FLOPS_SIDES: tuple[Side, ...] = ("query", "passage", "target_query")
+_FLOPS = FlopsLoss(None)  # type: ignore[arg-type]  # it keeps the model and does not use it
 #: of the additive margin softmax (LaBSE, section 2.3), a cosine
 MARGIN = 0.3
 
@@ -225,6 +234,13 @@ def _before(batch: Batch, side: Side) -> Tensor:
     return batch.untrained[side]
 
 
+def _flops(batch: Batch) -> Tensor:
+    """The same number for every anchor: it is of all texts of the batch, each side by itself, as languages differ."""
+    sides = [join([one for one in candidates_of(batch.columns, side) if one is not None]) for side in FLOPS_SIDES]
+    values = torch.stack([_FLOPS.compute_loss_from_embeddings(at_least_float32(one)) for one in sides])
+    return values.mean().expand(len(batch.rows))
+
+
 TERMS: dict[str, Term] = {
     "forward": _contrast(FORWARD),
     "reverse": _contrast(REVERSE),
@@ -236,6 +252,7 @@ TERMS: dict[str, Term] = {
     "labse": Term((TO_TARGET, TO_BRIDGE), _labse),
     "retain": Term((), _retain, BRIDGE_TEXTS),
     "distil": Term((), _distil, ("query",), QUERIES),
+    "flops": Term((), _flops, sides=FLOPS_SIDES),
 }
 
 #: name -> weight of each term
@@ -252,6 +269,7 @@ OBJECTIVES: dict[str, dict[str, float]] = {
     "mimo": {"direct": 1.0, "distil": 2.0},
     "jsd": {"direct": 1.0, "jsd": 1.0},
     "labse": {"labse": 1.0},
+    "hybrid-sparse": {"forward": 0.5, "direct": 0.5, "flops": 1e-3},
 }
 
 

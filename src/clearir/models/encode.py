@@ -28,7 +28,8 @@ from clearir.support.progress import silent, task
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base import BaseModel
 
     from clearir.models.ready_vectors import ReadyVectors
 
@@ -147,7 +148,7 @@ def _read(model: SentenceTransformer, prompt: str, route: str | None, batch: lis
 
 
 def in_batches(
-    model: SentenceTransformer | MultiVectorEncoder | CrossEncoder,
+    model: BaseModel,
     items: Sequence[T],
     lengths: Sequence[int],
     read: Callable[[list[T]], Iterable[V]],
@@ -185,7 +186,7 @@ def in_batches(
 
 
 def token_counts(
-    model: SentenceTransformer | MultiVectorEncoder | CrossEncoder,
+    model: BaseModel,
     texts: Sequence[str],
     prompt: str,
     seconds: Sequence[str] | None = None,
@@ -213,7 +214,7 @@ def token_counts(
     return lengths
 
 
-def _padding_counts(model: SentenceTransformer | MultiVectorEncoder | CrossEncoder) -> bool:
+def _padding_counts(model: BaseModel) -> bool:
     """Whether a text would get another vector beside a longer one."""
     from clearir.losses.padding import LEFT, RIGHT, sides_that_count
 
@@ -221,7 +222,7 @@ def _padding_counts(model: SentenceTransformer | MultiVectorEncoder | CrossEncod
     return RIGHT in sides or (LEFT in sides and _pads_left(model))
 
 
-def _pads_left(model: SentenceTransformer | MultiVectorEncoder | CrossEncoder) -> bool:
+def _pads_left(model: BaseModel) -> bool:
     """Whether padding goes before a text, as the tokenizer says, or the model when it asks it."""
     asked = getattr(model[0], "processing_kwargs", {}).get("text", {})
     side = asked.get("padding_side") or getattr(getattr(model, "tokenizer", None), "padding_side", "right")

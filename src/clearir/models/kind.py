@@ -1,18 +1,26 @@
-"""What a model gives, told from its folder before it is loaded: a vector per text or per token, or a score per pair."""
+"""What a model gives, told from its folder before it is loaded.
+
+That is a vector for each text, a vector for each token, a weight for each word, or a score for each pair of texts.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-Kind = Literal["dense", "late interaction", "reranker", "classifier"]
+from clearir.settings import DENSE, LATE_INTERACTION, RERANKER, SPARSE
+from clearir.settings import Kind as Trained
+
+CLASSIFIER: Final = "classifier"
+Kind = Trained | Literal["classifier"]
 
 #: what sentence-transformers and PyLate (ColBERT) write into a folder; other types are dense
 _MODEL_TYPES: dict[str, Kind] = {
-    "MultiVectorEncoder": "late interaction",
-    "ColBERT": "late interaction",
-    "CrossEncoder": "reranker",
+    "MultiVectorEncoder": LATE_INTERACTION,
+    "ColBERT": LATE_INTERACTION,
+    "SparseEncoder": SPARSE,
+    "CrossEncoder": RERANKER,
 }
 #: of Stanford's checkpoints, which have a config.json alone
 _LATE_ARCHITECTURE = "HF_ColBERT"
@@ -31,22 +39,17 @@ def kind_of(name: str, *, local_files_only: bool = False) -> Kind | None:
     described = _read(name, "config_sentence_transformers.json", local_files_only)
     model_type = described.get("model_type")
     if model_type is not None:
-        return _MODEL_TYPES.get(model_type, "dense")
+        return _MODEL_TYPES.get(model_type, DENSE)
     config = _read(name, "config.json", local_files_only)
     architectures = config.get("architectures") or []
     if _LATE_ARCHITECTURE in architectures:
-        return "late interaction"
+        return LATE_INTERACTION
     # Older versions of sentence-transformers wrote no type, but always modules, and only of dense models.
     classifies = any(str(one).endswith("ForSequenceClassification") for one in architectures)
     if classifies and not described and _path(name, "modules.json", local_files_only) is None:
         labels = config.get("id2label")  # two labels are transformers' default, which is not written
-        return "reranker" if isinstance(labels, dict) and len(labels) == 1 else "classifier"
-    return "dense" if config or described else None
-
-
-def is_reranker(name: str, *, local_files_only: bool = False) -> bool:
-    """Whether a model was saved as a reranker: a CrossEncoder, or a network with one score for a sequence."""
-    return kind_of(name, local_files_only=local_files_only) == "reranker"
+        return RERANKER if isinstance(labels, dict) and len(labels) == 1 else CLASSIFIER
+    return DENSE if config or described else None
 
 
 def _path(name: str, file: str, local_files_only: bool) -> Path | None:

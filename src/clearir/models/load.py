@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,14 +23,15 @@ from clearir.models.kind import Kind, kind_of
 from clearir.models.lengths import cut_sides, limit_length
 from clearir.models.one_way import refuse_two_ways
 from clearir.models.prompts import set_prompts
+from clearir.settings import LATE_INTERACTION, RERANKER, SPARSE
 from clearir.support.artifacts import model_content
 from clearir.support.errors import InputError, MissingExtraError
 from clearir.support.texts import clip
 
 if TYPE_CHECKING:
-    from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
+    from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 
-Model = TypeVar("Model", bound="SentenceTransformer | MultiVectorEncoder | CrossEncoder")
+Model = TypeVar("Model", bound="SentenceTransformer | MultiVectorEncoder | SparseEncoder | CrossEncoder")
 
 PACKAGE_PREFIX = "python:"
 # What a saved configuration says of its place and of the libraries, not of the function that the model computes.
@@ -74,13 +75,19 @@ def load_model(
     from sentence_transformers import SentenceTransformer
 
     found = find_model(name_or_path)
-    if found.kind == "late interaction":
+    if found.kind == LATE_INTERACTION:
         raise InputError(
             f"{name_or_path}: a model of late interaction, with a vector for each token, and this needs one with a "
             "vector for each text. Train it on with kind: late-interaction in the recipe, score it with clearir "
             "evaluate; to search with it, see docs/late-interaction.md"
         )
-    if found.kind == "reranker":
+    if found.kind == SPARSE:
+        raise InputError(
+            f"{name_or_path}: a sparse model, with a weight for each word, and this needs one with a vector for each "
+            "text. Train it on with kind: sparse in the recipe, score it with clearir evaluate; to search with it, see "
+            "docs/sparse.md"
+        )
+    if found.kind == RERANKER:
         raise InputError(
             f"{name_or_path}: a reranker, which scores a query together with a passage, and this needs a model that "
             f"gives a vector for each text. Use it beside one: clearir evaluate MODEL --rerank {name_or_path}; see "
@@ -142,13 +149,6 @@ def saved_as(name_or_path: str | Path) -> Kind | None:
     return find_model(name_or_path).kind
 
 
-def load_any(name_or_path: str | Path, **options: Any) -> SentenceTransformer | MultiVectorEncoder:
-    """A model of the kind that it was saved as; ``options``: of `load_model`."""
-    if saved_as(name_or_path) == "late interaction":
-        return load_late_interaction(name_or_path, **options)
-    return load_model(name_or_path, **options)
-
-
 @dataclass(frozen=True)
 class FoundModel:
     """A model that was found by its name, and is not loaded yet.
@@ -169,12 +169,17 @@ class FoundModel:
         return kind_of(self.name, local_files_only=not self.reachable)
 
     def load(
-        self, kind: type[Model], device: str | None, attention: str | None, trust_remote_code: bool, **options: Any
+        self,
+        kind: Callable[..., Model],
+        device: str | None,
+        attention: str | None,
+        trust_remote_code: bool,
+        **options: Any,
     ) -> Model:
         """Load it as a class of sentence-transformers, with adapters added to the weights.
 
         Args:
-            kind: the class.
+            kind: the class, or a function that takes what its constructor takes.
             device: see `load_model`.
             attention: see `load_model`.
             trust_remote_code: see `load_model`.
@@ -367,7 +372,23 @@ def _no_note_of_conversion() -> Iterator[None]:
         logger.removeFilter(is_due)
 
 
-def model_fingerprint(model: SentenceTransformer | MultiVectorEncoder | CrossEncoder) -> str:
+@contextmanager
+def no_note_of_new_head() -> Iterator[None]:
+    """A new head is drawn because it was asked for: transformers' report of it is not due."""
+    logger = logging.getLogger("transformers.modeling_utils")
+
+    def is_due(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        return " LOAD REPORT" not in message and not message.startswith("This checkpoint seem corrupted. The tied")
+
+    logger.addFilter(is_due)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_due)
+
+
+def model_fingerprint(model: SentenceTransformer | MultiVectorEncoder | SparseEncoder | CrossEncoder) -> str:
     """16 hexadecimal digits of what the model computes: weights, modules and their settings, tokenizer.
 
     The same weights in two folders have the same fingerprint; prompts, the maximal length, the attention

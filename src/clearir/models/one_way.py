@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _FOR_ONE_SIDE = ("query_length", "document_length", "query_expansion")
 
 
-def refuse_two_ways(model: SentenceTransformer, name: str) -> None:
+def refuse_two_ways(model: BaseModel, name: str) -> None:
     """Refuse a model for which `encode_query` and `encode_document` differ by more than the prompt.
 
     Args:

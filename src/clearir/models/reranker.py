@@ -20,22 +20,29 @@ Searcher.open("index", rerank=reranking)            # clearir.search
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearir.models.encode import in_batches, token_counts
+from clearir.models.kind import CLASSIFIER
 from clearir.models.lengths import limit_length
-from clearir.models.load import drawn_with, find_model, load_late_interaction, model_fingerprint, saved_as
+from clearir.models.load import (
+    drawn_with,
+    find_model,
+    load_late_interaction,
+    model_fingerprint,
+    no_note_of_new_head,
+    saved_as,
+)
 from clearir.models.prompts import prompts_of
 from clearir.models.token_vectors import encode_tokens, makes_token_vectors
-from clearir.settings import TOP
+from clearir.settings import DENSE, LATE_INTERACTION, RERANKER, SPARSE, TOP
 from clearir.support.artifacts import fingerprint
 from clearir.support.errors import InputError
 
@@ -78,16 +85,16 @@ def load_reranker(
     from sentence_transformers import CrossEncoder
 
     found = find_model(name)
-    draws = new_head and found.kind not in ("reranker", "classifier")
-    if found.kind == "late interaction" or (found.kind == "dense" and not new_head):
+    draws = new_head and found.kind not in (RERANKER, CLASSIFIER)
+    if found.kind in (LATE_INTERACTION, SPARSE) or (found.kind == DENSE and not new_head):
         raise InputError(_no_reranker(str(name), found.kind))
-    with drawn_with(seed), _no_note_of_new_head() if draws else nullcontext():
+    with drawn_with(seed), no_note_of_new_head() if draws else nullcontext():
         options = {"num_labels": 1} if draws else {}
         model: CrossEncoder = found.load(CrossEncoder, device, attention, trust_remote_code, **options)
         if draws:
             _draw_pooler(model)
     if found.kind is None and not draws and not _had_head(model):  # it could not be told before
-        raise InputError(_no_reranker(str(name), "dense"))
+        raise InputError(_no_reranker(str(name), DENSE))
     if model.num_labels != 1:
         raise InputError(
             f"{name}: it gives {model.num_labels} scores for a pair (labels), and a reranker gives one; name a model "
@@ -128,7 +135,7 @@ class Reranking:
         """
         if top < 1:
             raise InputError(f"top is {top}; give the number of passages to rerank per query, at least 1")
-        load = load_late_interaction if saved_as(name) == "late interaction" else load_reranker
+        load = load_late_interaction if saved_as(name) == LATE_INTERACTION else load_reranker
         return cls(load(name, trust_remote_code=trust_remote_code), name, top)
 
     @cached_property
@@ -236,11 +243,10 @@ def _mean_maxsim_of(
 
 
 def _no_reranker(name: str, kind: str) -> str:
-    what = (
-        "a model of late interaction, with a vector for each token"
-        if kind == "late interaction"
-        else "a model that gives a vector for each text"
-    )
+    what = {
+        LATE_INTERACTION: "a model of late interaction, with a vector for each token",
+        SPARSE: "a sparse model, with a weight for each word",
+    }.get(kind, "a model that gives a vector for each text")
     return (
         f"{name}: {what}, not a reranker, which scores a query together with a passage; give a CrossEncoder such as "
         "BAAI/bge-reranker-v2-m3, or one that you have trained (docs/reranking.md)"
@@ -262,18 +268,3 @@ def _draw_pooler(model: CrossEncoder) -> None:
             spread = getattr(model.config, "initializer_range", 0.02)
             drawn = torch.normal(0.0, spread, module.weight.shape)  # on the CPU, so that every device gets the same
             module.weight.data.copy_(drawn)
-
-
-@contextmanager
-def _no_note_of_new_head() -> Iterator[None]:
-    """A new head is drawn because it was asked for: transformers' report of it is not due."""
-    logger = logging.getLogger("transformers.modeling_utils")
-
-    def is_due(record: logging.LogRecord) -> bool:
-        return " LOAD REPORT" not in record.getMessage()
-
-    logger.addFilter(is_due)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_due)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from clearir.settings import AUTO
 
 if TYPE_CHECKING:
-    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
     from torch import Tensor
 
+    from clearir.models.any_kind import AnyModel
     from clearir.models.prompts import Prompts
     from clearir.models.token_vectors import TextKind
 
@@ -62,8 +62,8 @@ class Scale:
         return asdict(self) | {"curve": [list(point) for point in self.curve]}
 
 
-def scale_of_reranker(wanted: float | str) -> Scale:
-    """The scale to train a reranker with: 1, unless another is asked for."""
+def scale_without_bounds(wanted: float | str) -> Scale:
+    """The scale for scores that have no bounds, as those of rerankers and sparse models: 1, unless one is asked for."""
     used = 1.0 if wanted == AUTO else float(wanted)
     return Scale(used, wanted == AUTO, 1.0, 0, [])
 
@@ -71,7 +71,7 @@ def scale_of_reranker(wanted: float | str) -> Scale:
 def scale_for(
     wanted: float | str,
     pairs: Iterable[tuple[str, str]],
-    model: SentenceTransformer | MultiVectorEncoder,
+    model: AnyModel,
     prompts: Prompts,
     *,
     seed: int = 0,
@@ -108,12 +108,11 @@ def scale_for(
     return Scale(used, False, fit.scale, fit.pairs, curve, warning)
 
 
-def _as_the_loss_takes(
-    model: SentenceTransformer | MultiVectorEncoder, texts: list[str], kind: TextKind, prompt: str, cache: Path | None
-) -> Tensor:
+def _as_the_loss_takes(model: AnyModel, texts: list[str], kind: TextKind, prompt: str, cache: Path | None) -> Tensor:
     import torch
 
-    from clearir.models.token_vectors import TokenVectors, encode_any
+    from clearir.models.any_kind import encode_any
+    from clearir.models.token_vectors import TokenVectors
 
     vectors = encode_any(model, texts, kind, prompt=prompt, cache=cache, description="Finding the scale")
     return vectors.padded() if isinstance(vectors, TokenVectors) else torch.from_numpy(vectors)

@@ -10,22 +10,19 @@ Token vectors are not cached on disk: a text takes as many vectors as it has tok
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
-from clearir.models.encode import encode_by_language, in_batches, token_counts
+from clearir.models.encode import in_batches, token_counts
 from clearir.support.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
-    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+    from sentence_transformers import MultiVectorEncoder
     from typing_extensions import TypeIs
-
-    Vectors: TypeAlias = "NDArray[np.float32] | TokenVectors"
 
 TextKind = Literal["query", "passage"]
 #: what sentence-transformers calls them
@@ -118,33 +115,6 @@ def encode_tokens(
     return TokenVectors([vectors[text] for text in texts])
 
 
-def encode_any(
-    model: SentenceTransformer | MultiVectorEncoder,
-    texts: Sequence[str],
-    kind: TextKind,
-    *,
-    languages: Sequence[str | None] | None = None,
-    prompt: str = "",
-    cache: Path | None = None,
-    description: str = "Encoding",
-) -> Vectors:
-    """Texts as a model of either kind encodes them: `encode_tokens`, or `clearir.models.encode.encode_by_language`.
-
-    Args:
-        model: what encodes.
-        texts: queries or passages.
-        kind: which of them.
-        languages: of each text, for a model with routes (`clearir.models.shift`); None where it is not known.
-        prompt: put before every text.
-        cache: folder of vectors already computed; token vectors are not kept there.
-        description: what the progress is called.
-    """
-    if makes_token_vectors(model):
-        return encode_tokens(model, texts, kind, prompt=prompt, description=description)
-    known = languages or [None] * len(texts)
-    return encode_by_language(model, texts, known, prompt=prompt, cache=cache, description=description)
-
-
 def mean_of_tokens(vectors: TokenVectors) -> NDArray[np.float32]:
     """One unit vector for each text, the mean of its token vectors: enough to find candidates with. Shape (n, dim)."""
     import torch
@@ -159,29 +129,3 @@ def makes_token_vectors(model: Any) -> TypeIs[MultiVectorEncoder]:
     from sentence_transformers import MultiVectorEncoder
 
     return isinstance(model, MultiVectorEncoder)
-
-
-def concatenate(parts: Sequence[Any]) -> Vectors:
-    """The texts of all parts, which are of one kind, one after the other."""
-    import numpy as np
-
-    if isinstance(parts[0], TokenVectors):
-        return TokenVectors([text for part in parts for text in part.texts])
-    found: NDArray[np.float32] = np.concatenate(parts)
-    return found
-
-
-def scorer(passages: Vectors, device: str | torch.device) -> Callable[[Any], torch.Tensor]:
-    """A function from the vectors of some queries to their scores with all passages, ``(queries, passages)``.
-
-    Args:
-        passages: what it scores.
-        device: where to multiply.
-    """
-    import numpy as np
-    import torch
-
-    if isinstance(passages, TokenVectors):
-        return lambda queries: queries.scores(passages, device)
-    corpus = torch.as_tensor(np.ascontiguousarray(passages), device=device)
-    return lambda queries: torch.as_tensor(np.ascontiguousarray(queries), device=device) @ corpus.T

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clearir.evaluation.compare import DIRECTIONS, Comparison, Difference, check_same, compare
+from clearir.evaluation.fired_words import FiredWords
 from clearir.evaluation.scores import Scores, Texts, read_scores
 from clearir.evaluation.searches import Search
 from clearir.models.temperature import Scale
@@ -98,6 +99,7 @@ class Run:
         data: sizes of the data.
         recipe: all settings, as the recipe's YAML.
         searches: queries with what they found.
+        words: of a sparse model, what target queries fire.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Run:
     data: Data | None = None
     recipe: str | None = None
     searches: tuple[Search, ...] = ()
+    words: FiredWords | None = None
 
     @cached_property
     def comparison(self) -> Comparison:
@@ -196,6 +199,7 @@ def load_run(folder: Path) -> Run:
         data=_part(folder / "data.json", Data),
         recipe=recipe[0] if recipe else None,
         searches=_part(folder / "searches.json", tuple[Search, ...]) or (),
+        words=_part(folder / "words.json", FiredWords),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from clearir.evaluation.fired_words import FiredWord
 from clearir.evaluation.searches import FoundPassage, first_places_in_words, one_each
 from clearir.report import proof
 from clearir.report.direction_table import Cell, DirectionTable
@@ -31,6 +32,7 @@ def to_markdown(run: Run) -> str:
         *proof_section(run),
         *_examples(run),
         *_searches(run),
+        *_words(run),
         *(_training(run.training) if run.training else []),
         *data_section(run),
         *settings_section(run),
@@ -224,6 +226,33 @@ def _searches(run: Run) -> list[str]:
         parts.append(f"**{markdown(search.query)}** ({markdown(language_name(search.language))}{meaning})")
         parts.append(grid(["", "before", "after"], rows, numbers=False))
     return parts
+
+
+def _words(run: Run) -> list[str]:
+    if run.words is None:
+        return []
+    counts = [
+        [language_name(one.language), f"{one.queries:,}", f"{one.before:.1f}", f"{one.after:.1f}"]
+        for one in run.words.languages
+    ]
+    examples = [
+        [
+            f"{markdown(one.query, 80)} ({markdown(one.meaning, 80)})",
+            *(", ".join(_fired(word) for word in side) for side in (one.before, one.after)),
+        ]
+        for one in run.words.examples
+    ]
+    return [
+        "## Words that queries fire",
+        run.words.sentence,
+        grid(["queries in", "queries", "before", "after"], counts),
+        "The words of some queries, the strongest first; those words are bold.",
+        grid(["query", "before", "after"], examples, numbers=False),
+    ]
+
+
+def _fired(word: FiredWord) -> str:
+    return f"**{markdown(word.word)}**" if word.bridge else markdown(word.word)
 
 
 def _hit(hit: FoundPassage) -> str:

@@ -20,7 +20,7 @@ from clearir.report.markdown import (
     settings_section,
 )
 from clearir.report.text import markdown
-from clearir.settings import DENSE, LATE_INTERACTION, RERANKER
+from clearir.settings import DENSE, LATE_INTERACTION, RERANKER, SPARSE
 from clearir.support.citation import CITATION
 from clearir.support.languages import language_name
 from clearir.support.texts import printable
@@ -39,6 +39,10 @@ print(model.similarity(queries, passages))
 
 #: the same of late interaction
 USAGE_OF_TOKENS = USAGE.replace("SentenceTransformer", "MultiVectorEncoder")
+#: the same of a sparse model, with the words that a query fires
+USAGE_OF_WORDS = USAGE.replace("SentenceTransformer", "SparseEncoder").replace(
+    "\n```", "\nprint(model.decode(queries[0], top_k=10))\n```"
+)
 #: the same of a reranker
 USAGE_OF_PAIRS = """```python
 from sentence_transformers import CrossEncoder
@@ -88,6 +92,9 @@ def _usage(run: Run) -> list[str]:
     if kind == LATE_INTERACTION:
         what = "A model of late interaction: each token of a text has a vector, and texts are compared by MaxSim."
         return [USAGE_OF_TOKENS, what]
+    if kind == SPARSE:
+        what = "A sparse model: a text has weights of words, most of them 0, and texts are compared by dot product."
+        return [USAGE_OF_WORDS, what]
     if kind == RERANKER:
         rerank = run.settings.get("rerank")
         top = rerank.get("top") if isinstance(rerank, dict) else None
@@ -103,6 +110,7 @@ _ON_THE_HUB: dict[str, tuple[str, list[str]]] = {
         "sentence-similarity",
         ["sentence-similarity", "feature-extraction", "multi-vector", "colbert", "late-interaction"],
     ),
+    SPARSE: ("feature-extraction", ["sparse-encoder", "sparse", "splade", "feature-extraction"]),
     RERANKER: ("text-ranking", ["cross-encoder", "reranker"]),
 }
 

@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from clearir.runs.recipe import Recipe, load_model_of
-from clearir.settings import LATE_INTERACTION, RERANKER, HeldOut, LossSettings, RerankSettings, TrainSettings
+from clearir.settings import (
+    DENSE,
+    LATE_INTERACTION,
+    RERANKER,
+    SPARSE,
+    HeldOut,
+    LossSettings,
+    RerankSettings,
+    TrainSettings,
+)
 from clearir.support import processes
 from clearir.support.errors import InputError, prefix_errors_with
 
@@ -38,12 +47,13 @@ def check_kind(recipe: Recipe) -> None:
     Raises:
         InputError: one does not.
     """
-    new = {LATE_INTERACTION: "the projection of the token vectors", RERANKER: "the head"}.get(recipe.kind)
+    parts = {LATE_INTERACTION: "the projection of the token vectors", SPARSE: "the head", RERANKER: "the head"}
+    new = parts.get(recipe.kind)
     if new is not None:
         why = {
             "merge": (recipe.merge, f"mixes the model with its base, which does not have {new}"),
             "train.retention": (recipe.train.retention, "compares with the English of the base, of another kind"),
-            "train.lora": (recipe.train.lora, f"would leave {new} as it is, at random"),
+            "train.lora": (recipe.train.lora, f"would leave {new} as it is, untrained"),
             "loss.teacher": (recipe.loss.teacher, "has a vector for each text, and the model none"),
         }
         for setting, (value, reason) in why.items():
@@ -60,7 +70,7 @@ def _check_reranker(recipe: Recipe) -> None:
     from clearir.models.load import saved_as
 
     kind = saved_as(recipe.finder)
-    if kind in ("reranker", "late interaction"):
+    if kind not in (None, DENSE):
         raise InputError(
             f"rerank.first: {recipe.finder} is a model of the kind {kind}, which finds no passages; name a dense "
             "model, for example rerank.first=intfloat/multilingual-e5-small"

@@ -287,7 +287,7 @@ class _Line:
         self._stage("mined", asked, make)
 
     def _mine(self, rows: _Rows) -> Mined:
-        from clearir.models.load import load_any
+        from clearir.models.any_kind import load_any
         from clearir.training.mine import mine
 
         settings = self._settings

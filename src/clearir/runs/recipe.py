@@ -46,8 +46,9 @@ class Recipe(Settings):
         name: of the run, as reports show it.
         model: Hub name, folder, or ``python:PACKAGE/folder`` for one inside an installed Python package.
         kind: of the model that comes out: dense has a vector for each text, late-interaction (ColBERT) one for each
-            token, compared by MaxSim; its base is a model of either kind. A reranker has a score for each pair of query
-            and passage; its base is a dense model or a reranker.
+            token, compared by MaxSim; its base is a model of either kind. sparse (SPLADE) has a weight for each word of
+            the vocabulary; its base is a sparse model or another encoder. A reranker has a score for each pair of
+            query and passage; its base is a dense model or a reranker.
         output: folder of everything that the run writes.
         seed: of all that is drawn.
         trust_remote_code: run code that comes with the model. Only for a model whose code you have read.
@@ -244,7 +245,7 @@ def _keys_at(location: Sequence[str]) -> list[str]:
 
 def load_model_of(recipe: Recipe, model: str) -> Any:
     """A model, of the kind that it was saved as, that reads texts as the recipe says: length and prompts."""
-    from clearir.models.load import load_any
+    from clearir.models.any_kind import load_any
 
     return load_any(
         model,

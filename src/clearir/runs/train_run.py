@@ -7,10 +7,12 @@ Each stage writes one folder (or file) of the output, whole or not at all, and i
 <output>/data.json           sizes of the data
 <output>/rows/               train, dev and test rows (Parquet), with a data card
 <output>/mined/              the rows that training sees, with hard negatives (Parquet)
+<output>/start/              a new sparse model that fires its own words, before training
 <output>/trained/            the model as it was trained, where the recipe merges it with its base
 <output>/model/              the model that comes out, with training.json and its card
 <output>/scores/             before.json, after.json, texts.json
 <output>/searches.json       the recipe's example queries, answered before and after
+<output>/words.json          of a sparse model, the words that test queries fire before and after
 <output>/report.*            what came of it
 <output>/cache/              embeddings; can be deleted
 ```
@@ -32,9 +34,10 @@ from typing import TYPE_CHECKING, Any
 from clearir.data.prepared import read_part
 from clearir.data.rows import Rows
 from clearir.models.load import content_of
+from clearir.models.prompts import prompts_of
 from clearir.runs.preflight import check_run, check_training, holds_out, needs_dev
 from clearir.runs.recipe import Recipe, dump_recipe, load_model_of
-from clearir.settings import DENSE, RERANKER, MergeSettings, SearchExample, TrainSettings
+from clearir.settings import DENSE, LATE_INTERACTION, RERANKER, SPARSE, MergeSettings, SearchExample, TrainSettings
 from clearir.support import processes
 from clearir.support.artifacts import (
     MANIFEST,
@@ -112,6 +115,7 @@ def finish(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: N
     out = Path(recipe.output)
     score(recipe, overwrite=overwrite, say=say)
     answer_searches(recipe, say=say)
+    read_words(recipe, say=say)
     with atomic_file(out / "recipe.yaml") as temporary:
         temporary.write_text(dump_recipe(recipe), encoding="utf-8")
     outcome = write_outcome(out)
@@ -210,7 +214,7 @@ def train_model(
             )
         record = train(
             Rows.from_parquet(mined).rows,
-            recipe.model,
+            start,
             folder,
             recipe.train,
             recipe.loss,
@@ -225,6 +229,7 @@ def train_model(
         )
         return {key: record[key] for key in ("seconds", "steps")} | {"scale": record["scale"]["used"]}
 
+    start = processes.first_only(lambda: starting_model(recipe, overwrite=overwrite, say=say))
     settings = processes.first_only(lambda: training_settings(recipe))
     due = processes.first_only(lambda: is_due(place, _of_stage("model", settings), overwrite=overwrite))
     if not processes.is_first():
@@ -235,6 +240,39 @@ def train_model(
         say(_step_in_words(recipe.train, processes.count()))
     _stage(place, settings, make, "model", overwrite, say)
     shutil.rmtree(checkpoints, ignore_errors=True)  # those of other settings too
+
+
+def starting_model(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> str:
+    """What is trained: the recipe's model, or made of it a sparse one that fires its own words, in ``start/``."""
+    from clearir.models.sparse import has_word_weights, learn_own_words
+    from clearir.training.train import load_base
+
+    if recipe.kind != SPARSE or has_word_weights(recipe.model):
+        return recipe.model
+    out = Path(recipe.output)
+
+    def make(folder: Path) -> Mapping[str, Any]:
+        network = load_base(
+            recipe.model, recipe.train, recipe.prompts, recipe.trust_remote_code, recipe.kind, recipe.seed
+        )
+        prompts = prompts_of(network)
+        rows = Rows.from_parquet(out / "mined" / "train.parquet").rows
+        queries = [text for row in rows for text in (row.query, row.target_query, *row.target_negatives) if text]
+        passages = [text for row in rows for text in (row.passage, *row.negatives)]
+        texts = [prompts.query + text for text in queries] + [prompts.passage + text for text in passages]
+        learn_own_words(network, texts, seed=recipe.seed)
+        network.save_pretrained(str(folder), create_model_card=False)
+        return {}
+
+    settings = {
+        "mined": stage_fingerprint(out / "mined"),
+        "model": content_of(recipe.model),
+        "prompts": recipe.prompts.model_dump(),
+        "max_seq_length": recipe.train.max_seq_length,
+        "seed": recipe.seed,
+    }
+    _stage(out / "start", settings, make, "own words", overwrite, say)
+    return str((out / "start").resolve())
 
 
 def _step_in_words(train: TrainSettings, number: int) -> str:
@@ -320,6 +358,20 @@ def answer_searches(recipe: Recipe, *, say: Say = lambda line: None) -> None:
         for one, before, after in zip(examples, *answers, strict=True)
     ]
     write_json(path, searches.to_json(found))
+
+
+def read_words(recipe: Recipe, *, say: Say = lambda line: None) -> None:
+    """Of a sparse model, the words that the target queries of the test rows fire, before and after: ``words.json``."""
+    from clearir.runs.read_words import fired_words
+
+    path = Path(recipe.output) / "words.json"
+    if recipe.kind != SPARSE:
+        path.unlink(missing_ok=True)
+        return
+    say("words")
+    before, after = starting_model(recipe), _models(recipe)[1]
+    rows = read_part(path.parent / "rows", "test")
+    write_json(path, fired_words(load_model_of(recipe, before), load_model_of(recipe, after), rows).as_json())
 
 
 def _push(out: Path, repo: str, say: Say) -> None:
@@ -512,8 +564,7 @@ def _top_passages(
     import numpy as np
 
     from clearir.evaluation.searches import HITS, FoundPassage
-    from clearir.models.prompts import prompts_of
-    from clearir.models.token_vectors import encode_any, scorer
+    from clearir.models.any_kind import encode_any, scorer
 
     network, rerank = load_models(recipe, model)
     prompts = prompts_of(network)
@@ -568,7 +619,7 @@ def base_model(recipe: Recipe) -> str:
     """
     from clearir.models.load import saved_as
 
-    if recipe.kind == RERANKER and saved_as(recipe.model) != "reranker":
+    if recipe.kind == RERANKER and saved_as(recipe.model) != RERANKER:
         return recipe.finder
     return recipe.model
 
@@ -576,12 +627,12 @@ def base_model(recipe: Recipe) -> str:
 def base_name(recipe: Recipe, name: str) -> str:
     """What scores call the base model: ``name``, and that it is dense where another kind is trained from it.
 
-    What late interaction or a reranker begins with is random, so what a training has gained is counted from the dense
-    model.
+    What late interaction, a sparse model or a reranker begins with is new, so what a training has gained is counted
+    from the dense model.
     """
     from clearir.models.load import saved_as
 
-    dense = recipe.kind != DENSE and saved_as(base_model(recipe)) not in ("late interaction", "reranker")
+    dense = recipe.kind != DENSE and saved_as(base_model(recipe)) not in (LATE_INTERACTION, SPARSE, RERANKER)
     return f"{name} (dense)" if dense else name
 
 

@@ -80,7 +80,8 @@ def mine(
 
     Args:
         rows: of one or several languages and bridges. Rows without target query get passages only.
-        model: a SentenceTransformer; a MultiVectorEncoder, of which the mean of a text's token vectors is taken; or a
+        model: a SentenceTransformer; a MultiVectorEncoder, of which the mean of a text's token vectors is taken; a
+            SparseEncoder, of which words are added up in fewer dimensions; or a
             function (texts, "query" or "passage") -> unit vectors, float32 [texts, dim],
             for embeddings made elsewhere.
         settings: how many, from which ranks, below which scores; see `MineSettings`.
@@ -140,6 +141,7 @@ def _embedder(
 ) -> Callable[[list[str], str], Vectors]:
     from clearir.models.encode import encode
     from clearir.models.prompts import prompts_of
+    from clearir.models.sparse import encode_sparse, gives_word_weights
     from clearir.models.token_vectors import encode_tokens, makes_token_vectors, mean_of_tokens
 
     chosen = prompts_of(model, prompts.get("query"), prompts.get("passage"))
@@ -149,6 +151,8 @@ def _embedder(
 
     def embed(texts: list[str], kind: Any) -> Vectors:
         prompt, description = getattr(chosen, kind), "Encoding queries" if kind == "query" else "Encoding passages"
+        if gives_word_weights(model):
+            return encode_sparse(model, texts, prompt=prompt, description=description).hashed()
         if makes_token_vectors(model):
             return mean_of_tokens(encode_tokens(model, texts, kind, prompt=prompt, description=description))
         known = ready if kind == "passage" else None

@@ -21,8 +21,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from clearir.data.rows import Row, Rows
-from clearir.models.temperature import Scale, scale_for, scale_of_reranker
-from clearir.settings import DENSE, RERANKER, Kind, LossSettings, PromptSettings, TrainSettings
+from clearir.models.temperature import Scale, scale_for, scale_without_bounds
+from clearir.settings import (
+    DENSE,
+    LATE_INTERACTION,
+    RERANKER,
+    SPARSE,
+    Kind,
+    LossSettings,
+    PromptSettings,
+    TrainSettings,
+)
 from clearir.support import processes
 from clearir.support.artifacts import atomic_folder, fingerprint, write_json
 from clearir.support.disk import disk_errors
@@ -80,7 +89,7 @@ def train(
         settings: how long, how fast.
         loss: the loss.
         prompts: put before queries and passages, and saved with the model; None: what the model says.
-        seed: of dropout, and of what a new model of late interaction (a projection) or reranker (a head) begins with.
+        seed: of dropout, and of what is new in the model: a projection (late interaction) or a head (sparse, reranker).
         kind: of the model that comes out; see `clearir.runs.recipe.Recipe`.
         trust_remote_code: run code that comes with the model.
         work: folder for checkpoints, each training's in a folder of its own, which is found again when the same
@@ -124,8 +133,8 @@ def train(
         return network if settings.attention is None else load()
 
     def find_scale() -> Scale:
-        if kind == RERANKER:
-            return scale_of_reranker(loss.scale)
+        if kind in (RERANKER, SPARSE):
+            return scale_without_bounds(loss.scale)
         pairs = zip(dataset["query"], dataset["passage"], strict=True)
         return scale_for(loss.scale, pairs, untrained(), before_each, seed=seed, cache=cache)
 
@@ -133,7 +142,7 @@ def train(
     say(scale.sentence)
     collator = collator_of(network, dataset, before_each)
     frozen = None
-    # Of token vectors there would be too many to keep: the loss has a frozen copy of the model instead.
+    # Vectors of tokens, or of the size of a vocabulary, would be too much to keep: the loss has a frozen copy instead.
     if kind == DENSE and (sides := untrained_sides(loss.term_weights())):
         teacher = partial(_load_teacher, loss.teacher, settings, trust_remote_code) if loss.teacher else None
         frozen = known_vectors(dataset, collator, sides, untrained, before_each, teacher=teacher, cache=cache)
@@ -299,15 +308,20 @@ def load_base(
     from clearir.models.load import load_late_interaction, load_model
     from clearir.models.one_way import refuse_routes
     from clearir.models.reranker import load_reranker
+    from clearir.models.sparse import load_sparse
 
     options = more | {"max_seq_length": settings.max_seq_length, "trust_remote_code": trust_remote_code}
     if kind == RERANKER:
         return load_reranker(model, new_head=True, seed=seed, **options)
-    load = load_model if kind == DENSE else partial(load_late_interaction, seed=seed)
+    kinds: dict[Kind, tuple[Callable[..., Any], str]] = {
+        DENSE: (load_model, "cosine"),
+        LATE_INTERACTION: (partial(load_late_interaction, seed=seed), "meanmaxsim"),
+        SPARSE: (partial(load_sparse, seed=seed), "dot"),
+    }
+    load, similarity = kinds[kind]
     network = load(model, query_prompt=prompts.query, passage_prompt=prompts.passage, **options)
     refuse_routes(network, model)
-    # that of the losses, whatever the base was made for
-    network.similarity_fn_name = "cosine" if kind == DENSE else "meanmaxsim"
+    network.similarity_fn_name = similarity  # that of the losses, whatever the base was made for
     return network
 
 

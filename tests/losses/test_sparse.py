@@ -1,0 +1,53 @@
+"""Weights of words in place of a vector: dot products, FLOPS, and the same gradients whatever the way of computing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from comparisons import gradients
+from sentence_transformers import SparseEncoder
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sparse_encoder.modules import SpladePooling
+from sentence_transformers.util import dot_score
+
+from clearir.losses import CachedObjectiveLoss, ObjectiveLoss
+from clearir.losses.embeddings import default_similarity
+
+OBJECTIVES = ("hybrid-sparse", {"forward": 0.4, "reverse": 0.3, "kl": 0.2, "direct": 0.1, "align": 0.1, "flops": 0.01})
+
+
+@pytest.fixture
+def sparse_model(still_model_path) -> SparseEncoder:
+    torch.manual_seed(3)
+    transformer = Transformer(str(still_model_path), transformer_task="fill-mask")
+    return SparseEncoder(modules=[transformer, SpladePooling()], device="cpu").double()
+
+
+def test_texts_are_compared_by_dot_product(sparse_model):
+    assert default_similarity(sparse_model) is dot_score
+
+
+def test_flops_by_hand(sparse_model):
+    q, d, t = (torch.tensor(rows) for rows in ([[1.0, 0.0], [1.0, 2.0]], [[0.0, 4.0], [0.0, 0.0]], [[3.0, 1.0]] * 2))
+    loss = ObjectiveLoss(sparse_model, {"flops": 1.0}, num_negatives=0)
+    # means of the two texts: (1, 1), (0, 2), (3, 1); sums of squares: 2, 4, 10; their mean
+    assert float(loss.compute_loss_from_embeddings([q, d, t])) == pytest.approx((2 + 4 + 10) / 3)
+    # a hard negative is one more passage: (0, 4), (0, 0), (3, 0), (3, 0): (6/4, 1)
+    with_negative = ObjectiveLoss(sparse_model, {"flops": 1.0, "direct": 0.0}, num_negatives=1)
+    found = with_negative.compute_loss_from_embeddings([q, d, torch.tensor([[3.0, 0.0]] * 2), t])
+    assert float(found) == pytest.approx((2 + (1.5**2 + 1) + 10) / 3)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=["hybrid-sparse", "all"])
+def test_cached_and_packed_equal_plain(sparse_model, columns, objective):
+    features = [sparse_model.preprocess(texts) for texts in columns(5, 1, 1)]
+    wanted = gradients(ObjectiveLoss(sparse_model, objective, scale=1, packing=False), features)
+    for loss in (
+        ObjectiveLoss(sparse_model, objective, scale=1),
+        CachedObjectiveLoss(sparse_model, objective, scale=1, mini_batch_size=2, memory_budget=0),
+        CachedObjectiveLoss(sparse_model, objective, scale=1, mini_batch_num_tokens=9, memory_budget=300_000),
+    ):
+        found = gradients(loss, features)
+        assert found.keys() == wanted.keys()
+        for name in wanted:
+            torch.testing.assert_close(found[name], wanted[name], rtol=1e-6, atol=1e-10)
