@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from comparisons import gradients
-from sentence_transformers import SparseEncoder
+from datasets import Dataset
+from sentence_transformers import SparseEncoder, SparseEncoderTrainer, SparseEncoderTrainingArguments
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sparse_encoder.modules import SpladePooling
 from sentence_transformers.util import dot_score
@@ -20,7 +21,7 @@ OBJECTIVES = ("hybrid-sparse", {"forward": 0.4, "reverse": 0.3, "kl": 0.2, "dire
 def sparse_model(still_model_path) -> SparseEncoder:
     torch.manual_seed(3)
     transformer = Transformer(str(still_model_path), transformer_task="fill-mask")
-    return SparseEncoder(modules=[transformer, SpladePooling()], device="cpu").double()
+    return SparseEncoder(modules=[transformer, SpladePooling()], device="cpu")
 
 
 def test_texts_are_compared_by_dot_product(sparse_model):
@@ -40,6 +41,7 @@ def test_flops_by_hand(sparse_model):
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=["hybrid-sparse", "all"])
 def test_cached_and_packed_equal_plain(sparse_model, columns, objective):
+    sparse_model.double()
     features = [sparse_model.preprocess(texts) for texts in columns(5, 1, 1)]
     wanted = gradients(ObjectiveLoss(sparse_model, objective, scale=1, packing=False), features)
     for loss in (
@@ -51,3 +53,16 @@ def test_cached_and_packed_equal_plain(sparse_model, columns, objective):
         assert found.keys() == wanted.keys()
         for name in wanted:
             torch.testing.assert_close(found[name], wanted[name], rtol=1e-6, atol=1e-10)
+
+
+def test_the_trainer_of_sentence_transformers_takes_it(sparse_model, columns, tmp_path):
+    names = ("query", "passage", "negative_1", "target_query", "target_negative_1")
+    arguments = SparseEncoderTrainingArguments(
+        output_dir=str(tmp_path), max_steps=1, per_device_train_batch_size=5, report_to="none", save_strategy="no"
+    )
+    loss = CachedObjectiveLoss(sparse_model, "hybrid-sparse", scale=1, num_negatives=1)
+    before = sparse_model.transformers_model.get_output_embeddings().weight.clone()
+    dataset = Dataset.from_dict(dict(zip(names, columns(5, 1, 1), strict=True)))
+    SparseEncoderTrainer(model=sparse_model, args=arguments, train_dataset=dataset, loss=loss).train()
+    assert set(loss.terms) == {"forward", "direct", "flops"}
+    assert not torch.equal(before, sparse_model.transformers_model.get_output_embeddings().weight)
