@@ -21,7 +21,7 @@ def asked(monkeypatch) -> list[tuple[str, object]]:
         numbers = [int(text[1:]) for text in texts]
         return np.eye(2, dtype=np.float32)[[(n + (n < 2 and prompt == "query: ")) % 2 for n in numbers]]
 
-    monkeypatch.setattr("clearir.models.token_vectors.encode_by_language", encode)
+    monkeypatch.setattr("clearir.models.any_kind.encode_by_language", encode)
     return calls
 
 

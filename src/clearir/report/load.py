@@ -36,6 +36,7 @@ TERMS = {
     "consistency": "Consistency: target query ranks like query",
     "jsd": "JSD: query and target query rank alike",
     "labse": "LaBSE: query ↔ target query, with a margin",
+    "flops": "FLOPS: words that fire, what keeps vectors sparse",
     "retain": "Retain: distance of English from the base model",
     "distil": "Distil: distance of both queries from the base model's query",
 }
