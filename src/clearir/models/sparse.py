@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 #: of `learn_own_words`: steps, tokens per step, and the learning rate, which falls to 0
-STEPS, TOKENS, RATE = 200, 512, 3e-3
+STEPS, TOKENS, RATE = 200, 256, 3e-3
 #: the share of the words of texts that fire after `learn_own_words`
 FIRING = 0.9
 #: of `hashed`
