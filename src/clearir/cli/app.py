@@ -7,7 +7,7 @@ import sys
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,7 @@ from clearir.cli.common import (
     Top,
     TrustRemoteCode,
     Vectors,
+    bitext_of,
     cache_folder,
     claim,
     names_in,
@@ -35,6 +36,7 @@ from clearir.cli.common import (
     score_names,
     settings_of,
     silence_libraries,
+    slugs,
     suite_of,
     table_options,
 )
@@ -44,6 +46,9 @@ from clearir.support import processes
 from clearir.support.errors import ClearirError, InputError, prefix_errors_with
 from clearir.support.locks import alone_in
 from clearir.support.progress import listening
+
+if TYPE_CHECKING:
+    from clearir.models.load import Loading
 
 app = typer.Typer(
     name="clearir",
@@ -297,11 +302,21 @@ def evaluate(
     ],
     suite: Annotated[str | None, typer.Option(help="Name of a suite (see clearir suites) or your own folder.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Local folder of the suite; without --suite, a table of rows.")
+        list[Path] | None,
+        typer.Option(
+            help="Local folder of the suite; without --suite, a table of rows. With --task bitext also aligned text "
+            "files, the option once for each."
+        ),
     ] = None,
+    task: Annotated[
+        str, typer.Option(help="retrieval, or bitext: find the translation of each sentence.")
+    ] = "retrieval",
     languages: Annotated[str | None, typer.Option(help="Languages to score, comma-separated; default: all.")] = None,
     split: Annotated[str | None, typer.Option(help="Part of the suite (dev, test), if it has several.")] = None,
-    mteb: Annotated[str | None, typer.Option(help="Instead, run this MTEB task with MTEB's own code.")] = None,
+    mteb: Annotated[
+        str | None,
+        typer.Option(help="Instead, run this MTEB task (retrieval, STS, bitext, classification ...) with MTEB's code."),
+    ] = None,
     pools: Annotated[str, typer.Option(help="Also rank passages of several languages together: pair, all.")] = "",
     rerank: Rerank = None,
     top: Top = TOP,
@@ -319,6 +334,10 @@ def evaluate(
     run. With --rerank, a reranker (CrossEncoder) puts the first passages of each query in order; the scores of the
     model alone are written and shown too. See docs/reranking.md.
 
+    With --task bitext, models find the translation of each sentence instead: in text files that are aligned line by
+    line (--data help.en --data help.om), in a table with a column per language, or between the queries and target
+    queries of rows. See docs/evaluation.md.
+
     Example, in a folder where `clearir init` was run:
 
     ```sh
@@ -326,9 +345,9 @@ def evaluate(
     clearir evaluate $BASE --data rows.jsonl --out scores
     ```
     """
-    from clearir.cli.tables import show_matrix, show_mteb
+    from clearir.cli.tables import show_matrix
     from clearir.evaluation import matrix
-    from clearir.evaluation.mteb_task import run_mteb
+    from clearir.evaluation.metrics import BITEXT, TASKS
     from clearir.evaluation.scores import Scores, texts_behind
     from clearir.models.any_kind import load_any
     from clearir.models.load import Loading
@@ -345,12 +364,17 @@ def evaluate(
         raise InputError("no model to score; give a Hub name or a folder")
     if mteb is not None:
         refuse_options(options, "--mteb")
-        ours = ("suite", "data", "languages", "split", "pools", "rerank", "top", "out", "cache", "overwrite")
-        refuse_ignored(context, "--mteb (MTEB's own code has no such option and writes no files)", *ours)
-        for model in models:
-            show_mteb(f"{model} on {mteb}", run_mteb(loading.load(model), mteb))
+        ours = ("suite", "data", "task", "split", "pools", "rerank", "top", "cache")
+        refuse_ignored(context, "--mteb (MTEB's own code has no such option)", *ours)
+        _evaluate_mteb(context, models, mteb, names_in(languages), loading, out, overwrite)
         return
-    scored = suite_of(suite, data, names_in(languages), split, "test", options)
+    if task not in TASKS:
+        raise InputError(f"--task {task!r}; write one of {', '.join(TASKS)}, or use --mteb for a task of MTEB")
+    asked = names_in(languages)
+    if task == BITEXT:
+        scored = bitext_of(context, data or [], asked, split, options)
+    else:
+        scored = suite_of(suite, data or [], asked, split, "test", options)
     paths = [[out / f"{name}.json" for name in names] for names in score_names(models, rerank, top)]
     for path in itertools.chain(*paths):
         claim(context, path, overwrite)
@@ -388,12 +412,39 @@ def evaluate(
         raise typer.Exit(2)
 
 
+def _evaluate_mteb(
+    context: typer.Context,
+    models: list[str],
+    name: str,
+    languages: list[str] | None,
+    loading: Loading,
+    out: Path,
+    overwrite: bool,
+) -> None:
+    from clearir.cli.tables import show_mteb
+    from clearir.evaluation.mteb_task import MtebScores, load_task, score_mteb
+
+    task = load_task(name, languages)
+    paths = [out / f"{slug}--{name}.json" for slug in slugs(models)]
+    for path in paths:
+        claim(context, path, overwrite)
+    first: MtebScores | None = None
+    for model, path in zip(models, paths, strict=True):
+        scores = score_mteb(loading.load(model), task, name=model)
+        scores.save(path)
+        show_mteb(scores, first)
+        console.print(plain(str(path)), soft_wrap=True)
+        first = first or scores
+
+
 @app.command()
 def compare(
     scores: Annotated[
         list[Path], typer.Argument(help="Score files of clearir evaluate, the baseline first, or a folder of them.")
     ],
-    metric: Annotated[str, typer.Option(help="Metric to compare.")] = "ndcg@10",
+    metric: Annotated[
+        str | None, typer.Option(help="Metric to compare; default: ndcg@10, of bitext accuracy.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
 ) -> None:
     """Compare scores: differences with intervals and corrected p-values, one row per direction.
@@ -596,7 +647,7 @@ def merge(
     before, after = load(base), load(tuned)
     facts: dict[str, Any] = {"base": base, "tuned": tuned}
     if weight is None:
-        scored = suite_of(suite, data, None, split, "dev", given)
+        scored = suite_of(suite, [data] if data else [], None, split, "dev", given)
         choice = choose_weight(before, after, scored, retention=retention)
         show_choice(choice)
         weight = choice.weight

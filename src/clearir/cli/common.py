@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -172,7 +172,7 @@ def refuse_options(options: Mapping[str, Any], beside: str) -> None:
 
 def suite_of(
     name: str | None,
-    data: Path | None,
+    data: Sequence[Path],
     languages: list[str] | None,
     split: str | None,
     part: str,
@@ -185,13 +185,36 @@ def suite_of(
     """
     from clearir.evaluation.registry import load_suite, suite_at
 
-    if name is None and data is None:
+    if name is None and not data:
         raise InputError("nothing to score on; give --suite NAME (see clearir suites), or --data with a table of rows")
+    if len(data) > 1:
+        raise InputError(f"--data: {len(data)} paths; give one, or add --task bitext for aligned text files")
+    path = data[0] if data else None
     if name is not None:
         refuse_options({key: value for key, value in options.items() if key != "on_bad"}, "--suite")
-        return load_suite(name, data, languages, split=split, on_bad=options.get("on_bad", "error"))
-    assert data is not None
-    return suite_at(data, languages, split=split, part=part, **options)
+        return load_suite(name, path, languages, split=split, on_bad=options.get("on_bad", "error"))
+    assert path is not None
+    return suite_at(path, languages, split=split, part=part, **options)
+
+
+def bitext_of(
+    context: typer.Context,
+    data: Sequence[Path],
+    languages: list[str] | None,
+    split: str | None,
+    options: Mapping[str, Any],
+) -> Any:
+    """The suite of ``--task bitext``.
+
+    Raises:
+        InputError: no data are given, they cannot be read, or an option has no effect beside the task.
+    """
+    from clearir.evaluation.registry import bitext_at
+
+    refuse_ignored(context, "--task bitext, which takes --data and reads all texts as queries", "suite", "passage_prompt")
+    if not data:
+        raise InputError("nothing to score on; give --data NAME.en --data NAME.om (aligned text files), or a table")
+    return bitext_at(data, languages, split=split, **options)
 
 
 def names_in(text: str | None) -> list[str] | None:

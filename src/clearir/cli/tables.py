@@ -14,6 +14,8 @@ from clearir.cli.console import clock, console
 from clearir.data.sources.understand import Understood
 from clearir.evaluation.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison
 from clearir.evaluation.merge_weight import Choice
+from clearir.evaluation.metrics import SHOWN
+from clearir.evaluation.mteb_task import MtebScores
 from clearir.evaluation.scores import MAIN_METRIC, Direction, Scores
 from clearir.evaluation.searches import FoundPassage, Search, first_places_in_words, one_each
 from clearir.report.direction_table import Cell, DirectionTable
@@ -135,20 +137,22 @@ def _translation(query: str, target_query: str) -> None:
         console.print(line)
 
 
-def show_matrix(scores: Scores, metric: str = MAIN_METRIC) -> None:
+def show_matrix(scores: Scores) -> None:
     """One row per query language, one column per passage language; pools below."""
-    title = escape(f"{scores.model} on {scores.suite}: {metric} x 100")
-    for passages in _side_by_side(scores.languages):
-        shown = _table(title, "query \\ passage", *passages)
-        for query in scores.languages:
-            names = [f"{query}->{passage}" for passage in passages]
-            means = [points(scores.mean(name, metric)) if name in scores.directions else "" for name in names]
-            shown.add_row(query, *means)
-        console.print(shown)
-        title = ""
-    for kind, mean in scores.summary(metric).items():
-        console.print(f"mean {kind}: {points(mean)}")
+    for metric in SHOWN[scores.task]:
+        title = escape(f"{scores.model} on {scores.suite}: {metric} x 100")
+        for passages in _side_by_side(scores.languages):
+            shown = _table(title, "query \\ passage", *passages)
+            for query in scores.languages:
+                names = [f"{query}->{passage}" for passage in passages]
+                means = [points(scores.mean(name, metric)) if name in scores.directions else "" for name in names]
+                shown.add_row(query, *means)
+            console.print(shown)
+            title = ""
+        for kind, mean in scores.summary(metric).items():
+            console.print(f"mean {kind}: {points(mean)}")
     if scores.pools:
+        metric = scores.main_metric
         pooled = _table(f"pools: {metric} x 100", "pool", "passages", metric, *POOL_METRICS)
         for name, pool in scores.pools.items():
             extra = [_pool_value(pool, one) for one in POOL_METRICS]
@@ -162,15 +166,24 @@ def _pool_value(pool: Direction, metric: str) -> str:
     return f"{pool.mean(metric):.1f}" if metric == "max@r" else points(pool.mean(metric))
 
 
-def show_mteb(title: str, scores: dict[str, dict[str, dict[str, float]]]) -> None:
-    """Results of MTEB's own evaluator: one row per subset."""
+def show_mteb(scores: MtebScores, first: MtebScores | None = None) -> None:
+    """The main score of each subset of a task of MTEB, and how far it is from that of the first model."""
+    title = f"{scores.model} on {scores.task} ({scores.type}): {scores.main_score} x 100"
+    columns = ["score"] if first is None else ["score", "difference"]
     shown = Table(title=escape(title), title_justify="left")
-    for name in ("split", "subset", "main score", "ndcg_at_10", "recall_at_10"):
-        shown.add_column(name, justify="left" if name in ("split", "subset") else "right")
-    for split, subsets in scores.items():
-        for subset, values in subsets.items():
-            cells = [points(values.get(name)) for name in ("main_score", "ndcg_at_10", "recall_at_10")]
-            shown.add_row(escape(split), escape(subset), *cells)
+    for name in ("split", "subset", *columns):
+        shown.add_column(name, justify="right" if name in columns else "left", overflow="fold")
+    own, others = scores.main_scores, first.main_scores if first else {}
+
+    def cells(value: float | None, other: float | None) -> list[str]:
+        difference = None if value is None or other is None else value - other
+        return [points(value), signed(difference)][: len(columns)]
+
+    for (split, subset), value in own.items():
+        shown.add_row(escape(split), escape(subset), *cells(value, others.get((split, subset))))
+    if len(own) > 1:
+        shown.add_section()
+        shown.add_row("", "mean", *cells(scores.mean, first.mean if first else None))
     console.print(shown)
 
 

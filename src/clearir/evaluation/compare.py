@@ -20,7 +20,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from clearir.evaluation.metrics import LOWER_IS_BETTER
-from clearir.evaluation.scores import MAIN_METRIC, Direction, Scores, kind_of_direction, kinds_of_direction
+from clearir.evaluation.scores import Direction, Scores, kind_of_direction, kinds_of_direction
 from clearir.support.errors import InputError
 from clearir.support.progress import track
 
@@ -104,13 +104,13 @@ class Comparison:
         return next((row for row in self.rows if row.model == model and row.name == name), None)
 
 
-def compare(baseline: Scores, *others: Scores, metric: str = MAIN_METRIC, seed: int = 0) -> Comparison:
+def compare(baseline: Scores, *others: Scores, metric: str | None = None, seed: int = 0) -> Comparison:
     """Compare models with a baseline, query by query.
 
     Args:
         baseline: scores before, or of the model to beat.
         others: at least one, on the same suite, directions and queries.
-        metric: one that all have; pools without it are left out.
+        metric: one that all have, by default the main one of their task; pools without it are left out.
         seed: of the resampling; the same seed gives the same figures.
 
     Raises:
@@ -119,6 +119,7 @@ def compare(baseline: Scores, *others: Scores, metric: str = MAIN_METRIC, seed: 
     if not others:
         raise InputError("nothing to compare; give the scores of at least two models")
     names = _names(baseline, others)
+    metric = metric or baseline.main_metric
     rows: list[Difference] = []
     for name, other in zip(names[1:], others, strict=True):
         check_same(baseline, other)

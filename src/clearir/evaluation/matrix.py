@@ -51,7 +51,7 @@ def evaluate(
     pools: Collection[str] = (),
     prompts: Prompts | None = None,
     cache: Path | None = None,
-    metrics: Sequence[str] = measure.DEFAULT_METRICS,
+    metrics: Sequence[str] | None = None,
     rerank: Reranking | None = None,
     first_stage: Callable[[Scores], None] = lambda scores: None,
 ) -> Scores:
@@ -69,9 +69,10 @@ def evaluate(
         languages: those of the suite to score; all by default.
         pools: ``"pair"`` also ranks the bridge's and one target language's passages together, for the queries of both
             that have a relevant passage in both; ``"all"`` those of all languages.
-        prompts: put before queries and passages; by default those the model was saved with.
+        prompts: put before queries and passages; by default those the model was saved with. In bitext, where both
+            sides are alike, all texts are read as queries.
         cache: folder of vectors, see `clearir.models.any_kind.encode_any`.
-        metrics: see `clearir.evaluation.metrics.per_query`. On pools also ``max@r``, ``complete@10`` and, for queries
+        metrics: see `clearir.evaluation.metrics.per_query`; by default those of the suite's task. On pools also ``max@r``, ``complete@10`` and, for queries
             that are not in the bridge language, ``bridge@10``.
         rerank: puts the first passages that the model finds for each query in order, in each direction and pool; of
             equal scores the passage that the model ranks higher comes first. Each distinct pair of texts is scored
@@ -81,15 +82,20 @@ def evaluate(
     Raises:
         InputError: an unknown metric, pool or language, or no query has a relevant passage in the languages.
     """
+    metrics = measure.METRICS[suite.task] if metrics is None else metrics
     depth = max(measure.depth(metrics), measure.POOL_CUT if pools else TOP, rerank.top if rerank else 0)
     unknown = sorted(set(pools) - set(POOLS))
     if unknown:
         raise InputError(f"unknown pool {unknown[0]!r}; there are {' and '.join(POOLS)}")
     suite = suite.restrict(languages)
     prompts = prompts_of(model) if prompts is None else prompts
+    if suite.task == measure.BITEXT:
+        prompts = replace(prompts, passage=prompts.query)
     start = time.perf_counter()
     queries = _encode_side(model, suite.queries, "query", prompts.query, cache)
-    passages = _encode_side(model, suite.passages, "passage", prompts.passage, cache)
+    passages = queries  # of bitext, where they are the same texts under the same ids
+    if suite.task != measure.BITEXT:
+        passages = _encode_side(model, suite.passages, "passage", prompts.passage, cache)
     encoded = time.perf_counter()
     rankings: list[_Ranking] = []
     found: list[Direction] = []
@@ -120,6 +126,7 @@ def evaluate(
             "licence": suite.licence,
             "revision": suite.revision,
         },
+        task=suite.task,
     )
     if rerank is None:
         return scores

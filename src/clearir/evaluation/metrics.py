@@ -1,17 +1,25 @@
 """Metrics of rankings, by name: ``ndcg@10``, ``recall@100``, ``mrr@10``, ``map@100``.
 
 trec_eval computes them (through pytrec_eval, as in MTEB). Those of pools are ours: see `max_rank`, `complete`,
-`language_share`. Nothing here knows models, files or suites.
+`language_share`; and those of bitext: see `accuracy` and `f1`. Nothing here knows models, files or suites.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from clearir.support.errors import InputError
 
 DEFAULT_METRICS = ("ndcg@1", "ndcg@10", "recall@1", "recall@10", "recall@100", "mrr@10", "map@100")
+ACCURACY = "accuracy"
+F1 = "f1"
+RETRIEVAL, BITEXT = TASKS = ("retrieval", "bitext")
+#: task -> what is computed
+METRICS = {RETRIEVAL: DEFAULT_METRICS, BITEXT: (ACCURACY, F1, "mrr@10", "recall@10")}
+#: task -> what the terminal shows, first the one that models are compared by
+SHOWN = {RETRIEVAL: ("ndcg@10",), BITEXT: (ACCURACY, F1)}
 POOL_CUT = 10
 MAX_RANK = "max@r"
 COMPLETE = f"complete@{POOL_CUT}"
@@ -30,7 +38,7 @@ def depth(metrics: Sequence[str]) -> int:
     """
     if not metrics:
         raise InputError(f"no metric; name at least one, for example {DEFAULT_METRICS[1]}")
-    return max(_parse(metric)[1] for metric in metrics)
+    return max(1 if metric in _OF_THE_FIRST else _parse(metric)[1] for metric in metrics)
 
 
 def per_query(
@@ -44,7 +52,7 @@ def per_query(
         rankings: query id -> passage ids, best first; at least as many as the metrics look at.
         qrels: query id -> passage id -> relevance; for each query of ``rankings``. Ideal rankings and recall count
             the passages named here, so leave out those that are not in the corpus.
-        metrics: ``ndcg@K``, ``recall@K``, ``mrr@K``, ``map@K``.
+        metrics: ``ndcg@K``, ``recall@K``, ``mrr@K``, ``map@K``, ``accuracy``, ``f1``.
 
     Returns:
         metric -> values in the order of ``rankings``.
@@ -54,7 +62,7 @@ def per_query(
     """
     import pytrec_eval
 
-    parsed = {metric: _parse(metric) for metric in metrics}
+    parsed = {metric: _parse(metric) for metric in metrics if metric not in _OF_THE_FIRST}
     if not rankings:
         return {metric: [] for metric in metrics}
     measures = {name if name == "recip_rank" else f"{name}.{cut}" for name, cut in parsed.values()}
@@ -62,7 +70,42 @@ def per_query(
     run = {query: {p: float(-rank) for rank, p in enumerate(passages)} for query, passages in rankings.items()}
     relevance = {query: dict(qrels[query]) for query in rankings}
     found = pytrec_eval.RelevanceEvaluator(relevance, measures).evaluate(run)
-    return {metric: [_value(found[query], name, cut) for query in rankings] for metric, (name, cut) in parsed.items()}
+    values = {
+        metric: [_value(found[query], name, cut) for query in rankings] for metric, (name, cut) in parsed.items()
+    }
+    first = [next(iter(passages), "") for passages in rankings.values()]
+    relevant = [[p for p, value in relevance[query].items() if value > 0] for query in rankings]
+    return {
+        metric: _OF_THE_FIRST[metric](first, relevant) if metric in _OF_THE_FIRST else values[metric]
+        for metric in metrics
+    }
+
+
+def accuracy(first: Sequence[str], relevant: Sequence[Sequence[str]]) -> list[float]:
+    """1 for each query whose first passage is right, else 0; recall@1 where each query has one right passage.
+
+    Args:
+        first: id of the first passage of each query.
+        relevant: ids of the right passages of each query, at least one.
+    """
+    return [float(found in right) for found, right in zip(first, relevant, strict=True)]
+
+
+def f1(first: Sequence[str], relevant: Sequence[Sequence[str]]) -> list[float]:
+    """F1 of the passage that each query should have found; the mean over queries is the F1 of MTEB's bitext mining.
+
+    MTEB takes each passage for a class, and the first passage of a query for the class it was put into, and weights
+    the F1 of the classes by their queries. So a passage that comes first for many queries counts less for the one
+    that it is right for. The class of a query with several right passages is the one that it found, if it found one.
+
+    Args:
+        first: id of the first passage of each query.
+        relevant: ids of the right passages of each query, at least one.
+    """
+    classes = [found if found in right else right[0] for found, right in zip(first, relevant, strict=True)]
+    right = Counter(own for found, own in zip(first, classes, strict=True) if found == own)
+    put, belong = Counter(first), Counter(classes)
+    return [2 * right[own] / (put[own] + belong[own]) for own in classes]
 
 
 def max_rank(ranks: Sequence[int]) -> float:
@@ -89,12 +132,16 @@ def language_share(languages: Sequence[str], language: str, cut: int = POOL_CUT)
     return sum(found == language for found in first) / len(first)
 
 
+_OF_THE_FIRST = {ACCURACY: accuracy, F1: f1}  # metrics that look at the first passage of every query
+
+
 def _parse(metric: str) -> tuple[str, int]:
     """trec_eval's name of a metric, and its cut-off."""
     match = _NAME.fullmatch(metric)
     if match is None:
         raise InputError(
-            f"unknown metric {metric!r}; write ndcg@K, recall@K, mrr@K or map@K, for example {DEFAULT_METRICS[1]}"
+            f"unknown metric {metric!r}; write ndcg@K, recall@K, mrr@K or map@K, for example {DEFAULT_METRICS[1]}, or "
+            f"{' or '.join(_OF_THE_FIRST)}"
         )
     return _TREC[match[1]], int(match[2])
 

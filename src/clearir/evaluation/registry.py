@@ -10,16 +10,18 @@ suite = load_suite("my-suite/")                                         # a fold
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from clearir.data.rows import Row
-from clearir.data.sources.checks import OnBad
+from clearir.data.sources.checks import BadRowError, OnBad
 from clearir.evaluation import layouts
 from clearir.evaluation.folders import read_folder
 from clearir.evaluation.suites import Qrels, Suite, Texts
+from clearir.support import languages as codes
+from clearir.support.artifacts import MANIFEST
 from clearir.support.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -106,27 +108,102 @@ def suite_at(
     Raises:
         InputError: there is no such path, split or language, or the data cannot be used.
     """
+    if _is_suite(path):
+        _refuse(path, options, but=("on_bad",))
+        return load_suite(str(path), languages=languages, split=split, **options)
+    return Suite.from_rows(*_rows_at(path, split, part, options)).restrict(languages)
+
+
+def bitext_at(
+    paths: Sequence[Path],
+    languages: Collection[str] | None = None,
+    *,
+    split: str | None = None,
+    part: str = "test",
+    **options: Any,
+) -> Suite:
+    """The bitext suite of aligned text files, of a table with a column per language, or of rows.
+
+    In rows, the query and the target query of each row are translations of each other.
+
+    Args:
+        paths: text files, one per language; or one path: a folder of such files, a table of sentences, a table of
+            rows, or a folder that `clearir prepare` or a run wrote.
+        languages: those to load; all by default.
+        split: of such a folder of rows; see `suite_at`.
+        part: likewise.
+        options: of a table of rows, see `clearir.data.sources.tables.read`; ``on_bad`` of sentences too.
+
+    Raises:
+        InputError: there is no such path, split or language, or the data cannot be used.
+    """
+    from clearir.data.sources import aligned
+
+    path = paths[0]
+    if len(paths) == 1 and not path.exists():
+        raise InputError(f"{path}: no such file or folder; check the path")
+    if _is_suite(path):
+        raise InputError(f"{path}: a suite for retrieval; for bitext give aligned text files, or a table")
+    texts = aligned.texts_in(path) if path.is_dir() and not _is_prepared(path) else [*paths]
+    wanted = None if languages is None else {codes.normalise(code) for code in languages}
+    if len(texts) > 1 or aligned.language_in_name(path) is not None:
+        _refuse_split(path, split)
+        _refuse(path, options, but=("on_bad",))
+        if wanted is not None and wanted <= set(map(aligned.language_in_name, texts)):
+            texts = [file for file in texts if aligned.language_in_name(file) in wanted]
+        name = path.name if path.is_dir() else " ".join(file.name for file in paths)
+        return Suite.from_translations(aligned.read_texts(texts, **options), name).restrict(languages)
+    if set(options) <= {"on_bad"} and path.is_file() and aligned.is_table(path):
+        _refuse_split(path, split)
+        return Suite.from_translations(aligned.read_table(path, **options), path.stem).restrict(languages)
+    try:
+        rows, name = _rows_at(path, split, part, options)
+    except BadRowError:
+        raise
+    except InputError as error:
+        fix = "for bitext, name text files (NAME.om) or the columns of a table of sentences (om) by their languages"
+        raise InputError(f"{error}; {fix}") from error
+    pairs = (
+        {row.bridge: row.query, row.language: row.target_query}
+        for row in rows
+        if row.language is not None and row.target_query is not None
+    )
+    return Suite.from_translations(pairs, name).restrict(languages)
+
+
+def _rows_at(path: Path, split: str | None, part: str, options: Mapping[str, Any]) -> tuple[Collection[Row], str]:
+    """The rows at a path, and what a suite of them is called."""
     from clearir.data.prepared import read_part
     from clearir.data.rows import Rows
     from clearir.data.sources import tables
-    from clearir.support.artifacts import MANIFEST
 
-    is_suite = any(path.glob("corpus.jsonl")) or any(path.glob("*/queries.jsonl")) or any(path.glob("*/corpus.jsonl"))
-    is_prepared = (path / MANIFEST).is_file() and any(path.glob("data/*.parquet"))
-    known = {"on_bad"} if is_suite else set() if is_prepared else None
-    if known is not None and (unknown := [name for name in options if name not in known]):
-        raise InputError(f"{path}: not a table of rows, so it has no option {unknown[0]!r}; leave it out")
-    if is_suite:
-        return load_suite(str(path), languages=languages, split=split, **options)
-    if is_prepared:
+    if _is_prepared(path):
+        _refuse(path, options)
         rows = read_part(path, split or part)
         if not rows:
             parts = sorted({file.stem.partition("-")[0] for file in path.glob("data/*.parquet")})
             raise InputError(f"{path}: no {split or part} rows; give one of --split {', '.join(parts)}")
-        return Suite.from_rows(rows, f"{path.resolve().name} {split or part}").restrict(languages)
+        return rows, f"{path.resolve().name} {split or part}"
+    _refuse_split(path, split)
+    return Rows.collect(tables.read(path, **options), str(path)).rows, path.stem
+
+
+def _is_suite(path: Path) -> bool:
+    return any(path.glob("corpus.jsonl")) or any(path.glob("*/queries.jsonl")) or any(path.glob("*/corpus.jsonl"))
+
+
+def _is_prepared(path: Path) -> bool:
+    return (path / MANIFEST).is_file() and any(path.glob("data/*.parquet"))
+
+
+def _refuse(path: Path, options: Mapping[str, Any], but: Collection[str] = ()) -> None:
+    if unknown := [name for name in options if name not in but]:
+        raise InputError(f"{path}: not a table of rows, so it has no option {unknown[0]!r}; leave it out")
+
+
+def _refuse_split(path: Path, split: str | None) -> None:
     if split is not None:
-        raise InputError(f"--split {split}: {path} is a table of rows, which has no parts; leave it out")
-    return Suite.from_rows(Rows.collect(tables.read(path, **options), str(path)), path.stem).restrict(languages)
+        raise InputError(f"--split {split}: there is only {path}, which has no parts; leave it out")
 
 
 def list_suites(data: Path | None = None) -> list[dict[str, str]]:

@@ -15,12 +15,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from clearir.evaluation import metrics as measure
 from clearir.support.artifacts import atomic_file, read_json
 from clearir.support.errors import InputError
 
 FORMAT = "clearir-scores/1"
 TEXTS_FORMAT = "clearir-texts/1"
-MAIN_METRIC = "ndcg@10"
+MAIN_METRIC = measure.SHOWN[measure.RETRIEVAL][0]
 ALL = "all"
 
 
@@ -113,6 +114,7 @@ class Scores:
         clusters: query id -> the passage that ties it to other queries: what a resampling keeps together.
         environment: versions, machine, time.
         settings: prompts, maximal length, languages and the rest of what the values depend on.
+        task: of the suite, one of `clearir.evaluation.metrics.TASKS`.
     """
 
     suite: str
@@ -125,6 +127,12 @@ class Scores:
     clusters: dict[str, str] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    task: str = measure.RETRIEVAL
+
+    @property
+    def main_metric(self) -> str:
+        """What reports show, and what models are compared by."""
+        return measure.SHOWN[self.task][0]
 
     def direction(self, name: str) -> Direction:
         """The direction or pool of that name.
@@ -138,9 +146,9 @@ class Scores:
             raise InputError(f"the scores of {self.model} on {self.suite} have no {name}; there are: {known}")
         return found
 
-    def mean(self, direction: str, metric: str = MAIN_METRIC, query_ids: Collection[str] | None = None) -> float:
-        """Mean of one direction or pool; see `Direction.mean`."""
-        return self.direction(direction).mean(metric, query_ids)
+    def mean(self, direction: str, metric: str | None = None, query_ids: Collection[str] | None = None) -> float:
+        """Mean of one direction or pool, of `main_metric` unless said; see `Direction.mean`."""
+        return self.direction(direction).mean(metric or self.main_metric, query_ids)
 
     def common(self) -> Scores:
         """The same scores over those queries alone that every direction has, so that directions can be compared.
@@ -164,14 +172,15 @@ class Scores:
         found |= {d.passage_language for d in self.directions.values()}
         return sorted(found, key=lambda language: (language != self.bridge, language))
 
-    def summary(self, metric: str = MAIN_METRIC) -> dict[str, float]:
+    def summary(self, metric: str | None = None) -> dict[str, float]:
         """Means of the kinds of direction there are: ``en->en``, ``x->en``, ``en->x``, ``x->x``, ``x->y``.
 
+        Of `main_metric` unless said.
         Every direction counts the same. ``x->x`` is within one target language, ``x->y`` between two.
         """
         kinds: dict[str, list[float]] = {kind: [] for kind in kinds_of_direction(self.bridge)}
         for direction in self.directions.values():
-            kinds[kind_of_direction(direction, self.bridge)].append(direction.mean(metric))
+            kinds[kind_of_direction(direction, self.bridge)].append(direction.mean(metric or self.main_metric))
         return {kind: sum(values) / len(values) for kind, values in kinds.items() if values}
 
     def mixed(self, metrics: Sequence[str]) -> dict[str, float]:

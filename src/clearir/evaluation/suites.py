@@ -3,6 +3,7 @@
 ```python
 suite = Suite.from_rows(rows, "held-out")      # rows that a reader or a split gave
 suite = suite.restrict(["en", "de"])
+bitext = Suite.from_translations([{"en": "a dog", "de": "ein Hund"}, ...], "my-bitext")
 ```
 
 Published suites and folders of one's own are loaded by `clearir.evaluation.registry.load_suite`.
@@ -10,18 +11,22 @@ Published suites and folders of one's own are loaded by `clearir.evaluation.regi
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain, count
+from itertools import chain, combinations, count
 from typing import Any
 
 from clearir.data.rows import Row
+from clearir.evaluation.metrics import BITEXT, RETRIEVAL
 from clearir.support import languages as codes
 from clearir.support.artifacts import fingerprint
 from clearir.support.errors import InputError
 from clearir.support.texts import is_blank, text_key
+
+logger = logging.getLogger(__name__)
 
 Texts = dict[str, dict[str, str]]  # language -> id -> text
 Qrels = dict[str, dict[str, int]]  # query id -> passage id -> relevance
@@ -46,6 +51,8 @@ class Suite:
         revision: which version of the data, as its publisher names it.
         lost: ids of relevant passages that are in no corpus. They cannot be found, which counts against every model
             alike, as BEIR and MTEB have it.
+        task: one of `clearir.evaluation.metrics.TASKS`. In bitext queries and passages are the same sentences under
+            the same ids, and an id is of one language.
 
     Raises:
         InputError: no query has a relevant passage, a relevance names an id that is not there, or a text is empty.
@@ -59,6 +66,7 @@ class Suite:
     licence: str | None = None
     revision: str | None = None
     lost: frozenset[str] = frozenset()
+    task: str = RETRIEVAL
 
     def __post_init__(self) -> None:
         _check(self)
@@ -91,6 +99,46 @@ class Suite:
         qrels = {query: dict(answers[question]) for query, question in queries.questions.items()}
         bridge = Counter(row.bridge for row in rows).most_common(1)[0][0]
         return cls(name, dict(queries.texts), dict(passages.texts), qrels, bridge, **facts)
+
+    @classmethod
+    def from_translations(cls, groups: Iterable[Mapping[str, str]], name: str, **facts: Any) -> Suite:
+        """A suite that asks for the translation of each sentence, between all languages of its group.
+
+        The same sentence (`clearir.support.texts.text_key`) in several groups is one: it is asked once, and its
+        translations in all these groups are right. Where that matters it is logged. Ids are ``de/17``, where 17 is
+        the first group that has the sentence.
+
+        Args:
+            groups: sentences that say the same, by language.
+            name: of the suite.
+            facts: ``licence``, ``revision``.
+
+        Raises:
+            InputError: no group has two languages.
+        """
+        texts: Texts = defaultdict(dict)
+        ids: dict[tuple[str, str], str] = {}  # language, key -> id
+        right: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)  # id, language of the translation -> ids
+        pairs = 0
+        for number, group in enumerate(groups, start=1):
+            own = {code: ids.setdefault((code, text_key(text)), f"{code}/{number}") for code, text in group.items()}
+            for code, sentence in own.items():
+                texts[code].setdefault(sentence, group[code])
+            for one, other in combinations(own, 2):
+                right[own[one], other][own[other]] = right[own[other], one][own[one]] = 1
+                pairs += 1
+        if not pairs:
+            raise InputError(f"{name}: no sentence has a translation beside it; check the path and the languages")
+        twice = pairs - sum(map(len, right.values())) // 2
+        if several := sum(len(found) > 1 for found in right.values()):
+            logger.warning("%s: %d times a sentence has several translations; each of them is right", name, several)
+        if twice:
+            logger.warning("%s: %d of %d pairs are there already, and are dropped", name, twice, pairs)
+        qrels: Qrels = defaultdict(dict)
+        for (sentence, _), found in right.items():
+            qrels[sentence] |= found
+        bridge = "en" if "en" in texts else next(iter(texts))
+        return cls(name, dict(texts), dict(texts), dict(qrels), bridge, task=BITEXT, **facts)
 
     @property
     def languages(self) -> list[str]:

@@ -14,13 +14,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from clearir.data.rows import Row
 from clearir.support import languages
 from clearir.support.errors import InputError
 from clearir.support.progress import track
 from clearir.support.texts import is_blank
 
 T = TypeVar("T")
+Made = TypeVar("Made")
 OnBad = Literal["error", "skip"]
 Skipped = Counter[str]  # reason -> number of rows left out
 
@@ -41,12 +41,12 @@ class BadRowError(InputError):
 
 def usable(
     records: Iterable[tuple[str, T | BadRowError]],
-    make: Callable[[str, T], Row],
+    make: Callable[[str, T], Made],
     source: object,
     on_bad: OnBad = "error",
     skipped: Skipped | None = None,
-) -> Iterator[Row]:
-    """Rows of the records.
+) -> Iterator[Made]:
+    """Rows of the records, or what else ``make`` makes of them.
 
     Args:
         records: pairs of place and record, or of place and what is wrong there.
