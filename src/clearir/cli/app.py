@@ -442,9 +442,7 @@ def compare(
     scores: Annotated[
         list[Path], typer.Argument(help="Score files of clearir evaluate, the baseline first, or a folder of them.")
     ],
-    metric: Annotated[
-        str | None, typer.Option(help="Metric to compare; default: ndcg@10, of bitext accuracy.")
-    ] = None,
+    metric: Annotated[str | None, typer.Option(help="Metric to compare; default: ndcg@10, of bitext accuracy.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
 ) -> None:
     """Compare scores: differences with intervals and corrected p-values, one row per direction.

@@ -211,7 +211,9 @@ def bitext_of(
     """
     from clearir.evaluation.registry import bitext_at
 
-    refuse_ignored(context, "--task bitext, which takes --data and reads all texts as queries", "suite", "passage_prompt")
+    refuse_ignored(
+        context, "--task bitext, which takes --data and reads all texts as queries", "suite", "passage_prompt"
+    )
     if not data:
         raise InputError("nothing to score on; give --data NAME.en --data NAME.om (aligned text files), or a table")
     return bitext_at(data, languages, split=split, **options)

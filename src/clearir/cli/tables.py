@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.markup import escape
@@ -15,7 +16,6 @@ from clearir.data.sources.understand import Understood
 from clearir.evaluation.compare import BETTER, DIRECTIONS, KINDS, NOT_SHOWN, POOLED, WORSE, Comparison
 from clearir.evaluation.merge_weight import Choice
 from clearir.evaluation.metrics import SHOWN
-from clearir.evaluation.mteb_task import MtebScores
 from clearir.evaluation.scores import MAIN_METRIC, Direction, Scores
 from clearir.evaluation.searches import FoundPassage, Search, first_places_in_words, one_each
 from clearir.report.direction_table import Cell, DirectionTable
@@ -26,6 +26,9 @@ from clearir.report.text import interval, p_value, percent, points, signed
 from clearir.runs.prepare_run import Prepared
 from clearir.support.languages import language_name
 from clearir.support.texts import clean
+
+if TYPE_CHECKING:
+    from clearir.evaluation.mteb_task import MtebScores
 
 #: what pools have beside the usual metrics; see `clearir.evaluation.matrix`
 POOL_METRICS = ("max@r", "complete@10", "bridge@10")

@@ -72,8 +72,8 @@ def evaluate(
         prompts: put before queries and passages; by default those the model was saved with. In bitext, where both
             sides are alike, all texts are read as queries.
         cache: folder of vectors, see `clearir.models.any_kind.encode_any`.
-        metrics: see `clearir.evaluation.metrics.per_query`; by default those of the suite's task. On pools also ``max@r``, ``complete@10`` and, for queries
-            that are not in the bridge language, ``bridge@10``.
+        metrics: see `clearir.evaluation.metrics.per_query`; by default those of the suite's task. On pools also
+            ``max@r``, ``complete@10`` and, for queries that are not in the bridge language, ``bridge@10``.
         rerank: puts the first passages that the model finds for each query in order, in each direction and pool; of
             equal scores the passage that the model ranks higher comes first. Each distinct pair of texts is scored
             once. The scores returned are then those of both together.

@@ -70,9 +70,7 @@ def per_query(
     run = {query: {p: float(-rank) for rank, p in enumerate(passages)} for query, passages in rankings.items()}
     relevance = {query: dict(qrels[query]) for query in rankings}
     found = pytrec_eval.RelevanceEvaluator(relevance, measures).evaluate(run)
-    values = {
-        metric: [_value(found[query], name, cut) for query in rankings] for metric, (name, cut) in parsed.items()
-    }
+    values = {metric: [_value(found[query], name, cut) for query in rankings] for metric, (name, cut) in parsed.items()}
     first = [next(iter(passages), "") for passages in rankings.values()]
     relevant = [[p for p, value in relevance[query].items() if value > 0] for query in rankings]
     return {
