@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from io import StringIO
 
 from clearir.evaluation.compare import DIRECTIONS, POOLED
-from clearir.evaluation.scores import MAIN_METRIC
 from clearir.report.direction_table import cell, directions_of
 from clearir.report.load import Run
 
@@ -52,7 +51,7 @@ def _rows(run: Run) -> Iterator[list[object]]:
                 continue
             row: list[object] = [part, *names, metric, len(pair[0].query_ids)]
             row += [found.before, found.after, found.difference]
-            if metric == MAIN_METRIC and proof is not None:
+            if metric == run.metric and proof is not None:
                 row += [proof.low, proof.high, proof.p, proof.p_holm, proof.verdict]
             yield row + [None] * (len(HEAD) - len(row))
 

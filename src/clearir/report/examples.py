@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from clearir.evaluation.scores import MAIN_METRIC, Direction
+from clearir.evaluation.scores import Direction
 from clearir.report.direction_table import directions_of
 from clearir.report.load import Run
 
@@ -64,22 +64,22 @@ class Change:
         return self.values[1] - self.values[0]
 
 
-def extremes(run: Run, direction: str, number: int = 3, metric: str = MAIN_METRIC) -> tuple[list[Change], list[Change]]:
+def extremes(run: Run, direction: str, number: int = 3) -> tuple[list[Change], list[Change]]:
     """The queries of one direction that gained most and that lost most, most first; a direction not scored has none.
 
     Where the metric ties, the rank of the relevant passage decides, on a log scale as the metric itself does.
     """
-    changes = _by_gain(run, direction, metric)
+    changes = _by_gain(run, direction)
     gained = [change for change in reversed(changes[-number:]) if change.difference > 0]
     lost = [change for change in changes[:number] if change.difference < 0]
     return gained, lost
 
 
-def typical(run: Run, direction: str, number: int = 1, metric: str = MAIN_METRIC) -> list[Change]:
+def typical(run: Run, direction: str, number: int = 1) -> list[Change]:
     """Queries of one direction spread evenly from the largest gain to the largest loss; one alone is that with the
     median gain. A direction that was not scored has none.
     """
-    changes = _by_gain(run, direction, metric)
+    changes = _by_gain(run, direction)
     number = min(number, len(changes))
     return [changes[((2 * place + 1) * len(changes) - 1) // (2 * number)] for place in reversed(range(number))]
 
@@ -97,22 +97,22 @@ def typical_searches(run: Run) -> tuple[str, list[Change]]:
     return "Typical searches in each language, evenly spread from the largest gain to the largest loss.", changes
 
 
-def most_changed(run: Run, metric: str = MAIN_METRIC) -> tuple[list[Change], list[Change]]:
+def most_changed(run: Run) -> tuple[list[Change], list[Change]]:
     """The query of each target language that gained most on the bridge language's passages, and that lost most."""
-    pairs = [extremes(run, f"{language}->{run.before.bridge}", 1, metric) for language in run.languages]
+    pairs = [extremes(run, f"{language}->{run.before.bridge}", 1) for language in run.languages]
     return [one for gained, _ in pairs for one in gained], [one for _, lost in pairs for one in lost]
 
 
-def _by_gain(run: Run, direction: str, metric: str) -> list[Change]:
+def _by_gain(run: Run, direction: str) -> list[Change]:
     """All queries of one direction, the largest loss first."""
     pair = directions_of(run.before, run.after, direction)
-    if pair is None or metric not in pair[0].values or metric not in pair[1].values:
+    if pair is None or any(run.metric not in one.values for one in pair):
         return []
-    changes = _changes(*pair, run, metric)
+    changes = _changes(*pair, run)
     return sorted(changes, key=lambda one: (one.difference, one.ranks[0] / max(one.ranks[1], 1)))
 
 
-def _changes(first: Direction, second: Direction, run: Run, metric: str) -> Iterator[Change]:
+def _changes(first: Direction, second: Direction, run: Run) -> Iterator[Change]:
     texts, bridge = run.texts, run.before.bridge
     places = {query: index for index, query in enumerate(second.query_ids)}
 
@@ -136,7 +136,7 @@ def _changes(first: Direction, second: Direction, run: Run, metric: str) -> Iter
             query=question(first.query_language, query),
             meaning=question(bridge, query) if first.query_language != bridge else None,
             gold=found(gold, True),
-            values=(first.values[metric][index], second.values[metric][other]),
+            values=(first.values[run.metric][index], second.values[run.metric][other]),
             ranks=(first.ranks[index], second.ranks[other]),
             top=(
                 hits(first.top[index], gold, first.ranks[index]),

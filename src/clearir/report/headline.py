@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clearir.evaluation.compare import BETTER, FEW, KINDS, NOT_SHOWN, WORSE, Difference
+from clearir.evaluation.metrics import BITEXT
 from clearir.report import proof
 from clearir.report.direction_table import Cell, DirectionTable
 from clearir.report.load import Run
@@ -20,7 +21,9 @@ def title(run: Run) -> str:
     """What was measured, in words."""
     languages = run.cross_languages
     told = f" in {languages_in_words(languages)}" if languages else ""
-    return f"Searching {language_name(run.before.bridge)} pages{told}, before and after training"
+    what = "Finding" if run.before.task == BITEXT else "Searching"
+    found = "translations of sentences" if run.before.task == BITEXT else "pages"
+    return f"{what} {language_name(run.before.bridge)} {found}{told}, before and after training"
 
 
 def sentences(run: Run) -> list[str]:
@@ -30,17 +33,19 @@ def sentences(run: Run) -> list[str]:
     across = run.first_place(f"x->{run.before.bridge}", KINDS)
     worse = run.table.worse if len(run.table.rows) > 1 else []
     return [
-        *([_across(across, run.cross_languages)] if across else []),
+        *([_across(across, run.cross_languages, run.answer)] if across else []),
         *_bridge(run),
         *([f"Worse than before: {names(worse)}."] if worse else []),
     ]
 
 
 def a_point(run: Run) -> str:
-    """What one point of nDCG@10 is, with an example from the run."""
+    """What one point of the score is, with an example from the run."""
     meaning = (
         "One point (nDCG@10 × 100) is 1 search in 100 whose right page moves from below the tenth place to the first"
     )
+    if run.before.task == BITEXT:
+        meaning = "One point (accuracy × 100) is 1 sentence in 100 whose right translation moves to the first place"
     row = next((row for _, row in proof.cross(run) if signed(row.difference) != "0.0"), None)
     if row is None:
         return f"{meaning}."
@@ -48,8 +53,8 @@ def a_point(run: Run) -> str:
     gained = "gained" if row.difference > 0 else "lost"
     language = language_name(run.before.direction(row.name).query_language)
     return (
-        f"{meaning}: {language} {gained} {points(abs(row.difference))} points, and the right page comes first in "
-        f"{first[1]} of its {row.queries:,} searches instead of {first[0]}, and among the first ten in {ten[1]} "
+        f"{meaning}: {language} {gained} {points(abs(row.difference))} points, and the right {run.answer} comes first "
+        f"in {first[1]} of its {row.queries:,} searches instead of {first[0]}, and among the first ten in {ten[1]} "
         f"instead of {ten[0]}."
     )
 
@@ -62,7 +67,8 @@ def what_was_searched(run: Run) -> str:
     sizes = sorted({one.corpus_size for one in directions})
     pages = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1])))
     searches = count(sum(len(one.query_ids) for one in directions), "search")
-    text = f"{searches} in {languages_in_words(run.cross_languages)}, each among {pages} {_bridge_name(run)} pages."
+    languages = languages_in_words(run.cross_languages)
+    text = f"{searches} in {languages}, each among {pages} {_bridge_name(run)} {run.passages}."
     return f"{text} Every language counts the same (macro-averaged success@1)." if len(directions) > 1 else text
 
 
@@ -113,20 +119,20 @@ def _bridge_name(run: Run) -> str:
     return language_name(run.before.bridge)
 
 
-def _across(row: Difference, languages: Sequence[str]) -> str:
+def _across(row: Difference, languages: Sequence[str], answer: str) -> str:
     searches = f"earches in {languages_in_words(languages, 'the ')}"
     before, after = whole_percent(row.baseline), whole_percent(row.mean)
     if row.verdict == NOT_SHOWN:
         chance = f"{count(row.queries, 'search')} are too few to tell" if row.queries < FEW else "that may be chance"
         change = "as before" if before == after else f"{before} before; {chance}"
-        return f"No clear change for s{searches}: the right page is in first place in {after} of them, {change}."
+        return f"No clear change for s{searches}: the right {answer} is in first place in {after} of them, {change}."
     if row.verdict == WORSE:
         how = f"less often: in {after} of them, {before} before"
     elif not row.baseline:
         how = f"in {after} of cases, and never did before"
     else:
         how = _more(row.mean / row.baseline)
-    return f"S{searches} now put the right page in first place {how}."
+    return f"S{searches} now put the right {answer} in first place {how}."
 
 
 def _more(ratio: float) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from clearir.evaluation.compare import KINDS, NOT_SHOWN
-from clearir.evaluation.scores import MAIN_METRIC
 from clearir.evaluation.searches import first_places_in_words, one_each
 from clearir.report import charts, headline, proof
 from clearir.report.direction_table import cell
@@ -87,8 +86,9 @@ def intervals(run: Run) -> str:
     )
 
 
-def matrices(run: Run, metric: str = MAIN_METRIC) -> list[tuple[str, str]]:
+def matrices(run: Run) -> list[tuple[str, str]]:
     """Title and figure of all directions: before, after and the difference."""
+    metric = run.metric
     scored = run.before.directions.values()
     languages = [run.before.bridge, *run.languages]
     down = [one for one in languages if any(one == direction.query_language for direction in scored)]

@@ -16,6 +16,7 @@ from typing import Any
 
 from clearir.evaluation.compare import DIRECTIONS, Comparison, Difference, check_same, compare
 from clearir.evaluation.fired_words import FiredWords
+from clearir.evaluation.metrics import BITEXT
 from clearir.evaluation.scores import Scores, Texts, read_scores
 from clearir.evaluation.searches import Search
 from clearir.models.temperature import Scale
@@ -114,6 +115,21 @@ class Run:
     searches: tuple[Search, ...] = ()
     words: FiredWords | None = None
 
+    @property
+    def metric(self) -> str:
+        """What tables show: nDCG@10, of bitext accuracy."""
+        return self.before.main_metric
+
+    @property
+    def answer(self) -> str:
+        """What a search is to find, in words."""
+        return "translation" if self.before.task == BITEXT else "page"
+
+    @property
+    def passages(self) -> str:
+        """What is searched, in words."""
+        return "sentences" if self.before.task == BITEXT else "pages"
+
     @cached_property
     def comparison(self) -> Comparison:
         """After against before: differences, intervals and significance. Takes seconds for many directions."""
@@ -132,7 +148,7 @@ class Run:
     @cached_property
     def table(self) -> DirectionTable:
         """A row a target language, with what is shown of each difference."""
-        return direction_table(self.before, self.after, self.languages, comparison=self.comparison)
+        return direction_table(self.before, self.after, self.languages, self.metric, self.comparison)
 
     def difference(self, name: str, part: str = DIRECTIONS) -> Difference | None:
         """The row of a direction (of a kind of direction or a pool, by ``part``) in the comparison."""

@@ -179,7 +179,13 @@ def _typical(run: Run) -> list[str]:
         ]
         for change in changes
     ]
-    head = ["language", "search", f"in {markdown(language_name(run.before.bridge))}", "right page", "its place"]
+    head = [
+        "language",
+        "search",
+        f"in {markdown(language_name(run.before.bridge))}",
+        f"right {run.answer}",
+        "its place",
+    ]
     return ["## Examples", note, grid(head, rows, numbers=False)] if rows else []
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clearir.evaluation.metrics import BRIDGE_SHARE, COMPLETE, MAX_RANK
-from clearir.evaluation.scores import ALL, MAIN_METRIC
+from clearir.evaluation.scores import ALL
 from clearir.report.direction_table import Cell, cell
 from clearir.report.load import Run
 
-METRICS = (MAIN_METRIC, COMPLETE, BRIDGE_SHARE, MAX_RANK)
+METRICS = (COMPLETE, BRIDGE_SHARE, MAX_RANK)  # besides the main one
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def _table(run: Run, kind: str, names: dict[str, str]) -> PoolTable:
     scored = {name: code for name, code in names.items() if name in run.before.pools and name in run.after.pools}
     metrics = [
         metric
-        for metric in METRICS
+        for metric in (run.metric, *METRICS)
         if scored and all(metric in one.pools[name].values for one in (run.before, run.after) for name in scored)
     ]
     rows = [(code, [cell(run.before, run.after, name, metric) for metric in metrics]) for name, code in scored.items()]
