@@ -379,3 +379,54 @@ def test_a_real_reranker_orders_as_sentence_transformers_does(tiny_model: Any, t
         assert found == [names[one["corpus_id"]] for one in expected[:3]]
     with pytest.raises(InputError, match="top is 0; give the number of passages to rerank"):
         Reranking.load(str(tiny_reranker_path), top=0)
+
+
+# -- bitext
+
+
+@pytest.fixture
+def bitext() -> Suite:
+    """Three sentences in two languages. German 2 lies nearest to English 1."""
+    return Suite.from_translations(
+        [
+            {"en": "one [1 0 0]", "de": "eins [1 0.1 0]"},
+            {"en": "two [0 1 0]", "de": "zwei [0.9 0.8 0]"},
+            {"en": "three [0 0 1]", "de": "drei [0 0.1 1]"},
+        ],
+        "numbers",
+    )
+
+
+def test_bitext_both_ways_by_hand(echo: Any, bitext: Suite) -> None:
+    scores = evaluate(echo, bitext)
+    assert (scores.task, scores.main_metric) == ("bitext", "accuracy")
+    assert set(scores.directions) == {"en->de", "de->en"}
+    # de->en: 1 and 2 find English 1. en->de: 2 (0, 1, 0) finds German 2, as do 1 and 3 theirs.
+    assert scores.directions["de->en"].values["accuracy"] == [1, 0, 1]
+    assert scores.directions["de->en"].values["f1"] == [round(2 / (2 + 1), 6), 0, 1]
+    assert scores.directions["de->en"].values["mrr@10"] == [1, 1 / 2, 1]
+    assert scores.mean("en->de") == 1
+    assert scores.summary() == {"x->en": (1 + 0 + 1) / 3, "en->x": 1}
+    assert scores.clusters == {f"{a}/{n}": f"{b}/{n}" for a, b in (("en", "de"), ("de", "en")) for n in (1, 2, 3)}
+
+
+def test_bitext_reads_every_sentence_once_and_as_a_query(echo: Any, bitext: Suite) -> None:
+    echo[0].seen.clear()
+    scores = evaluate(echo, bitext, prompts=Prompts("q: ", "p: "))
+    assert sorted(echo[0].seen) == sorted(f"q: {text}" for text in bitext.texts())
+    assert scores.settings["prompts"] == {"query": "q: ", "passage": "q: "}
+
+
+def test_in_a_bitext_of_all_languages_a_sentence_does_not_find_itself(echo: Any, bitext: Suite) -> None:
+    pool = evaluate(echo, bitext, pools=("all",)).pools["en->all"]
+    assert pool.corpus_size == 6
+    assert [row[0] for row in pool.top] == ["de:de/1", "de:de/2", "de:de/3"]
+    with pytest.raises(InputError, match="pool 'pair': in bitext no query has a right answer in its own language"):
+        evaluate(echo, bitext, pools=("pair",))
+
+
+def test_bitext_scores_are_saved_and_compared_by_accuracy(echo: Any, bitext: Suite, tmp_path: Path) -> None:
+    scores = evaluate(echo, bitext)
+    scores.save(tmp_path / "scores.json")
+    assert Scores.load(tmp_path / "scores.json") == scores
+    assert compare(scores, scores).metric == "accuracy"

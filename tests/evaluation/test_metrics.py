@@ -49,6 +49,28 @@ def test_mrr_is_cut() -> None:
     assert per_query(ranking, {"q": {"a": 1}}, ["mrr@2", "mrr@3"]) == {"mrr@2": [0.0], "mrr@3": [pytest.approx(1 / 3)]}
 
 
+def test_accuracy_and_f1_of_bitext_by_hand() -> None:
+    # a comes first for q1, which it is right for, and for q2, which it is not.
+    rankings = {"q1": ["a", "b"], "q2": ["a", "b"], "q3": ["c", "a"]}
+    found = per_query(rankings, {"q1": {"a": 1}, "q2": {"b": 1}, "q3": {"c": 1}}, ["f1", "accuracy", "mrr@10"])
+    assert found == {
+        "f1": [2 * 1 / (2 + 1), 0, 2 * 1 / (1 + 1)],  # 2 * right / (came first + should have)
+        "accuracy": [1, 0, 1],
+        "mrr@10": [1, 1 / 2, 1],
+    }
+
+
+def test_every_right_answer_counts_in_accuracy_and_f1() -> None:
+    rankings = {"q1": ["a"], "q2": ["a"], "q3": ["x"]}
+    found = per_query(rankings, {"q1": {"a": 1}, "q2": {"b": 1, "a": 1}, "q3": {"b": 1, "a": 0}}, ["accuracy", "f1"])
+    # q1 and q2 are of class a, which came first twice, rightly; q3 is of class b.
+    assert found == {"accuracy": [1, 1, 0], "f1": [2 * 2 / (2 + 2), 2 * 2 / (2 + 2), 0]}
+
+
+def test_a_query_without_a_ranking_is_not_accurate() -> None:
+    assert per_query({"q": []}, {"q": {"a": 1}}, ["accuracy", "f1"]) == {"accuracy": [0], "f1": [0]}
+
+
 def test_no_queries() -> None:
     assert per_query({}, {}, ["ndcg@10"]) == {"ndcg@10": []}
 

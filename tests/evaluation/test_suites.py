@@ -201,3 +201,47 @@ def test_afriqa(shared_data: Path) -> None:
     assert suite.languages == ["en", "ha"]
     assert suite.passages.keys() == {"en"}
     assert suite.relevant("ha", "en").keys() == suite.queries["ha"].keys()
+
+
+# -- bitext
+
+
+def test_translations_become_a_suite_without_directions_within_a_language() -> None:
+    suite = Suite.from_translations(
+        [{"de": "ein Hund", "en": "a dog", "fi": "koira"}, {"de": "eine Katze", "en": "a cat"}], "animals"
+    )
+    assert (suite.task, suite.bridge, suite.languages) == ("bitext", "en", ["en", "de", "fi"])
+    assert suite.queries == suite.passages
+    assert suite.queries["de"] == {"de/1": "ein Hund", "de/2": "eine Katze"}
+    assert suite.relevant("de", "en") == {"de/1": {"en/1": 1}, "de/2": {"en/2": 1}}
+    assert suite.relevant("fi", "de") == {"fi/1": {"de/1": 1}}
+    assert suite.relevant("en", "en") == {}
+    assert suite.restrict(["de", "fi"]).task == "bitext"
+
+
+def test_a_sentence_that_stands_twice_is_one_and_all_its_translations_are_right(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pairs = [("Help", "Hilfe"), ("help\u200b", "hilfe"), ("Help", "Unterstützung"), ("Support", "Unterstützung")]
+    suite = Suite.from_translations([{"en": en, "de": de} for en, de in pairs], "menu")
+    assert suite.queries == {
+        "en": {"en/1": "Help", "en/4": "Support"},
+        "de": {"de/1": "Hilfe", "de/3": "Unterstützung"},
+    }
+    assert suite.relevant("en", "de") == {"en/1": {"de/1": 1, "de/3": 1}, "en/4": {"de/3": 1}}
+    assert suite.relevant("de", "en") == {"de/1": {"en/1": 1}, "de/3": {"en/1": 1, "en/4": 1}}
+    assert "menu: 2 times a sentence has several translations; each of them is right" in caplog.text
+    assert "menu: 1 of 4 pairs are there already, and are dropped" in caplog.text
+
+
+def test_pairs_that_share_a_sentence_in_two_languages_are_nothing_special(caplog: pytest.LogCaptureFixture) -> None:
+    suite = Suite.from_translations([{"en": "Help", "de": "Hilfe"}, {"en": "Help", "fi": "Ohje"}], "menu")
+    assert suite.relevant("de", "fi") == {}  # nobody says that these two are translations
+    assert caplog.text == ""
+
+
+def test_sentences_without_a_translation_are_no_bitext() -> None:
+    with pytest.raises(InputError, match="menu: no sentence has a translation beside it"):
+        Suite.from_translations([{"en": "Help"}, {"de": "Hilfe"}], "menu")
+    # English need not be there.
+    assert Suite.from_translations([{"fi": "Ohje", "de": "Hilfe"}], "menu").bridge == "fi"

@@ -64,7 +64,6 @@ def test_queries_are_matched_by_id_not_by_place(
 
 def test_a_direction_that_was_not_scored_has_none(run: Run) -> None:
     assert extremes(run, "fi->en") == ([], [])
-    assert extremes(run, "de->en", metric="map@100") == ([], [])
 
 
 def test_one_query_a_language(run: Run) -> None:

@@ -87,6 +87,8 @@ def evaluate(
     unknown = sorted(set(pools) - set(POOLS))
     if unknown:
         raise InputError(f"unknown pool {unknown[0]!r}; there are {' and '.join(POOLS)}")
+    if suite.task == measure.BITEXT and PAIR in pools:
+        raise InputError("pool 'pair': in bitext no query has a right answer in its own language; use the pool 'all'")
     suite = suite.restrict(languages)
     prompts = prompts_of(model) if prompts is None else prompts
     if suite.task == measure.BITEXT:

@@ -106,7 +106,7 @@ def most_changed(run: Run) -> tuple[list[Change], list[Change]]:
 def _by_gain(run: Run, direction: str) -> list[Change]:
     """All queries of one direction, the largest loss first."""
     pair = directions_of(run.before, run.after, direction)
-    if pair is None or any(run.metric not in one.values for one in pair):
+    if pair is None:
         return []
     changes = _changes(*pair, run)
     return sorted(changes, key=lambda one: (one.difference, one.ranks[0] / max(one.ranks[1], 1)))
