@@ -100,6 +100,49 @@ def overlap() -> Any:
 
 
 @pytest.fixture(scope="session")
+def mteb_task() -> Callable[..., Any]:
+    """A function that makes a task of MTEB: ``mteb_task("STS", {"en": {"test": {"sentence1": [...], ...}}})``.
+
+    The subsets are called by their languages, ``en-de`` or ``en``.
+    """
+    pytest.importorskip("mteb", reason='mteb is not installed; run: pip install "clearir[mteb]"')
+
+    def make(kind: str, subsets: dict[str, dict[str, dict[str, list[Any]]]]) -> Any:
+        from datasets import Dataset, DatasetDict
+        from mteb import abstasks
+        from mteb.abstasks.task_metadata import TaskMetadata
+
+        codes = {"en": "eng-Latn", "de": "deu-Latn", "zh": "zho-Hans"}
+        main = {"STS": "cosine_spearman", "BitextMining": "f1", "Classification": "accuracy"}
+
+        class Task(getattr(abstasks, f"AbsTask{kind}")):  # type: ignore[misc]
+            samples_per_label, n_experiments = 2, 2
+            metadata = TaskMetadata(
+                name=f"Tiny{kind}",
+                description="Of the tests.",
+                reference=None,
+                dataset={"path": "tiny", "revision": "1"},
+                type=kind,
+                category="t2t",
+                modalities=["text"],
+                eval_splits=["test"],
+                eval_langs={name: [codes[code] for code in name.split("-")] for name in subsets},
+                main_score=main[kind],
+            )
+
+            def load_data(self, *args: Any, **options: Any) -> None:
+                self.dataset = {
+                    name: DatasetDict({split: Dataset.from_dict(columns) for split, columns in parts.items()})
+                    for name, parts in subsets.items()
+                }
+                self.data_loaded = True
+
+        return Task()
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def exported_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model as `clearir export` writes it."""
     for module in ("onnx", "onnxscript", "onnxruntime"):

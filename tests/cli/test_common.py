@@ -32,15 +32,17 @@ def table(tmp_path: Path) -> Path:
             for option in (
                 ("--suite", "xquad"),
                 ("--data", "rows.jsonl"),
-                ("--languages", "en,de"),
+                ("--task", "bitext"),
                 ("--split", "dev"),
                 ("--pools", "pair"),
                 ("--rerank", "r"),
                 ("--top", "20"),
-                ("--out", "scores"),
                 ("--cache", "c"),
-                ("--overwrite",),
             )
+        ),
+        *(
+            (("evaluate", "m", "--task", "bitext", "--data", "rows.jsonl", *option), "--task bitext")
+            for option in (("--suite", "xquad"), ("--passage-prompt", "p: "))
         ),
         *(
             (("merge", "a", "b", "--out", "o", "--weight", "0.5", *option), "--weight")
@@ -67,6 +69,58 @@ def test_a_table_has_no_split(clearir, table, tmp_path):
     status, _, messages = clearir("evaluate", "m", "--data", table, "--split", "dev", "--out", tmp_path / "s")
     assert status == 2
     assert "which has no parts; leave it out" in messages
+
+
+def test_bitext_is_scored_compared_and_reported(clearir, tiny_model_path, tmp_path):
+    names = [tmp_path / "menu.en", tmp_path / "menu.fi"]
+    for name, word in zip(names, ("query", "kysymys"), strict=True):
+        name.write_text("".join(f"{word} {i}\n" for i in range(5)), encoding="utf-8")
+    models = [tmp_path / "one", tmp_path / "two"]
+    for model in models:
+        model.symlink_to(tiny_model_path)
+    options = ("--task", "bitext", "--out", tmp_path / "scores", "--cache", tmp_path / "cache")
+    status, shown, messages = clearir("evaluate", *models, *options, "--data", names[0], "--data", names[1])
+    assert status == 0, messages
+    assert all(f"{metric} x 100" in " ".join(shown.split()) for metric in ("accuracy", "f1"))
+    status, shown, messages = clearir("compare", tmp_path / "scores")
+    assert status == 0, messages
+    assert "on menu.en menu.fi: accuracy x 100" in " ".join(shown.split())
+    status, _, messages = clearir("report", tmp_path / "scores", "--formats", "html,md,csv,tex")
+    assert status == 0, messages
+    report = (tmp_path / "scores" / "report.md").read_text(encoding="utf-8")
+    assert "Finding English translations of sentences in Finnish, before and after training" in report
+    assert "right page" not in report
+    assert "right page" not in (tmp_path / "scores" / "report.html").read_text(encoding="utf-8").casefold()
+
+
+def test_what_bitext_needs_is_said(clearir, table, tmp_path):
+    for typed, message in (
+        (("--task", "bitext"), "nothing to score on; give --data NAME.en --data NAME.om"),
+        (("--task", "sts", "--data", table), "--task 'sts'; write one of retrieval, bitext, or use --mteb for a task"),
+        (("--data", table, "--data", table), "--data: 2 paths; give one, or add --task bitext"),
+    ):
+        status, _, messages = clearir("evaluate", "m", *typed, "--out", tmp_path / "scores")
+        assert status == 2
+        assert message in messages
+
+
+def test_tasks_of_mteb_are_scored_and_stored(clearir, mteb_task, tiny_model_path, tmp_path, monkeypatch):
+    sentences = {"sentence1": ["a dog", "a cat", "a cow"], "sentence2": ["dogs", "a car", "cows"], "score": [5, 0, 4]}
+    task = mteb_task("STS", {"en": {"test": sentences}})
+    monkeypatch.setattr("mteb.get_task", lambda name: task)
+    models = [tmp_path / "one", tmp_path / "two"]
+    for model in models:
+        model.symlink_to(tiny_model_path)
+    out = tmp_path / "scores"
+    status, shown, messages = clearir("evaluate", *models, "--mteb", "TinySTS", "--out", out)
+    assert status == 0, messages
+    found = [json.loads((out / f"{tmp_path.name}--{name}--TinySTS.json").read_text()) for name in ("one", "two")]
+    assert [one["model"] for one in found] == [str(model) for model in models]
+    assert found[0]["scores"] == found[1]["scores"]
+    assert "difference" in shown
+    status, _, messages = clearir("evaluate", *models, "--mteb", "TinySTS", "--out", out)
+    assert status == 2
+    assert "already exists; choose another --out or add --overwrite" in messages
 
 
 def test_suites_in_one_part_have_no_split(tmp_path):

@@ -16,10 +16,12 @@ from clearir.cli.search_tables import compared_table, exports_table, first_table
 from clearir.evaluation.compare import Comparison, Difference
 from clearir.evaluation.export import Export
 from clearir.evaluation.merge_weight import Choice, Tried
+from clearir.evaluation.mteb_task import MtebScores
 from clearir.evaluation.registry import list_suites
 from clearir.evaluation.scores import Direction, Scores
 from clearir.evaluation.searches import FoundPassage as Passage
 from clearir.evaluation.searches import Search
+from clearir.models.prompts import Prompts
 from clearir.report.load import Run
 from clearir.report.study_table import BASE, Estimate, Line
 from clearir.runs.prepare_run import Prepared
@@ -146,10 +148,20 @@ def test_choice(shown: Shown) -> None:
 
 
 def test_mteb(shown: Shown) -> None:
-    values = {"main_score": 1.0, "ndcg_at_10": 1.0, "recall_at_10": 1.0}
-    subsets = {f"{one}-{one}": values for one in ("en", "zh-Hant", "eng_Latn-zho_Hant")}
-    lines = shown(lambda: tables.show_mteb("title", {"validation": subsets}))
-    whole(lines, "validation", "zh-Hant-zh-Hant", "main score", "ndcg_at_10", "recall_at_10", "100.0")
+    def scores(*values: float | None) -> MtebScores:
+        names = [f"{one}-{one}" for one in ("en", "zh-Hant", "eng_Latn-zho_Hant")]
+        subsets = {
+            name: {} if value is None else {"main_score": value} for name, value in zip(names, values, strict=True)
+        }
+        return MtebScores("STS22.v2", "STS", "cosine_spearman", MODEL, "", Prompts(), "2", {"validation": subsets})
+
+    first, second = scores(0.5, 0.25, None), scores(1.0, 0.125, 0.5)
+    lines = shown(lambda: tables.show_mteb(first))
+    whole(lines, "validation", "zh-Hant-zh-Hant", "score", "50.0", "25.0", "–")
+    assert f"{MODEL} on STS22.v2 (STS): cosine_spearman x 100" in " ".join(" ".join(lines).split())
+    assert "37.5" in next(line for line in lines if "mean" in line)  # (50 + 25) / 2
+    lines = shown(lambda: tables.show_mteb(second, first))
+    assert [line.split("│")[-2].strip() for line in lines if "validation" in line] == ["+50.0", "-12.5", "–"]
 
 
 def prepared(folder: Path, **facts: object) -> Prepared:

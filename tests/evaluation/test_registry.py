@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clearir.data.rows import Row
-from clearir.evaluation.registry import SUITES, list_suites, load_suite, suite_at
+from clearir.evaluation.registry import SUITES, bitext_at, list_suites, load_suite, suite_at
 from clearir.runs.prepare_run import PrepareSettings, prepare
 from clearir.support.errors import InputError
 
@@ -404,3 +404,81 @@ def test_tables_and_folders_of_texts_are_told_apart(tmp_path: Path) -> None:
     assert suite_at(tmp_path / "shop").name == "shop"
     with pytest.raises(InputError, match="nowhere: no such file"):
         suite_at(tmp_path / "nowhere")
+
+
+# -- bitext
+
+
+def aligned(folder: Path, **texts: str) -> list[Path]:
+    """A file for each language, a line for each word."""
+    folder.mkdir(exist_ok=True)
+    for code, words in texts.items():
+        (folder / f"menu.{code}").write_text(words.replace(" ", "\n") + "\n", encoding="utf-8")
+    return [folder / f"menu.{code}" for code in texts]
+
+
+def test_bitext_of_text_files_and_of_their_folder(tmp_path: Path) -> None:
+    files = aligned(tmp_path / "menus", en="help open", fi="ohje avaa", de="Hilfe öffnen")
+    (tmp_path / "menus" / "README").write_text("about these files")
+    suite = bitext_at(files[:2])
+    assert (suite.name, suite.task) == ("menu.en menu.fi", "bitext")
+    assert suite.queries == {"en": {"en/1": "help", "en/2": "open"}, "fi": {"fi/1": "ohje", "fi/2": "avaa"}}
+    assert bitext_at([tmp_path / "menus"]).languages == ["en", "de", "fi"]
+    (tmp_path / "menus" / "menu.sw").write_text("shorter, and not asked for\n")
+    found = bitext_at([tmp_path / "menus"], ["eng_Latn", "de"])
+    assert (found.name, found.languages) == ("menus", ["en", "de"])
+    with pytest.raises(InputError, match=r"menu\.sw has 1; line n of the one"):
+        bitext_at([tmp_path / "menus"])
+
+
+def test_bitext_of_rows_is_between_query_and_target_query(tmp_path: Path) -> None:
+    table = tmp_path / "rows.jsonl"
+    rows = [
+        {"query": "help", "passage": "Press F1.", "target_query": "ohje", "language": "fi"},
+        {"query": "help", "passage": "Press F1.", "target_query": "Hilfe", "language": "de"},
+        {"query": "open", "passage": "Press O.", "target_query": None, "language": None},
+    ]
+    write_lines(table, rows)
+    suite = bitext_at([table])
+    assert suite.name == "rows"
+    assert suite.queries == {"en": {"en/1": "help"}, "fi": {"fi/1": "ohje"}, "de": {"de/2": "Hilfe"}}
+    assert suite.relevant("en", "de") == {"en/1": {"de/2": 1}}
+    own = [{"question": one["query"], "passage": "p", "fi": "ohje"} for one in rows]
+    write_lines(tmp_path / "own.jsonl", own)
+    named = bitext_at([tmp_path / "own.jsonl"], columns={"query": "question", "target_query": ["fi"]})
+    assert named.queries["fi"] == {"fi/1": "ohje"}
+
+
+def test_bitext_of_a_table_with_a_column_for_each_language(tmp_path: Path) -> None:
+    (tmp_path / "menu.tsv").write_text("en\tfi\nhelp\tohje\nopen\t\n", encoding="utf-8")
+    with pytest.raises(InputError, match="column 'fi' is empty"):
+        bitext_at([tmp_path / "menu.tsv"])
+    suite = bitext_at([tmp_path / "menu.tsv"], on_bad="skip")
+    assert (suite.name, suite.queries) == ("menu", {"en": {"en/1": "help"}, "fi": {"fi/1": "ohje"}})
+
+
+def test_what_is_no_bitext_is_refused_with_what_to_type(tmp_path: Path) -> None:
+    english, finnish = aligned(tmp_path / "menus", en="help open", fi="ohje avaa")
+    (tmp_path / "notes.txt").write_text("x\n")
+    (tmp_path / "headless.tsv").write_text("help\tohje\n")
+    write_lines(tmp_path / "shop" / "corpus.jsonl", [{"_id": "d", "text": "x"}])
+    for paths, options, message in (
+        ([english], {}, "one language alone; give the file of each language"),
+        ([tmp_path / "gone.en"], {}, r"gone\.en: no such file or folder; check the path"),
+        (
+            [tmp_path / "notes.txt"],
+            {},
+            r"notes\.txt: unknown kind of file; .* name text files \(NAME\.om\)",
+        ),
+        (
+            [tmp_path / "headless.tsv"],
+            {},
+            r"no columns? .* a table of sentences \(om\) by their languages",
+        ),
+        ([tmp_path / "shop"], {}, "shop: a suite for retrieval; for bitext give aligned text files, or a table"),
+        ([english, finnish], {"language": "fi"}, "not a table of rows, so it has no option 'language'"),
+        ([english, finnish], {"split": "dev"}, "which has no parts; leave it out"),
+        ([english, finnish], {"languages": ["en", "sw"]}, "has no language 'sw'; it has en, fi"),
+    ):
+        with pytest.raises(InputError, match=message):
+            bitext_at(paths, **options)

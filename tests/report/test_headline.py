@@ -126,3 +126,23 @@ def test_what_was_searched_tells_how_it_is_averaged(make_run: Runs) -> None:
         "Every language counts the same (macro-averaged success@1)."
     )
     assert what_was_searched(make_run(en=([1], [1]))) == ""
+
+
+def test_of_bitext_the_words_are_sentences_and_translations(make_run: Runs) -> None:
+    run = make_run(de=(first(10), first(80)))
+
+    def as_bitext(scores: Scores) -> Scores:
+        directions = {
+            name: replace(one, values={"accuracy": [float(rank == 1) for rank in one.ranks]})
+            for name, one in scores.directions.items()
+        }
+        return replace(scores, task="bitext", directions=directions)
+
+    run = replace(run, before=as_bitext(run.before), after=as_bitext(run.after))
+    assert title(run) == "Finding English translations of sentences in German, before and after training"
+    assert sentences(run)[0] == ("Searches in German now put the right translation in first place 8 times as often.")
+    assert a_point(run).startswith(
+        "One point (accuracy × 100) is 1 sentence in 100 whose right translation moves to the first place: German "
+        "gained 70.0 points, and the right translation comes first in 80 of its 100 searches instead of 10"
+    )
+    assert what_was_searched(run).endswith("English sentences.")

@@ -77,7 +77,7 @@ def test_names_and_numbers_of_files_that_do_not_do(pair: list[Path], tmp_path: P
         list(aligned.read_texts([pair[0], other]))
     again = tmp_path / "other.eng"
     again.write_text("x\ny\n")
-    with pytest.raises(InputError, match=r"menu\.en-fi\.en and .*other\.eng are both in en; give one file per language"):
+    with pytest.raises(InputError, match=r"menu\.en-fi\.en and .*other\.eng are both in en; give one file"):
         list(aligned.read_texts([pair[0], again]))
     with pytest.raises(InputError, match=r"one language alone; give the file of each language, --data NAME\.en"):
         list(aligned.read_texts(pair[:1]))
