@@ -90,6 +90,7 @@ def test_bitext_is_scored_compared_and_reported(clearir, tiny_model_path, tmp_pa
     report = (tmp_path / "scores" / "report.md").read_text(encoding="utf-8")
     assert "Finding English translations of sentences in Finnish, before and after training" in report
     assert "right page" not in report
+    assert "en->en" not in report
     assert "right page" not in (tmp_path / "scores" / "report.html").read_text(encoding="utf-8").casefold()
 
 

@@ -81,10 +81,10 @@ def score_table(table: DirectionTable) -> str:
 def table_note(table: DirectionTable) -> str:
     """How to read the numbers of `score_table`."""
     code, bridge = markdown(table.bridge), markdown(language_name(table.bridge))
-    return (
-        f"{markdown(table.metric)} x 100. x->{code}: queries in the language of the row, passages in {bridge}."
-        f" {code}->{code} covers only the {bridge} queries that are also asked in the language of the row."
-    )
+    note = f"{markdown(table.metric)} x 100. x->{code}: queries in the language of the row, passages in {bridge}."
+    if table.english is None:
+        return note
+    return f"{note} {code}->{code} covers only the {bridge} queries that are also asked in the language of the row."
 
 
 def proof_section(run: Run) -> list[str]:
