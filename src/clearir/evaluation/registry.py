@@ -146,12 +146,12 @@ def bitext_at(
         raise InputError(f"{path}: a suite for retrieval; for bitext give aligned text files, or a table")
     texts = aligned.texts_in(path) if path.is_dir() and not _is_prepared(path) else [*paths]
     wanted = None if languages is None else {codes.normalise(code) for code in languages}
-    if len(texts) > 1 or aligned.language_in_name(path) is not None:
+    if len(texts) > 1 or (path.is_file() and aligned.language_in_name(path) is not None):
         _refuse_split(path, split)
         _refuse(path, options, but=("on_bad",))
         if wanted is not None and wanted <= set(map(aligned.language_in_name, texts)):
             texts = [file for file in texts if aligned.language_in_name(file) in wanted]
-        name = path.name if path.is_dir() else " ".join(file.name for file in paths)
+        name = path.resolve().name if path.is_dir() else " ".join(file.name for file in paths)
         return Suite.from_translations(aligned.read_texts(texts, **options), name).restrict(languages)
     if set(options) <= {"on_bad"} and path.is_file() and aligned.is_table(path):
         _refuse_split(path, split)

@@ -1,6 +1,6 @@
-"""Aligned sentences: text files with a line per sentence, one file per language, or a table with a column per language.
+"""Aligned sentences, the same in several languages: a text file per language, or a table with a column per language.
 
-Line n of each file says the same, as in Moses' and OPUS's pairs (``corpus.en``, ``corpus.om``) and in FLORES
+Line n of each text file says the same, as in Moses' and OPUS's pairs (``corpus.en``, ``corpus.om``) and in FLORES
 (``eng_Latn.devtest``). For evaluation: bitext has no passages, so these are no rows.
 
 ```python
@@ -73,7 +73,7 @@ def read_texts(paths: Sequence[Path], on_bad: OnBad = "error") -> Iterator[Group
 
 
 def read_table(path: Path, on_bad: OnBad = "error") -> Iterator[Group]:
-    """The sentences of a table for which `languages_of_table` is not None.
+    """The sentences of a table that is one by `is_table`.
 
     Args:
         path: any kind of table, see `clearir.data.sources.files.records`.
