@@ -1,11 +1,11 @@
-"""What the studies found, for the documentation: docs/results/ from their runs, docs/results*.md from docs/results/.
+"""What the studies found, for the documentation: docs/results/ from their runs, tables of pages from docs/results/.
 
     clearir study recipes/studies/debian.yaml                # and so on: the commands stand in the recipes
     python benchmarks/results.py --collect artifacts/studies # their results -> docs/results/STUDY/*.json
     python benchmarks/results.py                             # docs/results/ -> tables and pictures of the pages
 
-In docs/results.md and docs/results-parts.md (a multilingual base model) and docs/results-english.md (an English one),
-what stands between ``<!-- KIND STUDY ... -->`` and ``<!-- end -->`` is written anew; all other text stays. KIND is
+In the pages of `PAGES`, what stands between ``<!-- KIND STUDY ... -->`` and ``<!-- end -->`` is written anew; all other
+text stays. KIND is
 ``overview`` (differences to the base), ``against`` (to another objective, which follows the study's name),
 ``languages`` (one column a language, of a kind of direction that follows), ``details`` (every number with its
 interval), ``picture`` (of the scores), ``mixed`` (all languages in one corpus), ``pooled`` (over several studies),
@@ -46,7 +46,7 @@ from clearir.support.artifacts import atomic_file
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"
-PAGES = ("results.md", "results-parts.md", "results-english.md")
+PAGES = ("results.md", "results-parts.md", "results-english.md", "late-interaction.md", "sparse.md")
 PLACE = re.compile(r"(<!-- (?P<kind>\w+) (?P<words>[^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 #: mean of the three cross-lingual kinds, where a suite has them all
 CROSS, MEAN = ("x->en", "en->x", "x->x"), "mean"
