@@ -6,12 +6,13 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from sentence_transformers import MultiVectorEncoder
+from tiny_recipe import tiny_recipe
 
 from clearir.evaluation.scores import Scores
 from clearir.report.study_table import BASE
@@ -33,42 +34,27 @@ print(json.dumps([one(texts)[0].tolist() for one in (model.encode_query, model.e
 """
 
 
-def table(path: Path, count: int) -> str:
+def rows(count: int = 40) -> Iterator[dict[str, str]]:
     """Rows of words that are turned round in the other language."""
     draw = random.Random(0)
-    rows = []
     for i in range(count):
         words = draw.sample(WORDS, 3)
         query, passage = f"{' '.join(words)} {i}", f"about {' '.join(words)} {i} {' '.join(draw.sample(WORDS, 3))}"
         turned = [" ".join(word[::-1] for word in text.split()) for text in (query, passage)]
-        row = {"query": query, "passage": passage, "target_query": turned[0], "target_passage": turned[1]}
-        rows.append(row | {"language": "de"})
-    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
-    return str(path)
+        yield {"query": query, "passage": passage, "target_query": turned[0], "target_passage": turned[1]}
 
 
 @pytest.fixture(scope="module")
 def recipe_path(tiny_model_path, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("late")
-    content = {
-        "name": "tiny late",
-        "model": str(tiny_model_path),
-        "kind": "late-interaction",
-        "output": str(folder / "out"),
-        "data": {
-            "source": "table",
-            "path": table(folder / "rows.jsonl", 40),
-            "test": {"de": 10},
-        },
-        "filter": None,
-        "prompts": {"query": "q: ", "passage": "p: "},
-        "mine": {"negatives": 1, "target_negatives": 1, "window": [1, 10]},
-        "train": {"max_steps": 4, "batch_size": 6, "save_steps": 2, "log_steps": 2, "learning_rate": 0.001},
-        "searches": 1,
-    }
-    path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    return path
+    return tiny_recipe(
+        tmp_path_factory.mktemp("late"),
+        tiny_model_path,
+        rows(),
+        name="tiny late",
+        kind="late-interaction",
+        prompts={"query": "q: ", "passage": "p: "},
+        mine={"negatives": 1, "target_negatives": 1, "window": [1, 10]},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +179,7 @@ def test_passages_are_not_shifted_by_language(recipe_path, tmp_path):
 
 
 def test_an_unknown_kind_is_refused(recipe_path):
-    with pytest.raises(InputError, match="kind: Input should be 'dense', 'late-interaction' or 'reranker'"):
+    with pytest.raises(InputError, match="kind: Input should be 'dense', 'late-interaction', 'sparse' or 'reranker'"):
         load_recipe(recipe_path, ["kind=colbert"])
 
 

@@ -6,11 +6,12 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from sentence_transformers import CrossEncoder
+from tiny_recipe import tiny_recipe
 
 from clearir.evaluation.scores import Scores
 from clearir.report.study_table import BASE
@@ -32,38 +33,28 @@ print(json.dumps(model.predict({PAIRS}).tolist()))
 """
 
 
-def table(path: Path, count: int) -> str:
+def rows(count: int = 36) -> Iterator[dict[str, str]]:
     """Rows of words, asked for from the end in the other language."""
     draw = random.Random(0)
-    rows = []
     for i in range(count):
         words = [draw.choice("abcdefghijkl") * 3 for _ in range(3)]
         query, passage = f"{' '.join(words)} {i}", f"about {' '.join(words)} {i}"
         target = " ".join(reversed(query.split()))
-        rows.append({"query": query, "passage": passage, "target_query": target, "language": "de"})
-    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    return str(path)
+        yield {"query": query, "passage": passage, "target_query": target}
 
 
 @pytest.fixture(scope="module")
 def recipe_path(tiny_model_path, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("reranker")
-    content = {
-        "name": "tiny reranker",
-        "model": str(tiny_model_path),
-        "kind": "reranker",
-        "output": str(folder / "out"),
-        "rerank": {"top": TOP},
-        "data": {"source": "table", "path": table(folder / "rows.jsonl", 36), "test": {"de": 10}},
-        "filter": None,
-        "prompts": {"query": "q: ", "passage": "p: "},
-        "mine": {"negatives": 2, "target_negatives": 0, "window": [1, 10]},
-        "train": {"max_steps": 4, "batch_size": 6, "save_steps": 2, "log_steps": 2, "learning_rate": 0.001},
-        "searches": 1,
-    }
-    path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    return path
+    return tiny_recipe(
+        tmp_path_factory.mktemp("reranker"),
+        tiny_model_path,
+        rows(),
+        name="tiny reranker",
+        kind="reranker",
+        rerank={"top": TOP},
+        prompts={"query": "q: ", "passage": "p: "},
+        mine={"negatives": 2, "target_negatives": 0, "window": [1, 10]},
+    )
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,12 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from sentence_transformers import SparseEncoder
+from tiny_recipe import tiny_recipe
 
 from clearir.evaluation.fired_words import TOP
 from clearir.evaluation.scores import Scores
@@ -32,36 +33,26 @@ print(json.dumps(model.encode({TEXTS}).to_dense().tolist()))
 """
 
 
-def table(path: Path, count: int) -> str:
+def rows(count: int = 40) -> Iterator[dict[str, str]]:
     """Rows of words; the other language writes them with letters of the end of the alphabet."""
     draw = random.Random(0)
-    rows = []
     for i in range(count):
         words = [draw.choice("abcdefghijkl") * 3 for _ in range(3)]
         query, passage = f"{' '.join(words)} {i}", f"about {' '.join(words)} {i}"
         target = query.translate(str.maketrans("abcdefghijkl", "nopqrstuvwxy"))
-        rows.append({"query": query, "passage": passage, "target_query": target, "language": "de"})
-    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    return str(path)
+        yield {"query": query, "passage": passage, "target_query": target}
 
 
 @pytest.fixture(scope="module")
 def recipe_path(tiny_model_path, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("sparse")
-    content = {
-        "name": "tiny sparse",
-        "model": str(tiny_model_path),
-        "kind": "sparse",
-        "output": str(folder / "out"),
-        "data": {"source": "table", "path": table(folder / "rows.jsonl", 40), "test": {"de": 10}},
-        "filter": None,
-        "mine": {"negatives": 1, "target_negatives": 1, "window": [1, 10]},
-        "train": {"max_steps": 4, "batch_size": 6, "save_steps": 2, "log_steps": 2, "learning_rate": 0.001},
-        "searches": 1,
-    }
-    path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    return path
+    return tiny_recipe(
+        tmp_path_factory.mktemp("sparse"),
+        tiny_model_path,
+        rows(),
+        name="tiny sparse",
+        kind="sparse",
+        mine={"negatives": 1, "target_negatives": 1, "window": [1, 10]},
+    )
 
 
 @pytest.fixture(scope="module")

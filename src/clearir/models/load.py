@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from clearir.models import hub_connection, packaged_e5
 from clearir.models.kind import Kind, kind_of
@@ -30,12 +30,25 @@ from clearir.support.texts import clip
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
+    from sentence_transformers.base import BaseModel
+    from typing_extensions import Unpack
 
 Model = TypeVar("Model", bound="SentenceTransformer | MultiVectorEncoder | SparseEncoder | CrossEncoder")
 
 PACKAGE_PREFIX = "python:"
 # What a saved configuration says of its place and of the libraries, not of the function that the model computes.
 _INCIDENTAL = {"_name_or_path", "name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"}
+
+
+class LoadOptions(TypedDict, total=False):
+    """What the functions that load a model take by name; see `load_model`."""
+
+    device: str | None
+    attention: str | None
+    trust_remote_code: bool
+    max_seq_length: int | None
+    query_prompt: str | None
+    passage_prompt: str | None
 
 
 def load_model(
@@ -101,15 +114,7 @@ def load_model(
 
 
 def load_late_interaction(
-    name_or_path: str | Path,
-    *,
-    seed: int = 0,
-    device: str | None = None,
-    attention: str | None = None,
-    trust_remote_code: bool = False,
-    max_seq_length: int | None = None,
-    query_prompt: str | None = None,
-    passage_prompt: str | None = None,
+    name_or_path: str | Path, *, seed: int = 0, **options: Unpack[LoadOptions]
 ) -> MultiVectorEncoder:
     """Load a model of late interaction: a vector a token, compared by MaxSim.
 
@@ -121,12 +126,7 @@ def load_late_interaction(
     Args:
         name_or_path: see `load_model`.
         seed: of the projection.
-        device: see `load_model`.
-        attention: see `load_model`.
-        trust_remote_code: see `load_model`.
-        max_seq_length: see `load_model`; lengths of queries or passages that the model has are cut to it.
-        query_prompt: see `load_model`.
-        passage_prompt: see `load_model`.
+        options: see `load_model`; lengths of queries or passages that the model has are cut to ``max_seq_length``.
 
     Raises:
         InputError: see `load_model`, or the model is no transformer.
@@ -136,12 +136,26 @@ def load_late_interaction(
 
     found = find_model(name_or_path)
     with drawn_with(seed):
-        model: MultiVectorEncoder = found.load(MultiVectorEncoder, device, attention, trust_remote_code)
-    set_prompts(model, query_prompt, passage_prompt)
-    limit_length(model, str(name_or_path), max_seq_length)
-    if max_seq_length is not None:
-        cut_sides(model, max_seq_length)
+        model: MultiVectorEncoder = found.load(MultiVectorEncoder, **how_to_load(options))
+    read_as_asked(model, name_or_path, options)
+    if (wanted := options.get("max_seq_length")) is not None:
+        cut_sides(model, wanted)
     return model
+
+
+def how_to_load(options: LoadOptions) -> dict[str, Any]:
+    """Those of the options that `FoundModel.load` takes."""
+    return {
+        "device": options.get("device"),
+        "attention": options.get("attention"),
+        "trust_remote_code": options.get("trust_remote_code", False),
+    }
+
+
+def read_as_asked(model: BaseModel, name: str | Path, options: LoadOptions) -> None:
+    """Give a model the prompts and the length of the options, if they have some."""
+    set_prompts(model, options.get("query_prompt"), options.get("passage_prompt"))
+    limit_length(model, str(name), options.get("max_seq_length"))
 
 
 def saved_as(name_or_path: str | Path) -> Kind | None:

@@ -20,10 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearir.models.encode import in_batches, token_counts
-from clearir.models.lengths import limit_length
-from clearir.models.load import drawn_with, find_model, no_note_of_new_head
+from clearir.models.load import LoadOptions, drawn_with, find_model, how_to_load, no_note_of_new_head, read_as_asked
 from clearir.models.one_way import refuse_two_ways
-from clearir.models.prompts import set_prompts
 from clearir.settings import SPARSE
 from clearir.support.errors import InputError
 from clearir.support.progress import task
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sentence_transformers import SparseEncoder
     from torch import nn
-    from typing_extensions import TypeIs
+    from typing_extensions import TypeIs, Unpack
 
 #: of `learn_own_words`: steps, tokens per step, and the learning rate, which falls to 0
 STEPS, TOKENS, RATE = 200, 256, 3e-3
@@ -108,17 +106,7 @@ class SparseVectors:
         return found
 
 
-def load_sparse(
-    name_or_path: str | Path,
-    *,
-    seed: int = 0,
-    device: str | None = None,
-    attention: str | None = None,
-    trust_remote_code: bool = False,
-    max_seq_length: int | None = None,
-    query_prompt: str | None = None,
-    passage_prompt: str | None = None,
-) -> SparseEncoder:
+def load_sparse(name_or_path: str | Path, *, seed: int = 0, **options: Unpack[LoadOptions]) -> SparseEncoder:
     """Load a sparse model, or an encoder as one.
 
     It is one that sentence-transformers saved, or any other transformer, which is read with a head that gives each
@@ -127,12 +115,7 @@ def load_sparse(
     Args:
         name_or_path: see `clearir.models.load.load_model`.
         seed: of a new head.
-        device: see `load_model`, as for all that follow.
-        attention: implementation of attention.
-        trust_remote_code: run code that comes with the model.
-        max_seq_length: tokens after which texts are cut.
-        query_prompt: what stands before a query.
-        passage_prompt: what stands before a passage.
+        options: see `load_model`.
 
     Raises:
         InputError: see `load_model`, or the model has no head for masked words and none can be added.
@@ -143,12 +126,11 @@ def load_sparse(
     found = find_model(name_or_path)
     with drawn_with(seed), no_note_of_new_head():
         if found.kind == SPARSE:
-            model: SparseEncoder = found.load(SparseEncoder, device, attention, trust_remote_code)
+            model: SparseEncoder = found.load(SparseEncoder, **how_to_load(options))
         else:
-            model = found.load(_with_word_weights, device, attention, trust_remote_code)
+            model = found.load(_with_word_weights, **how_to_load(options))
     refuse_two_ways(model, str(name_or_path))
-    set_prompts(model, query_prompt, passage_prompt)
-    limit_length(model, str(name_or_path), max_seq_length)
+    read_as_asked(model, name_or_path, options)
     return model
 
 
