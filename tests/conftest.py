@@ -58,6 +58,17 @@ def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def late_model_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a random projection of each token, as a folder of a model of late interaction."""
+    from clearir.models.load import load_late_interaction
+
+    folder = tmp_path_factory.mktemp("late") / "model"
+    model = load_late_interaction(tiny_model_path, device="cpu", query_prompt="q: ", passage_prompt="p: ")
+    model.save_pretrained(str(folder), create_model_card=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_reranker_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model with a head for pairs, at random, as a CrossEncoder's folder."""
     from clearir.models.reranker import load_reranker
@@ -344,3 +355,14 @@ def other_index_path(corpus: Corpus, tiny_model_path: Path, tmp_path_factory: py
     folder, short = tmp_path_factory.mktemp("search"), Loading(max_seq_length=4)
     build_index(corpus, str(tiny_model_path), folder / "base", cache=folder / "cache", loading=short)
     return folder / "base"
+
+
+@pytest.fixture(scope="session")
+def late_index_path(corpus: Corpus, late_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same corpus by a model of late interaction."""
+    pytest.importorskip("lancedb", reason="the extra search is not installed")
+    from clearir.search.index import build_index
+
+    folder = tmp_path_factory.mktemp("search")
+    build_index(corpus, str(late_model_path), folder / "late", cache=folder / "cache")
+    return folder / "late"

@@ -237,7 +237,7 @@ def test_hits(shown: Shown) -> None:
 def test_reranked_hits(shown: Shown) -> None:
     reranked = replace(hit(1), rerank_score=0.98765)
     lines = shown(lambda: hits_table("query", [reranked, hit(1000)]))
-    whole(lines, "reranker  cosine  language", "0.988   0.123  zh-Hant", "1000             0.123  zh-Hant")
+    whole(lines, "reranker  score  language", "0.988  0.123  zh-Hant", "1000            0.123  zh-Hant")
     lines = shown(lambda: compared_table("query", Compared([Moved(reranked, 7)], [Moved(reranked, 7)])))
     whole(lines, "1  0.988 zh-Hant  now 7", "1  0.988 zh-Hant  was 7")
 

@@ -11,7 +11,7 @@ from clearir.evaluation.ranking import rank
 from clearir.models.any_kind import concatenate, encode_any, load_any
 from clearir.models.load import load_late_interaction
 from clearir.models.prompts import prompts_of
-from clearir.models.token_vectors import TokenVectors, encode_tokens, mean_of_tokens
+from clearir.models.token_vectors import TokenVectors, encode_tokens, mean_of_tokens, similarities
 from clearir.support.errors import InputError
 
 HALF = 1 / sqrt(2)
@@ -35,6 +35,19 @@ def model(tiny_model_path):
 def test_scores_by_hand():
     torch.testing.assert_close(QUERIES.scores(PASSAGES), SCORES)
     torch.testing.assert_close(QUERIES[[1]].scores(PASSAGES[1:]), SCORES[1:, 1:])
+
+
+def test_a_query_is_compared_with_passages_of_its_kind():
+    for query, scores in zip(QUERIES.arrays(), SCORES, strict=True):
+        np.testing.assert_allclose(similarities(query, PASSAGES), scores, rtol=1e-6)
+    np.testing.assert_allclose(similarities(np.array([0.6, 0.8]), np.eye(2)), [0.6, 0.8])
+
+
+def test_arrays_are_copied():
+    vectors = TokenVectors.of(PASSAGES.arrays())
+    assert vectors.padded().tolist() == PASSAGES.padded().tolist()
+    vectors.texts[0].zero_()
+    assert PASSAGES.texts[0].tolist() == [[1, 0]]
 
 
 def test_padded_for_the_losses():
@@ -83,3 +96,19 @@ def test_the_kind_is_told_by_the_folder(model, tiny_model_path, tmp_path):
     model.save_pretrained(str(tmp_path / "late"), create_model_card=False)
     assert isinstance(load_any(tmp_path / "late"), MultiVectorEncoder)
     assert not isinstance(load_any(tiny_model_path), MultiVectorEncoder)
+
+
+def test_what_is_in_the_cache_is_not_encoded_again(model, tmp_path, monkeypatch):
+    texts, first = ["amber", "birch cobalt delta", "elm"], ["birch cobalt delta", "amber"]
+    expected = encode_tokens(model, texts, "passage").arrays()
+    encode_tokens(model, first, "passage", cache=tmp_path)
+    seen: list[str] = []
+    preprocess = model.preprocess
+    monkeypatch.setattr(model, "preprocess", lambda batch, **how: (seen.extend(batch), preprocess(batch, **how))[1])
+    found = encode_tokens(model, texts, "passage", cache=tmp_path).arrays()
+    assert seen == ["elm"]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    encode_tokens(model, ["amber"], "query", cache=tmp_path)  # which a model may read in another way
+    encode_tokens(model, ["amber"], "passage", prompt="p: ", cache=tmp_path)
+    assert seen == ["elm", "amber", "amber"]

@@ -100,7 +100,7 @@ def test_reranked_hits_say_so(index_path, one, overlap, tmp_path):
     assert info.json()["rerank"] == {"model": "runs/judge", "top": 4}
     page = asked.get("/", params={"q": "edit text"}).text
     assert "first 4 reranked" in page
-    assert 'title="reranker 1.980, cosine ' in page
+    assert 'title="reranker 1.980, score ' in page
     for text in (info.text, page):
         assert str(tmp_path) not in text
     assert one.get("/api/info").json()["rerank"] is None

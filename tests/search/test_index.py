@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sentence_transformers import MultiVectorEncoder
 
 from clearir.data.passages import Corpus, Passage, read_corpus
-from clearir.models.load import Loading
+from clearir.models.load import Loading, load_late_interaction
+from clearir.models.ready_vectors import ReadyVectors
 from clearir.search import store
 from clearir.search.index import IndexInfo, build_index, load_info, write_index
+from clearir.search.query import Searcher
 from clearir.search.store import Field
 from clearir.support.errors import InputError
 
@@ -105,6 +108,64 @@ def test_an_index_of_another_version(tmp_path):
     store.write_manifest(database, {"info": {"format": 0}})
     with pytest.raises(InputError, match="an index of format 0"):
         load_info(tmp_path / "i")
+
+
+# -- a model of late interaction: a vector for each token
+
+
+def test_an_index_of_token_vectors_tells_what_it_is_of(late_index_path, late_model_path, corpus):
+    info = load_info(late_index_path)
+    assert (info.model, info.dimensions, info.max_seq_length) == (str(late_model_path.resolve()), 128, 64)
+    assert (info.query_prompt, info.passage_prompt, info.probes, info.recall) == ("q: ", "p: ", None, None)
+    model = MultiVectorEncoder(str(late_model_path), device="cpu")
+    vectors = model.encode_document([one.content for one in corpus.passages])
+    assert info.tokens == sum(map(len, vectors))
+    rows = store.connect(late_index_path).open_table("passages").to_arrow()["vector"].to_pylist()
+    for row, expected in zip(rows, vectors, strict=True):
+        np.testing.assert_allclose(np.array(row), expected.cpu(), atol=1e-6)
+
+
+def test_the_same_token_vectors_again_are_there_already(corpus, late_index_path, late_model_path, tmp_path):
+    info, new = build_index(corpus, str(late_model_path), late_index_path, cache=tmp_path)
+    assert not new
+    assert info == load_info(late_index_path)
+
+
+def test_token_vectors_are_written_in_chunks_and_encoded_once(corpus, late_model_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "TOKEN_CHUNK", 4)
+    first = Corpus("first", corpus.passages[:4])
+    build_index(first, str(late_model_path), tmp_path / "first", cache=tmp_path / "cache")
+    assert cached(tmp_path / "cache") == 4
+    seen: list[str] = []
+    preprocess = MultiVectorEncoder.preprocess
+    monkeypatch.setattr(
+        MultiVectorEncoder,
+        "preprocess",
+        lambda self, batch, **how: (seen.extend(batch), preprocess(self, batch, **how))[1],
+    )
+    info, _ = build_index(corpus, str(late_model_path), tmp_path / "whole", cache=tmp_path / "cache", exact_below=3)
+    assert sorted(seen) == sorted(one.content for one in corpus.passages[4:])
+    assert (info.passages, info.probes) == (6, None)
+
+
+def test_a_model_that_reads_longer_passages_than_queries_is_known_again(corpus, late_model_path, tmp_path):
+    model = load_late_interaction(late_model_path, device="cpu", max_seq_length=8)
+    model[0].document_length = 40
+    model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
+    for limit in (None, 8):
+        out = tmp_path / str(limit)
+        info, _ = build_index(
+            corpus, str(tmp_path / "model"), out, cache=tmp_path / "cache", loading=Loading(max_seq_length=limit)
+        )
+        assert info.max_seq_length == 8
+        assert Searcher.open(out)._model[0].document_length == (limit or 40)
+
+
+def test_vectors_of_passages_are_refused_where_tokens_have_them(corpus, late_model_path, tmp_path):
+    ready = ReadyVectors(tmp_path / "vectors", {})
+    with pytest.raises(InputError, match=r"--vectors .*vectors: these are one vector for each passage.*leave out"):
+        build_index(corpus, str(late_model_path), tmp_path / "i", cache=tmp_path, ready=ready)
+    assert not (tmp_path / "i").exists()
 
 
 # -- object storage, where no folder can be renamed

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sentence_transformers import MultiVectorEncoder
 
 from clearir.data.passages import Corpus, Passage
+from clearir.models.load import load_late_interaction
 from clearir.models.reranker import Reranking
 from clearir.search.index import build_index, load_info
 from clearir.search.query import (
@@ -252,6 +254,85 @@ def test_fields_that_hold_addresses(tiny_model_path, tmp_path):
     passages = (Passage("a", "a", fields=fields), Passage("b", "b", fields={"note": "none"}))
     build_index(Corpus("c", passages), str(tiny_model_path), tmp_path / "i", cache=tmp_path / "c")
     assert Searcher.open(tmp_path / "i").url_fields() == {"url"}
+
+
+# -- a model of late interaction: a vector for each token
+
+
+@pytest.fixture(scope="module")
+def late(late_index_path) -> Searcher:
+    return Searcher.open(late_index_path)
+
+
+@pytest.fixture(scope="module")
+def maxsim(late_model_path, corpus):
+    """A function that gives mean MaxSim of a query with each passage, by their ids: sentence-transformers and NumPy."""
+    model = MultiVectorEncoder(str(late_model_path), device="cpu")
+    passages = [one.cpu().double().numpy() for one in model.encode_document([one.content for one in corpus.passages])]
+
+    def scores(query: str) -> dict[str, float]:
+        asking = model.encode_query(query).cpu().double().numpy()
+        best = [(asking @ passage.T).max(axis=1).mean() for passage in passages]
+        return {one.id: score for one, score in zip(corpus.passages, best, strict=True)}
+
+    return scores
+
+
+@pytest.mark.parametrize("query", ["play chess", "гра в шахи", "encrypt a disk that holds photos"])
+def test_hits_are_ranked_by_mean_maxsim(late, maxsim, query):
+    expected = maxsim(query)
+    hits = late.search(query, 6)
+    assert [hit.id for hit in hits] == sorted(expected, key=lambda one: -expected[one])
+    assert [hit.rank for hit in hits] == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_allclose([hit.score for hit in hits], [expected[hit.id] for hit in hits], atol=1e-5)
+
+
+def test_mean_maxsim_with_filters(late, maxsim):
+    expected = maxsim("play chess")
+    hits = late.search("play chess", 2, filters=["language=en", "size<=7"])
+    assert [hit.id for hit in hits] == sorted(["chess", "luks", "vim"], key=lambda one: -expected[one])[:2]
+
+
+def test_mean_maxsim_with_words(late, maxsim):
+    hits = late.search("шахи", 6, hybrid=True)
+    assert (hits[0].id, hits[0].words) == ("chess-uk", 1)
+    expected = maxsim("шахи")
+    near = sorted(expected, key=lambda one: -expected[one])
+    assert [hit.id for hit in hits] == fuse(near, ["chess-uk"])
+    np.testing.assert_allclose([hit.score for hit in hits], [expected[hit.id] for hit in hits], atol=1e-5)
+
+
+def test_token_vectors_of_queries_are_remembered(late):
+    fresh = Searcher(late.info, late._table, late._model)
+    one, two = fresh.encode(["chess", "edit text"])
+    assert one.shape[1] == two.shape[1] == 128
+    assert fresh.encode(["edit text", "chess"])[0] is two
+
+
+def test_a_dense_model_beside_one_of_late_interaction(searcher, late):
+    found = compare(searcher, late, "play chess", 3)
+    before = {hit.id: hit.rank for hit in searcher.search("play chess", 6)}
+    assert [moved.hit.id for moved in found.tuned] == [hit.id for hit in late.search("play chess", 3)]
+    assert [moved.other for moved in found.tuned] == [before[moved.hit.id] for moved in found.tuned]
+
+
+def test_the_closest_sentence_by_mean_maxsim(late_model_path, tmp_path):
+    passages = (Passage("a", "Ab cd ef gh\nZz qq xx\nIj kl mn op"), Passage("b", "One sentence alone"))
+    build_index(Corpus("c", passages), str(late_model_path), tmp_path / "i", cache=tmp_path / "c")
+    searcher = Searcher.open(tmp_path / "i")
+    found = searcher.best_sentence("zz qq xx", "a")
+    assert found is not None
+    assert found[0][found[1] : found[2]] == "Zz qq xx"
+    assert searcher.best_sentence("zz qq xx", "b") is None
+
+
+def test_another_model_of_late_interaction_is_refused(late_index_path, tiny_model_path, tmp_path):
+    load_late_interaction(tiny_model_path, seed=1, device="cpu").save_pretrained(
+        str(tmp_path / "other"), create_model_card=False
+    )
+    for other in (tmp_path / "other", tiny_model_path):
+        with pytest.raises(InputError, match="encoded by another model"):
+            Searcher.open(late_index_path, model=str(other))
 
 
 # -- snippets

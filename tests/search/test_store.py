@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from clearir.data.passages import Passage
+from clearir.models.token_vectors import TokenVectors
 from clearir.search import store
 from clearir.search.store import Field
 
 pytest.importorskip("lancedb", reason="the extra search is not installed")
+
+from lancedb.expr import col, lit
 
 
 def unit(rows: int, dimensions: int = 32, seed: int = 0) -> np.ndarray:
@@ -18,14 +21,20 @@ def unit(rows: int, dimensions: int = 32, seed: int = 0) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def write(folder: Path, passages: list[Passage], vectors: np.ndarray, chunk: int = 1000):
+QUERY = unit(1, seed=1)[0]
+
+
+def write(folder: Path, passages: list[Passage], vectors: np.ndarray | TokenVectors, chunk: int = 1000):
     given = iter(range(0, len(passages), chunk))
 
     def vectors_of(part):
         start = next(given)
         return vectors[start : start + len(part)]
 
-    return store.write_passages(store.connect(folder), passages, store.fields_of(passages), vectors_of, chunk=chunk)
+    fields = store.fields_of(passages)
+    table, tokens = store.write_passages(store.connect(folder), passages, fields, vectors_of, chunk=chunk)
+    assert tokens == (sum(map(len, vectors.texts)) if isinstance(vectors, TokenVectors) else None)
+    return table
 
 
 def test_fields_have_the_kind_of_their_values_and_a_column_of_their_own():
@@ -58,13 +67,42 @@ def test_rows_come_back_nearest_first_whatever_the_chunks(tmp_path):
     assert rows[0]["text"] == f"text {order[0]}"
 
 
+def tokens(counts: list[int], dimensions: int = 32, seed: int = 0) -> list[np.ndarray]:
+    return np.split(unit(sum(counts), dimensions, seed), np.cumsum(counts)[:-1])
+
+
+def mean_maxsim(query: np.ndarray, passages: list[np.ndarray]) -> np.ndarray:
+    """For each token of the query the largest cosine with a token of the passage; their mean."""
+    return np.array([(query.astype(float) @ passage.T.astype(float)).max(axis=1).mean() for passage in passages])
+
+
+@pytest.mark.parametrize("asking", [1, 2, 30])
+def test_token_vectors_are_compared_by_mean_maxsim(tmp_path, asking):
+    """200 passages of 1 to 40 tokens, written in chunks: all in the order of their exact scores, filtered or not."""
+    counts = np.random.default_rng(0).integers(1, 41, 200).tolist()
+    vectors = tokens(counts)
+    passages = [Passage(str(i), f"text {i}", fields={"n": i}) for i in range(200)]
+    table = write(tmp_path, passages, TokenVectors.of(vectors), chunk=70)
+    query = unit(asking, seed=1)
+    scores = mean_maxsim(query, vectors)
+    for where, kept in ((None, np.arange(200)), (col("n") >= lit(150), np.arange(150, 200))):
+        rows = store.nearest(table, query, 200, ["id"], where=where)
+        assert sorted(int(row["id"]) for row in rows) == kept.tolist()
+        np.testing.assert_allclose([row["_score"] for row in rows], np.sort(scores[kept])[::-1], atol=1e-6)
+        np.testing.assert_allclose([row["_score"] for row in rows], scores[[int(row["id"]) for row in rows]], atol=1e-6)
+        ids = store.nearest_ids(table, query, 10, where=where)
+        again = store.rows_of(table, ids, ["id"], query)
+        assert [row["id"] for row in again] == [row["id"] for row in rows[:10]]
+        np.testing.assert_allclose([row["_score"] for row in again], [row["_score"] for row in rows[:10]], atol=1e-6)
+
+
 def test_rows_come_in_the_order_of_their_ids(tmp_path):
     table = write(tmp_path, [Passage(str(i), f"text {i}") for i in range(25)], unit(25), chunk=10)
-    ids = store.nearest_ids(table, unit(1, seed=1)[0], 5)
-    assert [row["id"] for row in store.rows_of(table, ids, ["id"])] == [
-        row["id"] for row in store.nearest(table, unit(1, seed=1)[0], 5, ["id"])
-    ]
-    assert store.rows_of(table, [], ["id"]) == []
+    ids = store.nearest_ids(table, QUERY, 5)
+    rows, nearest = store.rows_of(table, ids, ["id"], QUERY), store.nearest(table, QUERY, 5, ["id"])
+    assert [row["id"] for row in rows] == [row["id"] for row in nearest]
+    np.testing.assert_allclose([row["_score"] for row in rows], [row["_score"] for row in nearest], atol=1e-6)
+    assert store.rows_of(table, [], ["id"], QUERY) == []
 
 
 def test_values_of_mixed_kinds_are_kept_as_text(tmp_path):
@@ -80,7 +118,7 @@ def test_words_are_found_in_any_script_and_in_title_and_text(tmp_path):
     table = write(tmp_path, passages, unit(5))
     store.index_texts(table)
     for query, right in {"шахи": "0", "東京": "1", "ง่าย": "2", "luks": "3", "uberschrift": "4"}.items():
-        found = store.rows_of(table, store.matching_ids(table, query, 3), ["id"])
+        found = store.rows_of(table, store.matching_ids(table, query, 3), ["id"], QUERY)
         assert [row["id"] for row in found] == [right]
 
 
@@ -109,7 +147,7 @@ def test_words_are_found_however_they_are_typed(tmp_path):
     }
     for code, queries in asked.items():
         for query in queries:
-            found = store.rows_of(table, store.matching_ids(table, query, 3), ["id"])
+            found = store.rows_of(table, store.matching_ids(table, query, 3), ["id"], QUERY)
             assert [row["id"] for row in found] == [code], query
 
 

@@ -28,9 +28,12 @@ def describe(info: IndexInfo, rerank: Reranking | None = None) -> list[str]:
     languages = ", ".join(f"{count:,} {code}" for code, count in info.languages.items())
     lines = [
         f"{info.passages:,} passages of {info.corpus}" + (f" ({languages})" if languages else ""),
-        f"model: {info.model}, {info.dimensions} dimensions",
+        f"model: {info.model}, {info.dimensions} dimensions" + (" per token" if info.tokens else ""),
     ]
-    if info.recall is None:
+    if info.tokens is not None:
+        megabytes = 4 * info.dimensions * info.tokens / 1e6
+        lines.append(f"exact: every token is compared, {info.tokens:,} vectors ({megabytes:,.0f} MB)")
+    elif info.recall is None:
         lines.append("exact: every vector is compared")
     else:
         lines.append(f"approximate: {info.probes} of {info.partitions} partitions, recall@10 {info.recall:.3f}")
@@ -48,7 +51,7 @@ def hits_table(query: str, hits: Sequence[Hit]) -> Table:
     shown.add_column("", justify="right", style="dim")
     if reranked:
         shown.add_column("reranker", justify="right")
-    shown.add_column("cosine" if reranked else "score", justify="right")
+    shown.add_column("score", justify="right")
     shown.add_column("language")
     shown.add_column("passage", ratio=1)
     for hit in hits:

@@ -22,17 +22,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer, SparseEncoder
 
+    from clearir.models.token_vectors import TextVectors
+
     AnyModel: TypeAlias = SentenceTransformer | MultiVectorEncoder | SparseEncoder
-    Vectors: TypeAlias = "NDArray[np.float32] | TokenVectors | SparseVectors"
+    Vectors: TypeAlias = TextVectors | SparseVectors
 
 
 def load_any(name_or_path: str | Path, **options: Any) -> AnyModel:
     """A model of the kind that it was saved as; ``options``: of `clearir.models.load.load_model`."""
-    kind = saved_as(name_or_path)
-    if kind == LATE_INTERACTION:
-        return load_late_interaction(name_or_path, **options)
-    if kind == SPARSE:
+    if saved_as(name_or_path) == SPARSE:
         return load_sparse(name_or_path, **options)
+    return load_with_vectors(name_or_path, **options)
+
+
+def load_with_vectors(name_or_path: str | Path, **options: Any) -> SentenceTransformer | MultiVectorEncoder:
+    """The same, of a model with a vector for each text or token.
+
+    Raises:
+        InputError: it is another one, or see `clearir.models.load.load_model`.
+    """
+    if saved_as(name_or_path) == LATE_INTERACTION:
+        return load_late_interaction(name_or_path, **options)
     return load_model(name_or_path, **options)
 
 
@@ -57,10 +67,26 @@ def encode_any(
         cache: folder of vectors already computed; token vectors and weights of words are not kept there.
         description: what the progress is called.
     """
-    if makes_token_vectors(model):
-        return encode_tokens(model, texts, kind, prompt=prompt, description=description)
     if gives_word_weights(model):
         return encode_sparse(model, texts, prompt=prompt, description=description)
+    return encode_with_vectors(
+        model, texts, kind, languages=languages, prompt=prompt, cache=cache, description=description
+    )
+
+
+def encode_with_vectors(
+    model: SentenceTransformer | MultiVectorEncoder,
+    texts: Sequence[str],
+    kind: TextKind,
+    *,
+    languages: Sequence[str | None] | None = None,
+    prompt: str = "",
+    cache: Path | None = None,
+    description: str = "Encoding",
+) -> TextVectors:
+    """The same, by a model with a vector for each text or token."""
+    if makes_token_vectors(model):
+        return encode_tokens(model, texts, kind, prompt=prompt, description=description)
     known = languages or [None] * len(texts)
     return encode_by_language(model, texts, known, prompt=prompt, cache=cache, description=description)
 

@@ -92,7 +92,7 @@ def load_model(
         raise InputError(
             f"{name_or_path}: a model of late interaction, with a vector for each token, and this needs one with a "
             "vector for each text. Train it on with kind: late-interaction in the recipe, score it with clearir "
-            "evaluate; to search with it, see docs/late-interaction.md"
+            "evaluate, search with it with clearir index; see docs/late-interaction.md"
         )
     if found.kind == SPARSE:
         raise InputError(

@@ -5,16 +5,20 @@ queries = encode_tokens(model, texts, "query", prompt="query: ")
 scores = queries.scores(encode_tokens(model, passages, "passage"))     # (queries, passages)
 ```
 
-Token vectors are not cached on disk: a text takes as many vectors as it has tokens, 512 bytes each at 128 dimensions.
+A text takes as many vectors as it has tokens, 512 bytes each at 128 dimensions, so they are cached on disk only where
+that is asked for: for an index, not for an evaluation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from clearir.models.encode import in_batches, token_counts
+from clearir.models.load import model_fingerprint
+from clearir.models.vector_cache import open_cache, read, vector_key, write
 from clearir.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sentence_transformers import MultiVectorEncoder
     from typing_extensions import TypeIs
+
+    TextVectors: TypeAlias = "NDArray[np.float32] | TokenVectors"
 
 TextKind = Literal["query", "passage"]
 #: what sentence-transformers calls them
@@ -44,6 +50,17 @@ class TokenVectors:
 
     def __getitem__(self, rows: slice | Sequence[int]) -> TokenVectors:
         return TokenVectors(self.texts[rows] if isinstance(rows, slice) else [self.texts[row] for row in rows])
+
+    @classmethod
+    def of(cls, arrays: Sequence[NDArray[np.float32]]) -> TokenVectors:
+        """Copies of arrays of shape ``(tokens, dim)``, one for each text."""
+        import torch
+
+        return cls([torch.tensor(array) for array in arrays])
+
+    def arrays(self) -> list[NDArray[np.float32]]:
+        """One ``(tokens, dim)`` for each text."""
+        return [text.numpy() for text in self.texts]
 
     def padded(self) -> torch.Tensor:
         """As the losses take them: ``(texts, tokens, dim)``, zeros behind the tokens of a text."""
@@ -76,6 +93,7 @@ def encode_tokens(
     kind: TextKind,
     *,
     prompt: str = "",
+    cache: Path | None = None,
     description: str | None = "Encoding",
 ) -> TokenVectors:
     """Encode texts in the order given, each distinct one once.
@@ -85,11 +103,13 @@ def encode_tokens(
         texts: queries or passages.
         kind: which of them; a model may read the two in different ways.
         prompt: put before every text.
+        cache: folder of token vectors already computed; see `clearir.models.encode.encode`.
         description: what the progress is called; None: none is shown.
 
     Raises:
-        InputError: the model gives vectors that are not finite.
+        InputError: the model gives vectors that are not finite, or the cache holds a file that is no cache.
     """
+    import torch
     from sentence_transformers.util import batch_to_device
 
     from clearir.losses.embeddings import embed
@@ -97,15 +117,28 @@ def encode_tokens(
 
     task = TASKS[kind]
 
-    def read(batch: list[str]) -> list[torch.Tensor]:
+    def vectors_of(batch: list[str]) -> list[torch.Tensor]:
         features = batch_to_device(model.preprocess(batch, prompt=prompt or None, task=task), model.device)
         vectors = embed(model, features | {"task": task}).float()
         return [one[tokens].cpu() for one, tokens in zip(vectors, is_token(vectors), strict=True)]
 
+    def batches(missing: list[str]) -> Iterator[dict[str, torch.Tensor]]:
+        return in_batches(model, missing, token_counts(model, missing, prompt), vectors_of, description=description)
+
     vectors: dict[str, torch.Tensor] = {}
     distinct = list(dict.fromkeys(texts))
-    for found in in_batches(model, distinct, token_counts(model, distinct, prompt), read, description=description):
-        vectors.update(found)
+    if cache is None:
+        for found in batches(distinct):
+            vectors.update(found)
+    else:
+        dim = model.get_embedding_dimension() or 1
+        keys = {text: vector_key(text, prompt, model.max_seq_length, task) for text in distinct}
+        with open_cache(cache, model_fingerprint(model)) as database:
+            for text, flat in read(database, keys):
+                vectors[text] = torch.tensor(flat).reshape(-1, dim)
+            for found in batches([text for text in distinct if text not in vectors]):
+                write(database, {text: vector.numpy() for text, vector in found.items()}, keys)
+                vectors.update(found)
     broken = next((text for text, vector in vectors.items() if not vector.isfinite().all()), None)
     if broken is not None:
         raise InputError(
@@ -129,3 +162,19 @@ def makes_token_vectors(model: Any) -> TypeIs[MultiVectorEncoder]:
     from sentence_transformers import MultiVectorEncoder
 
     return isinstance(model, MultiVectorEncoder)
+
+
+def similarities(query: NDArray[np.float32], passages: TextVectors) -> NDArray[np.float32]:
+    """Cosine of a query, or its mean MaxSim, with each of n passages.
+
+    Args:
+        query: vector of shape (dim,), or token vectors of shape (tokens, dim), as the passages are.
+        passages: of unit length.
+
+    Returns:
+        Shape (n,).
+    """
+    if isinstance(passages, TokenVectors):
+        scores: NDArray[np.float32] = TokenVectors.of([query]).scores(passages)[0].numpy()
+        return scores
+    return passages @ query

@@ -24,11 +24,9 @@ from clearir.support.extras import require
 from clearir.support.progress import track
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from clearir.models.load import Loading
     from clearir.models.ready_vectors import ReadyVectors
+    from clearir.models.token_vectors import TextVectors
 
 FORMAT = 2
 
@@ -45,13 +43,14 @@ class IndexInfo:
         fields: that can be filtered by, beside id, title and language.
         model: what encoded the passages: a folder, a name on the Hub, ``python:PACKAGE/folder``.
         model_hash: see `clearir.models.load.model_fingerprint`.
-        dimensions: of a vector. The metric is the cosine.
+        dimensions: of a vector. The metric is the cosine, or mean MaxSim where each token has a vector.
         query_prompt: put before a query.
         passage_prompt: was put before a passage.
         max_seq_length: tokens of a text that are read; None: no limit.
         probes: partitions that a search looks into; None: the index is exact.
         partitions: that there are.
         recall: share of the ten nearest that the approximate index finds, as measured when it was made.
+        tokens: vectors of all passages, where each token has one; None: one for each passage.
         format: of the index.
     """
 
@@ -69,6 +68,7 @@ class IndexInfo:
     probes: int | None = None
     partitions: int | None = None
     recall: float | None = None
+    tokens: int | None = None
     format: int = FORMAT
 
     @property
@@ -92,7 +92,7 @@ def build_index(
 
     Args:
         corpus: what to search.
-        model: as `clearir.models.load.load_model` takes it.
+        model: as `clearir.models.any_kind.load_with_vectors` takes it; of late interaction, each token has a vector.
         out: a folder, or a URI of object storage that LanceDB knows (``s3://bucket/index``).
         cache: folder of finished embeddings; a run that goes on finds there what it had encoded.
         ready: vectors that ``clearir encode`` made of the corpus.
@@ -107,20 +107,33 @@ def build_index(
         InputError: ``out`` holds something else, or the model cannot be used.
         MissingExtraError: LanceDB is not installed.
     """
+    from clearir.models.any_kind import load_with_vectors
     from clearir.models.encode import encode_by_language
     from clearir.models.load import Loading, model_fingerprint
     from clearir.models.prompts import prompts_of
+    from clearir.models.token_vectors import encode_tokens, makes_token_vectors
 
     require("lancedb", "search")  # before a model is loaded for nothing
-    network = (loading or Loading()).load(model)
+    network = load_with_vectors(model, **vars(loading or Loading()))
     prompts = prompts_of(network)
     if ready is not None:
+        if makes_token_vectors(network):
+            raise InputError(
+                f"--vectors {ready.folder}: these are one vector for each passage, and {model} is a model of late "
+                "interaction, with one for each token; leave out --vectors"
+            )
         ready.check(network, prompts.passage)
 
-    def vectors_of(passages: Sequence[Passage]) -> NDArray[np.float32]:
+    def vectors_of(passages: Sequence[Passage]) -> TextVectors:
+        texts = [passage.content for passage in passages]
+        description = "Encoding passages"
+        if makes_token_vectors(network):
+            return encode_tokens(
+                network, texts, "passage", prompt=prompts.passage, cache=cache, description=description
+            )
         return encode_by_language(
             network,
-            [passage.content for passage in passages],
+            texts,
             [passage.language for passage in passages],
             prompt=prompts.passage,
             cache=cache,
@@ -141,7 +154,8 @@ def build_index(
         passage_prompt=prompts.passage,
         max_seq_length=None if limit is None else int(limit),
     )
-    return write_index(corpus, info, vectors_of, out, exact_below=exact_below, overwrite=overwrite)
+    chunk = store.TOKEN_CHUNK if makes_token_vectors(network) else store.CHUNK
+    return write_index(corpus, info, vectors_of, out, exact_below=exact_below, chunk=chunk, overwrite=overwrite)
 
 
 def write_index(
@@ -158,8 +172,8 @@ def write_index(
 
     Args:
         corpus: what to search.
-        info: what to say of it; ``corpus_hash``, ``probes``, ``partitions`` and ``recall`` are found here.
-        vectors_of: vectors of unit length for some passages, shape (n, ``info.dimensions``).
+        info: what to say of it; ``corpus_hash``, ``probes``, ``partitions``, ``recall`` and ``tokens`` are found here.
+        vectors_of: vectors of unit length for some passages, shape (n, ``info.dimensions``), or those of their tokens.
         out: see `build_index`; likewise what follows.
         exact_below: more passages than this get an approximate index.
         chunk: passages encoded and written at once.
@@ -169,15 +183,15 @@ def write_index(
     settings = {
         "stage": "index",
         "exact_below": exact_below,
-        **{key: value for key, value in asdict(info).items() if key not in ("corpus", "model")},
+        **{key: value for key, value in asdict(info).items() if key not in ("corpus", "model", "tokens")},
     }
 
     def write(database: Any) -> IndexInfo:
-        table = store.write_passages(database, corpus.passages, info.fields, vectors_of, chunk=chunk)
+        table, tokens = store.write_passages(database, corpus.passages, info.fields, vectors_of, chunk=chunk)
         store.index_texts(table)
-        done = info
-        if len(corpus) > exact_below:
-            done = replace(info, **asdict(store.index_vectors(table)))
+        done = replace(info, tokens=tokens)
+        if tokens is None and len(corpus) > exact_below:
+            done = replace(done, **asdict(store.index_vectors(table)))
         store.write_manifest(database, {"fingerprint": fingerprint(settings), "info": asdict(done)})
         return done
 

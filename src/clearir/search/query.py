@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clearir.data.passages import Passage, Value
+from clearir.models.any_kind import encode_with_vectors
 from clearir.models.reranker import order
+from clearir.models.token_vectors import TokenVectors, similarities
 from clearir.search import filters as conditions
 from clearir.search import store
 from clearir.search.highlight import sentences
@@ -33,10 +35,11 @@ from clearir.support.texts import clean
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
     from clearir.models.onnx_encoder import OnnxEncoder
     from clearir.models.reranker import Reranking
+    from clearir.models.token_vectors import TextKind, TextVectors
 
 T = TypeVar("T")
 MAX_K = 1000
@@ -58,7 +61,7 @@ class Hit:
 
     Attributes:
         rank: from 1.
-        score: cosine of query and passage, in any mode.
+        score: cosine of query and passage, or their mean MaxSim where each token has a vector; in any mode.
         id: of the passage.
         title: of the passage, perhaps empty.
         text: of the passage.
@@ -112,7 +115,11 @@ class Searcher:
     """An index and the model that made it. Can be used from several threads."""
 
     def __init__(
-        self, info: IndexInfo, table: Any, model: SentenceTransformer | OnnxEncoder, rerank: Reranking | None = None
+        self,
+        info: IndexInfo,
+        table: Any,
+        model: SentenceTransformer | MultiVectorEncoder | OnnxEncoder,
+        rerank: Reranking | None = None,
     ) -> None:
         self.info = info
         self.rerank = rerank
@@ -153,7 +160,7 @@ class Searcher:
 
         info = load_info(location)
         name = model or info.model
-        found: SentenceTransformer | OnnxEncoder | None = None
+        found: SentenceTransformer | MultiVectorEncoder | OnnxEncoder | None = None
         if light:
             found = exported_encoder(name, info.model_hash, info.max_seq_length)
         if found is None:
@@ -161,10 +168,12 @@ class Searcher:
         return cls(info, store.connect(location).open_table(store.PASSAGES), found, rerank)
 
     def encode(self, queries: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Vectors of queries, of unit length. The last thousand are remembered."""
+        """Vectors of queries, of unit length, or token vectors (tokens, dim). The last thousand are remembered."""
         with self._lock:
             new = [query for query in dict.fromkeys(queries) if query not in self._vectors]
-            found = dict(zip(new, self._encode(new, self.info.query_prompt), strict=True))
+            vectors = self._encode(new, "query")
+            each = vectors.arrays() if isinstance(vectors, TokenVectors) else vectors
+            found: dict[str, NDArray[np.float32]] = dict(zip(new, each, strict=True))
             found.update({query: self._vectors[query] for query in queries if query in self._vectors})
             self._vectors.update(found)
             for query in queries:
@@ -247,7 +256,7 @@ class Searcher:
             if len(spans) < 2:
                 return None
             parts = [row["text"][begin:end] for begin, end in spans]
-            scores = self._encode(parts, self.info.passage_prompt) @ vector
+            scores = similarities(vector, self._encode(parts, "passage"))
         begin, end = spans[int(scores.argmax())]
         return row["text"], begin, end
 
@@ -258,14 +267,13 @@ class Searcher:
         values = {name: [row[column] for row in rows if row[column] is not None] for column, name in texts.items()}
         return {name for name, some in values.items() if some and all(map(is_url, some))}
 
-    def _encode(self, texts: Sequence[str], prompt: str) -> NDArray[np.float32]:
+    def _encode(self, texts: Sequence[str], kind: TextKind) -> TextVectors:
         from clearir.models.onnx_encoder import OnnxEncoder
 
+        prompt = self.info.query_prompt if kind == "query" else self.info.passage_prompt
         if isinstance(self._model, OnnxEncoder):
             return self._model(texts, prompt)
-        from clearir.models.encode import encode
-
-        return encode(self._model, texts, prompt=prompt)
+        return encode_with_vectors(self._model, texts, kind, prompt=prompt)
 
     def _read(self, title: str, text: str) -> list[tuple[int, int]]:
         """Begin and end of the sentences that the model reads, at least in part."""
@@ -304,9 +312,7 @@ class Searcher:
         matching = store.matching_ids(self._table, query, depth, where=where)
         ranks = {row_id: rank for rank, row_id in enumerate(matching, start=1)}
         best = fuse(near, matching)[:k]
-        rows = store.rows_of(self._table, best, [*self._columns, "vector"])
-        for row in rows:
-            row["_score"] = float(vector.dot(row.pop("vector")))
+        rows = store.rows_of(self._table, best, self._columns, vector)
         return [
             replace(self._hit(rank, row), words=ranks.get(row_id))
             for rank, (row_id, row) in enumerate(zip(best, rows, strict=True), start=1)
@@ -326,17 +332,20 @@ class Searcher:
 
 def _load(
     location: str | Path, info: IndexInfo, name: str, device: str | None, trust_remote_code: bool
-) -> SentenceTransformer:
+) -> SentenceTransformer | MultiVectorEncoder:
     """The model of an index."""
-    from clearir.models.load import load_model, model_fingerprint
+    from clearir.models.any_kind import load_with_vectors
+    from clearir.models.load import model_fingerprint
 
-    network = load_model(name, device=device, trust_remote_code=trust_remote_code, max_seq_length=info.max_seq_length)
-    if model_fingerprint(network) != info.model_hash:
-        raise InputError(
-            f"{location}: its passages were encoded by another model than the one in {name}; index the corpus "
-            "again, or give the path of the model of this index with --model"
-        )
-    return network
+    # A model of late interaction may read longer passages than its maximal length says; asked for that, it would not.
+    for limit in dict.fromkeys((info.max_seq_length, None)):
+        network = load_with_vectors(name, device=device, trust_remote_code=trust_remote_code, max_seq_length=limit)
+        if (network.max_seq_length, model_fingerprint(network)) == (info.max_seq_length, info.model_hash):
+            return network
+    raise InputError(
+        f"{location}: its passages were encoded by another model than the one in {name}; index the corpus "
+        "again, or give the path of the model of this index with --model"
+    )
 
 
 def _reranked(queries: Sequence[str], found: Sequence[list[Hit]], rerank: Reranking) -> list[list[Hit]]:

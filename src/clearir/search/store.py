@@ -4,6 +4,9 @@ An index is two tables. ``passages`` has the columns ``id, title, text, language
 ``text_words`` (title and text as `clearir.search.words.folded` spells them), and one for each field;
 ``manifest`` has one row of JSON and is written last, so an index without it is not finished. The same holds on local
 disk and on object storage (``s3://...``).
+
+``vector`` is one vector per passage, or as many as it has tokens (late interaction). A query is of the same kind: shape
+(dim,), or (tokens, dim).
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from clearir.data.passages import Passage, Value
+from clearir.models.token_vectors import TokenVectors, similarities
 from clearir.search.words import folded
-from clearir.support.arrow import column_to_vectors, vectors_to_column
+from clearir.support.arrow import column_to_matrices, column_to_vectors, matrices_to_column, vectors_to_column
 from clearir.support.errors import InputError, first_line
 from clearir.support.extras import require
 from clearir.support.progress import task
@@ -28,8 +32,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from clearir.models.token_vectors import TextVectors
+
 Kind = Literal["text", "integer", "number", "boolean"]
-VectorsOf = Callable[[Sequence[Passage]], "NDArray[np.float32]"]
+VectorsOf = Callable[[Sequence[Passage]], "TextVectors"]
 
 PASSAGES = "passages"
 MANIFEST_TABLE = "manifest"
@@ -38,6 +44,8 @@ WORDS = ("title_words", "text_words")
 BUILT_IN = ("id", "title", "text", "language", "vector", *WORDS)
 #: passages encoded and written at once: one bar for most corpora, and 0.4 GB with 1,024 dimensions
 CHUNK = 65_536
+#: the same where each token has a vector: 1 GB with 512 tokens of 128 dimensions
+TOKEN_CHUNK = 4096
 #: passages up to which every vector is compared. LanceDB reads 10,000 in about 10 ms.
 EXACT_BELOW = 10_000
 #: candidates that are ranked again by their full vectors, for each one asked for
@@ -136,17 +144,24 @@ def write_passages(
     vectors_of: VectorsOf,
     *,
     chunk: int = CHUNK,
-) -> Any:
-    """Write all passages with their vectors, in chunks, and return the table."""
-    table = None
+) -> tuple[Any, int | None]:
+    """Write all passages with their vectors, in chunks.
+
+    Returns:
+        The table, and how many vectors of tokens there are; None where each passage has one vector.
+    """
+    table, tokens = None, None
     for start in range(0, len(passages), chunk):
         part = passages[start : start + chunk]
-        batch = _batch(part, fields, vectors_of(part))
+        vectors = vectors_of(part)
+        if isinstance(vectors, TokenVectors):
+            tokens = (tokens or 0) + sum(map(len, vectors.texts))
+        batch = _batch(part, fields, vectors)
         if table is None:
             table = database.create_table(PASSAGES, batch)
         else:
             table.add(batch)
-    return table
+    return table, tokens
 
 
 def index_texts(table: Any) -> None:
@@ -204,11 +219,11 @@ def nearest(
     probes: int | None = None,
     where: Any = None,
 ) -> list[dict[str, Any]]:
-    """The k rows with the highest cosine, as ``_score``, highest first.
+    """The k rows with the highest cosine or mean MaxSim, as ``_score``, highest first.
 
     Args:
         table: of passages.
-        vector: of unit length.
+        vector: of unit length; or those of the tokens of a query.
         k: how many.
         columns: of the table to return.
         probes: partitions to look into; None: compare with every vector.
@@ -216,8 +231,10 @@ def nearest(
     """
     search = _by_vector(table, vector, k, probes, where)
     rows: list[dict[str, Any]] = search.select([*columns, "_distance"]).to_list()
+    # Of several vectors LanceDB gives the sum of their distances to the nearest token.
+    tokens = len(vector) if vector.ndim == 2 else 1
     for row in rows:
-        row["_score"] = 1 - row.pop("_distance")
+        row["_score"] = 1 - row.pop("_distance") / tokens
     return rows
 
 
@@ -240,10 +257,16 @@ def matching_ids(table: Any, query: str, k: int, *, where: Any = None) -> list[i
     return _row_ids(search.with_row_id(True).select(["_score"]))
 
 
-def rows_of(table: Any, row_ids: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows with these ids, in this order."""
-    found = table.take_row_ids(list(row_ids)).with_row_id().select(list(columns)).to_list() if row_ids else []
-    rows = {row.pop("_rowid"): row for row in found}
+def rows_of(
+    table: Any, row_ids: Sequence[int], columns: Sequence[str], vector: NDArray[np.float32]
+) -> list[dict[str, Any]]:
+    """The rows with these ids, in this order, with their similarity to ``vector`` as ``_score`` (see `nearest`)."""
+    if not row_ids:
+        return []
+    found = table.take_row_ids(list(row_ids)).with_row_id().select([*columns, "vector"]).to_arrow()
+    scores = similarities(vector, _vectors_in(found["vector"]))
+    found = found.drop_columns("vector").append_column("_score", [scores])
+    rows = {row.pop("_rowid"): row for row in found.to_pylist()}
     return [rows[one] for one in row_ids]
 
 
@@ -305,7 +328,7 @@ def _column(name: str, taken: set[str]) -> str:
     return free
 
 
-def _batch(passages: Sequence[Passage], fields: Sequence[Field], vectors: NDArray[np.float32]) -> pa.Table:
+def _batch(passages: Sequence[Passage], fields: Sequence[Field], vectors: TextVectors) -> pa.Table:
     import pyarrow as pa
 
     types = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
@@ -322,8 +345,17 @@ def _batch(passages: Sequence[Passage], fields: Sequence[Field], vectors: NDArra
         if one.kind == "text":
             values = [None if value is None else str(value) for value in values]
         columns[one.column] = pa.array(values, types[one.kind])
-    columns["vector"] = vectors_to_column(vectors)
+    several = isinstance(vectors, TokenVectors)
+    columns["vector"] = matrices_to_column(vectors.arrays()) if several else vectors_to_column(vectors)
     return pa.table(columns)
+
+
+def _vectors_in(column: pa.ChunkedArray) -> TextVectors:
+    import pyarrow as pa
+
+    if pa.types.is_fixed_size_list(column.type):
+        return column_to_vectors(column)
+    return TokenVectors.of(column_to_matrices(column))
 
 
 def _exact_neighbours(table: Any) -> tuple[NDArray[np.float32], list[set[str]]]:
