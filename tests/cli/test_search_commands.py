@@ -7,9 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from sentence_transformers import MultiVectorEncoder
 
 from clearir.models.reranker import Reranking
+from clearir.search.index import load_info
 
 pytest.importorskip("lancedb", reason="the extra search is not installed")
 
@@ -37,6 +41,39 @@ def test_index_and_search_and_filter(clearir, lines, tiny_model_path, tmp_path):
     assert answer["query"] == "passage 3"
     assert [hit["rank"] for hit in answer["hits"]] == [1, 2]
     assert {hit["fields"]["kind"] for hit in answer["hits"]} == {"odd"}
+
+
+def test_a_model_of_late_interaction_is_indexed_and_searched(clearir, lines, late_model_path, tmp_path):
+    index, options = tmp_path / "i", ("--cache", tmp_path / "c")
+    status, shown, messages = clearir("index", late_model_path, lines, "columns.text=body", "--out", index, *options)
+    assert status == 0, messages
+    tokens = load_info(index).tokens
+    assert "128 dimensions per token" in shown
+    megabytes = tokens * 128 * 4 / 1e6
+    assert f"exact: every token is compared, {tokens:,} vectors ({megabytes:.1f} MB)" in shown
+
+    command = [sys.executable, "-m", "clearir", "search", str(index), "passage 3", "-k", "9", "--json"]
+    done = subprocess.run([*command, "--filter", "kind=odd"], capture_output=True, text=True, check=True)
+    [answer] = map(json.loads, done.stdout.splitlines())
+    model = MultiVectorEncoder(str(late_model_path), device="cpu")
+    texts = [f"passage {i}" for i in range(1, 10, 2)]
+    asking, *passages = (model.encode_query("passage 3"), *model.encode_document(texts))
+    expected = {
+        text: float((asking @ one.T).max(dim=1).values.mean()) for text, one in zip(texts, passages, strict=True)
+    }
+    assert {hit["text"]: hit["score"] for hit in answer["hits"]} == pytest.approx(expected, abs=1e-4)
+    assert [hit["text"] for hit in answer["hits"]] == sorted(expected, key=lambda text: -expected[text])
+
+
+def test_finished_vectors_are_refused_with_a_model_of_late_interaction(
+    clearir, lines, late_model_path, tiny_model_path, tmp_path
+):
+    corpus, vectors = tmp_path / "c.parquet", tmp_path / "vectors"
+    pq.write_table(pa.table({"text": ["passage 1"]}), corpus)
+    status, _, messages = clearir("encode", tiny_model_path, corpus, "--out", vectors)
+    assert status == 0, messages
+    status, _, messages = clearir("index", late_model_path, corpus, "--vectors", vectors, "--out", tmp_path / "i")
+    assert (status, "leave out --vectors" in " ".join(messages.split())) == (2, True)
 
 
 def loaded_by(*arguments: object) -> tuple[str, set[str]]:

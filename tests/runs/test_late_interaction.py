@@ -14,6 +14,7 @@ import torch
 from sentence_transformers import MultiVectorEncoder
 from tiny_recipe import tiny_recipe
 
+from clearir.data.passages import Corpus, Passage
 from clearir.evaluation.scores import Scores
 from clearir.report.study_table import BASE
 from clearir.runs import train_run
@@ -136,14 +137,21 @@ def test_clearir_evaluate_tells_the_kind_by_the_folder(recipe, finished, clearir
     assert found.directions["de->en"].values == finished.after.directions["de->en"].values
 
 
-def test_an_index_of_it_is_refused_with_what_to_use(recipe, finished, clearir, tmp_path):
-    passages = tmp_path / "passages.jsonl"
-    passages.write_text('{"_id": "1", "text": "amber"}\n', encoding="utf-8")
-    status, _, said = clearir("index", Path(recipe.output) / "model", passages, "--out", tmp_path / "index")
+def test_an_index_of_it_is_known_by_the_scores_of_the_run(recipe, finished, tmp_path):
+    pytest.importorskip("lancedb", reason="the extra search is not installed")
+    from clearir.search.index import build_index
+
+    corpus = Corpus("c", (Passage("1", "amber"),))
+    info, _ = build_index(corpus, str(Path(recipe.output) / "model"), tmp_path / "index", cache=tmp_path / "cache")
+    assert info.model_hash == finished.after.model_hash
+
+
+def test_where_a_vector_a_text_is_needed_it_is_refused_with_what_to_use(recipe, finished, clearir, tmp_path):
+    status, _, said = clearir("trim", Path(recipe.output) / "model", "--languages", "en", "--out", tmp_path / "small")
     assert status == 2
     assert "a model of late interaction" in said
     assert "docs/late-interaction.md" in said
-    assert not (tmp_path / "index").exists()
+    assert not (tmp_path / "small").exists()
 
 
 def test_a_study_begins_with_the_dense_model(recipe, tmp_path):

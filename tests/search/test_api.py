@@ -89,6 +89,18 @@ def test_what_the_index_is_of_without_paths(two, index_path):
     assert info["index"]["model"].count("/") == 1
 
 
+def test_token_vectors_of_a_model_of_late_interaction(searcher, late_index_path):
+    late = Searcher.open(late_index_path)
+    asking = client(late, searcher)
+    [found] = asking.post("/api/search", json={"query": "play chess", "filters": ["language=en"]}).json()["results"]
+    hits = late.search("play chess", filters=["language=en"])
+    assert [(hit["id"], hit["score"]) for hit in found["tuned"]] == [(hit.id, round(hit.score, 4)) for hit in hits]
+    info = asking.get("/api/info").json()
+    assert (info["index"]["tokens"], info["base"]["tokens"]) == (late.info.tokens, None)
+    assert "128 dimensions per token" in asking.get("/", params={"q": "play chess", "hybrid": "on"}).text
+    assert asking.get("/api/sentence", params={"q": "play chess", "id": "chess"}).status_code == 200
+
+
 def test_reranked_hits_say_so(index_path, one, overlap, tmp_path):
     reranking = Reranking(overlap, str(tmp_path / "runs" / "judge"), 4)
     asked = client(Searcher.open(index_path, rerank=reranking))

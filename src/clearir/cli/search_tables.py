@@ -32,7 +32,7 @@ def describe(info: IndexInfo, rerank: Reranking | None = None) -> list[str]:
     ]
     if info.tokens is not None:
         megabytes = 4 * info.dimensions * info.tokens / 1e6
-        lines.append(f"exact: every token is compared, {info.tokens:,} vectors ({megabytes:,.0f} MB)")
+        lines.append(f"exact: every token is compared, {info.tokens:,} vectors ({megabytes:,.1f} MB)")
     elif info.recall is None:
         lines.append("exact: every vector is compared")
     else:

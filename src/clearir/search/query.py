@@ -168,7 +168,7 @@ class Searcher:
         return cls(info, store.connect(location).open_table(store.PASSAGES), found, rerank)
 
     def encode(self, queries: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Vectors of queries, of unit length, or token vectors (tokens, dim). The last thousand are remembered."""
+        """Vectors of queries, of unit length; or token vectors, (tokens, dim). The last thousand are remembered."""
         with self._lock:
             new = [query for query in dict.fromkeys(queries) if query not in self._vectors]
             vectors = self._encode(new, "query")
