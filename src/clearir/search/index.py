@@ -97,7 +97,8 @@ def build_index(
         cache: folder of finished embeddings; a run that goes on finds there what it had encoded.
         ready: vectors that ``clearir encode`` made of the corpus.
         loading: prompts, length and so on, where they are not the model's own.
-        exact_below: more passages than this get an approximate index.
+        exact_below: more passages than this get an approximate index, unless each token has a vector: LanceDB's
+            approximation of MaxSim misses too much (docs/late-interaction.md).
         overwrite: replace an index of something else.
 
     Returns:

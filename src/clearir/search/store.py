@@ -44,8 +44,8 @@ WORDS = ("title_words", "text_words")
 BUILT_IN = ("id", "title", "text", "language", "vector", *WORDS)
 #: passages encoded and written at once: one bar for most corpora, and 0.4 GB with 1,024 dimensions
 CHUNK = 65_536
-#: the same where each token has a vector: 1 GB with 512 tokens of 128 dimensions
-TOKEN_CHUNK = 4096
+#: the same where each token has a vector: 0.5 GB with 512 tokens of 128 dimensions
+TOKEN_CHUNK = 2048
 #: passages up to which every vector is compared. LanceDB reads 10,000 in about 10 ms.
 EXACT_BELOW = 10_000
 #: candidates that are ranked again by their full vectors, for each one asked for
@@ -345,9 +345,14 @@ def _batch(passages: Sequence[Passage], fields: Sequence[Field], vectors: TextVe
         if one.kind == "text":
             values = [None if value is None else str(value) for value in values]
         columns[one.column] = pa.array(values, types[one.kind])
-    several = isinstance(vectors, TokenVectors)
-    columns["vector"] = matrices_to_column(vectors.arrays()) if several else vectors_to_column(vectors)
+    columns["vector"] = _column_of(vectors)
     return pa.table(columns)
+
+
+def _column_of(vectors: TextVectors) -> pa.Array:
+    if isinstance(vectors, TokenVectors):
+        return matrices_to_column(vectors.arrays())
+    return vectors_to_column(vectors)
 
 
 def _vectors_in(column: pa.ChunkedArray) -> TextVectors:
