@@ -51,7 +51,7 @@ class Scale:
     def sentence(self) -> str:
         """How the scale came about, and the warning."""
         if not self.pairs:
-            return f"scale {self.used:g} (none is looked for: a reranker's scores have no bounds)"
+            return f"scale {self.used:g} (none is looked for: scores of this kind of model have no bounds)"
         how = (
             f"found from {self.pairs} pairs" if self.auto else f"set; {self.found:g} was found from {self.pairs} pairs"
         )
