@@ -337,8 +337,8 @@ def _load(
     from clearir.models.any_kind import load_with_vectors
     from clearir.models.load import model_fingerprint
 
-    # A model of late interaction may have a length for passages above its maximal one. Asked for the latter, it would cut
-    # them at it, and be another model than the one that made the index.
+    # A model of late interaction may have a length for passages above its maximal one. Asked for the latter, it would
+    # cut them at it, and be another model than the one that made the index.
     for limit in dict.fromkeys((info.max_seq_length, None)):
         network = load_with_vectors(name, device=device, trust_remote_code=trust_remote_code, max_seq_length=limit)
         if (network.max_seq_length, model_fingerprint(network)) == (info.max_seq_length, info.model_hash):
