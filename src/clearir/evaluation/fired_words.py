@@ -83,8 +83,8 @@ class FiredWords:
     def sentence(self) -> str:
         """What is counted, in words."""
         return (
-            f"Of the {TOP} strongest words of a query, so many stand in its English query or passage and not in the "
-            "query itself."
+            f"How many of a query's {TOP} strongest words stand in its English query or passage and not in the query "
+            "itself, mean per query."
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -252,7 +252,7 @@ def _words(run: Run) -> list[str]:
         "## Words that queries fire",
         run.words.sentence,
         grid(["queries in", "queries", "before", "after"], counts),
-        "The words of some queries, the strongest first; those words are bold.",
+        "The words of some queries, the strongest first; words that count are bold.",
         grid(["query", "before", "after"], examples, numbers=False),
     ]
 
