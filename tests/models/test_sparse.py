@@ -13,7 +13,6 @@ from clearir.models.load import load_model
 from clearir.models.prompts import Prompts, prompts_of
 from clearir.models.reranker import load_reranker
 from clearir.models.sparse import (
-    FIRING,
     SparseVectors,
     encode_sparse,
     has_word_weights,
@@ -25,6 +24,7 @@ from clearir.models.sparse import (
 from clearir.settings import SPARSE
 from clearir.support.errors import InputError
 
+FIRING = 3
 TEXTS = [
     "The harbour closes in winter.",
     "Press Ctrl and S to save the file.",
@@ -53,6 +53,7 @@ def taught(minilm_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("clearir.models.sparse.STEPS", 60)
         patch.setattr("clearir.models.sparse.TOKENS", 48)
+        patch.setattr("clearir.models.sparse.FIRING", FIRING)
         learn_own_words(model, TEXTS)
     return model
 
@@ -124,12 +125,11 @@ def test_a_text_fires_its_own_words_once_they_are_learned(minilm_path, taught):
         assert torch.equal(weight, taught.transformers_model.base_model.state_dict()[name]), name
     assert all(one.requires_grad for one in taught.parameters())
     vectors = encode_sparse(taught, TEXTS)
-    strongest = strongest_words(taught, vectors, top=3)
     own = [words_of(taught, text) for text in TEXTS]
-    assert [number in words for words, found in zip(own, strongest, strict=True) for number, *_ in found] == [True] * 12
-    fires = [float(vectors.matrix.to_dense()[row, word]) > 0 for row, words in enumerate(own) for word in words]
-    assert sum(fires) / len(fires) == pytest.approx(FIRING, abs=0.1)
-    assert vectors.words_per_text() < 2 * len(fires) / len(TEXTS)  # of 30,522 words
+    for words, found in zip(own, strongest_words(taught, vectors, top=3), strict=True):
+        assert {word for word, _ in found} <= words
+    tokens = sum(len(taught.tokenizer.tokenize(text)) for text in TEXTS)
+    assert vectors.words_per_text() * len(TEXTS) < 2 * FIRING * tokens  # of 30,522 words; some fire for several tokens
 
 
 def test_a_saved_model_is_told_by_its_folder(taught, tiny_model_path, tmp_path):
@@ -148,12 +148,14 @@ def test_a_saved_model_is_told_by_its_folder(taught, tiny_model_path, tmp_path):
         load_reranker(path, device="cpu", new_head=True)
 
 
-def test_words_without_a_letter_are_not_shown():
+def test_words_without_a_letter_and_those_that_fire_twice_are_not_shown():
     class Reader:
         class tokenizer:
+            all_special_tokens = ("</s>",)
+
             @staticmethod
             def convert_ids_to_tokens(ids):
-                return ["▁save", ".", "##ing", "Ġ7"]
+                return ["▁save", ".", "##ing", "Ġ7", "</s>", "Save"]
 
-    words = strongest_words(Reader(), of([[0.5, 9.0, 1.0, 2.0], [0.0, 0.0, 0.0, 0.0]]), top=5)
-    assert words == [[(2, "ing", 1.0), (0, "save", 0.5)], []]
+    words = strongest_words(Reader(), of([[0.5, 9.0, 1.0, 2.0, 3.0, 0.25], [0.0] * 6]), top=5)
+    assert words == [[("ing", 1.0), ("save", 0.5)], []]

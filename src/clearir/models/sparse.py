@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 #: of `learn_own_words`: steps, tokens per step, and the learning rate, which falls to 0
 STEPS, TOKENS, RATE = 200, 256, 3e-3
-#: the share of the words of texts that fire after `learn_own_words`
-FIRING = 0.9
+#: words that fire for each token after `learn_own_words`: a word that fires for none would get no gradient
+FIRING = 50
 #: of `hashed`
 HASHED = 4096
 
@@ -177,8 +177,8 @@ def has_word_weights(name_or_path: str | Path) -> bool:
 def learn_own_words(model: SparseEncoder, texts: Sequence[str], *, seed: int = 0) -> None:
     """Teach a new head to name the words of a text: cross-entropy of each token's own word among those of all texts.
 
-    The encoder and its table of words stay as they are. Then one threshold for all words is chosen, so that `FIRING`
-    of the words that texts have get a weight above 0.
+    The encoder and its table of words stay as they are. Then one threshold for all words is chosen, so that for a token
+    about `FIRING` words get a weight above 0, its own the largest. `flops` makes them fewer.
 
     Args:
         model: changed in place.
@@ -203,6 +203,12 @@ def learn_own_words(model: SparseEncoder, texts: Sequence[str], *, seed: int = 0
     words = inputs.words[~torch.isin(inputs.words, special)]
     trained = {id(one) for one in head}
     frozen = [one for one in network.parameters() if one.requires_grad and id(one) not in trained]
+
+    def counted(features: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Which tokens are words."""
+        ids = features["input_ids"]
+        return features["attention_mask"].bool() & ~torch.isin(ids, special.to(ids.device))
+
     was_training = model.training
     model.eval()
     try:
@@ -211,12 +217,10 @@ def learn_own_words(model: SparseEncoder, texts: Sequence[str], *, seed: int = 0
         network.set_output_embeddings(_some_words(table, words))
         optimizer = torch.optim.Adam(head, lr=RATE)
         schedule: Any = get_linear_schedule_with_warmup(optimizer, 0, STEPS)  # type: ignore[no-untyped-call]
-        own = []
         with task("Learning own words", STEPS) as advance:
-            for step in range(STEPS):
+            for _ in range(STEPS):
                 features = inputs.draw()
-                ids = features["input_ids"]
-                counts = features["attention_mask"].bool() & ~torch.isin(ids, special.to(ids.device))
+                counts, ids = counted(features), features["input_ids"]
                 logits = network(**features).logits[counts]
                 answers = torch.searchsorted(words.to(ids.device), ids[counts])
                 loss = nn.functional.cross_entropy(logits, answers)
@@ -224,16 +228,18 @@ def learn_own_words(model: SparseEncoder, texts: Sequence[str], *, seed: int = 0
                 loss.backward()
                 optimizer.step()
                 schedule.step()
-                if step >= STEPS * 3 // 4:
-                    own.append(logits.detach().gather(1, answers[:, None]).flatten())
                 advance(1)
+        network.set_output_embeddings(table)
+        with torch.no_grad():
+            table.bias.zero_()
+            features = inputs.draw()
+            logits = network(**features).logits[counted(features)]
+            table.bias.fill_(-float(logits.topk(min(FIRING + 1, logits.shape[1]), dim=1).values[:, -1].median()))
     finally:
         network.set_output_embeddings(table)
         for one in frozen:
             one.requires_grad_(True)
         model.train(was_training)
-    with torch.no_grad():
-        table.bias.fill_(-float(torch.cat(own).quantile(1 - FIRING)))
 
 
 def _some_words(table: nn.Linear, words: torch.Tensor) -> nn.Linear:
@@ -319,28 +325,33 @@ def gives_word_weights(model: Any) -> TypeIs[SparseEncoder]:
     return isinstance(model, SparseEncoder)
 
 
-def strongest_words(model: SparseEncoder, vectors: SparseVectors, *, top: int) -> list[list[tuple[int, str, float]]]:
-    """The words that fire most for each text: number in the vocabulary, word and weight, the strongest first.
+def strongest_words(model: SparseEncoder, vectors: SparseVectors, *, top: int) -> list[list[tuple[str, float]]]:
+    """The words that fire most for each text, with their weights, the strongest first.
 
     Args:
         model: that encoded the texts.
         vectors: of n texts.
-        top: words per text at most. Pieces without a letter, such as a full stop, are left out.
+        top: words per text at most. Pieces without a letter, such as a full stop, are left out, and of two that
+            differ in capitals alone the weaker one.
     """
     pieces = model.tokenizer.convert_ids_to_tokens(list(range(vectors.matrix.shape[1])))
-    named = [_plain(str(piece)) for piece in pieces]
+    special = set(model.tokenizer.all_special_tokens)
+    named = ["" if piece in special else _plain(str(piece)) for piece in pieces]
     begin, numbers, weights = vectors.matrix.crow_indices(), vectors.matrix.col_indices(), vectors.matrix.values()
     found = []
     for start, end in zip(begin[:-1].tolist(), begin[1:].tolist(), strict=True):
         own = sorted(zip(weights[start:end].tolist(), numbers[start:end].tolist(), strict=True), reverse=True)
-        words = [(number, named[number], round(weight, 2)) for weight, number in own if _is_word(named[number])]
-        found.append(words[:top])
+        words: dict[str, tuple[str, float]] = {}
+        for weight, number in own:
+            if _is_word(named[number]):
+                words.setdefault(named[number].casefold(), (named[number], round(weight, 2)))
+        found.append(list(words.values())[:top])
     return found
 
 
-def words_of(model: SparseEncoder, text: str) -> set[int]:
-    """The words of a text, as numbers in the model's vocabulary."""
-    return set(model.tokenizer(text, add_special_tokens=False)["input_ids"])
+def words_of(model: SparseEncoder, text: str) -> set[str]:
+    """The words of a text as the model's vocabulary has them, in small letters."""
+    return {_plain(piece).casefold() for piece in model.tokenizer.tokenize(text)}
 
 
 def _plain(word: str) -> str:

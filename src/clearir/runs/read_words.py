@@ -45,5 +45,5 @@ def _fired(model: SparseEncoder, rows: Sequence[Row]) -> list[tuple[FiredWord, .
     found = []
     for row, query, words in zip(rows, queries, strongest, strict=True):
         bridge = (words_of(model, row.query) | words_of(model, row.passage)) - words_of(model, prompt + query)
-        found.append(tuple(FiredWord(word, weight, number in bridge) for number, word, weight in words))
+        found.append(tuple(FiredWord(word, weight, word.casefold() in bridge) for word, weight in words))
     return found
