@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer, SparseEncoder
 
+    from clearir.models.kind import Kind
     from clearir.models.token_vectors import TextVectors
 
     AnyModel: TypeAlias = SentenceTransformer | MultiVectorEncoder | SparseEncoder
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 
 def load_any(name_or_path: str | Path, **options: Any) -> AnyModel:
     """A model of the kind that it was saved as; ``options``: of `clearir.models.load.load_model`."""
-    if saved_as(name_or_path) == SPARSE:
+    kind = saved_as(name_or_path)
+    if kind == SPARSE:
         return load_sparse(name_or_path, **options)
-    return load_with_vectors(name_or_path, **options)
+    return _load_with_vectors(name_or_path, kind, options)
 
 
 def load_with_vectors(name_or_path: str | Path, **options: Any) -> SentenceTransformer | MultiVectorEncoder:
@@ -41,7 +43,13 @@ def load_with_vectors(name_or_path: str | Path, **options: Any) -> SentenceTrans
     Raises:
         InputError: it is another one, or see `clearir.models.load.load_model`.
     """
-    if saved_as(name_or_path) == LATE_INTERACTION:
+    return _load_with_vectors(name_or_path, saved_as(name_or_path), options)
+
+
+def _load_with_vectors(
+    name_or_path: str | Path, kind: Kind | None, options: dict[str, Any]
+) -> SentenceTransformer | MultiVectorEncoder:
+    if kind == LATE_INTERACTION:
         return load_late_interaction(name_or_path, **options)
     return load_model(name_or_path, **options)
 

@@ -52,6 +52,12 @@ def kind_of(name: str, *, local_files_only: bool = False) -> Kind | None:
     return DENSE if config or described else None
 
 
+def fills_masks(name: str, *, local_files_only: bool = False) -> bool:
+    """Whether a network was saved with a head for masked words; see `kind_of`."""
+    architectures = _read(name, "config.json", local_files_only).get("architectures") or []
+    return any(str(one).endswith("ForMaskedLM") for one in architectures)
+
+
 def _path(name: str, file: str, local_files_only: bool) -> Path | None:
     """A file of a model; None where it has none, or it cannot be had."""
     from sentence_transformers.util import load_file_path

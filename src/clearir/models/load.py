@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -371,29 +371,27 @@ def _no_progress_bar() -> Iterator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-@contextmanager
-def _no_note_of_conversion() -> Iterator[None]:
+def _no_note_of_conversion() -> AbstractContextManager[None]:
     """A model is made of one of another kind because that was asked for: no warning is due."""
-    logger = logging.getLogger("sentence_transformers.base.model")
+    return _without("sentence_transformers.base.model", lambda message: message.startswith("Converting "))
 
-    def is_due(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith("Converting ")
 
-    logger.addFilter(is_due)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_due)
+def no_note_of_new_head() -> AbstractContextManager[None]:
+    """A new head is drawn because it was asked for: transformers' report of it is not due."""
+
+    def is_of_head(message: str) -> bool:
+        return " LOAD REPORT" in message or message.startswith("This checkpoint seem corrupted. The tied")
+
+    return _without("transformers.modeling_utils", is_of_head)
 
 
 @contextmanager
-def no_note_of_new_head() -> Iterator[None]:
-    """A new head is drawn because it was asked for: transformers' report of it is not due."""
-    logger = logging.getLogger("transformers.modeling_utils")
+def _without(logger_name: str, unwanted: Callable[[str], bool]) -> Iterator[None]:
+    """Leave out some messages of a library's logger."""
+    logger = logging.getLogger(logger_name)
 
     def is_due(record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        return " LOAD REPORT" not in message and not message.startswith("This checkpoint seem corrupted. The tied")
+        return not unwanted(record.getMessage())
 
     logger.addFilter(is_due)
     try:

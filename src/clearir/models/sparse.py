@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearir.models.encode import in_batches, token_counts
+from clearir.models.kind import fills_masks
 from clearir.models.load import LoadOptions, drawn_with, find_model, how_to_load, no_note_of_new_head, read_as_asked
 from clearir.models.one_way import refuse_two_ways
 from clearir.settings import SPARSE
@@ -165,13 +166,8 @@ def _with_word_weights(
 
 def has_word_weights(name_or_path: str | Path) -> bool:
     """Whether a model gives words a weight already: a sparse one, or one trained to fill in masked words."""
-    from transformers import AutoConfig
-
     found = find_model(name_or_path)
-    if found.kind == SPARSE:
-        return True
-    config = AutoConfig.from_pretrained(found.name, local_files_only=not found.reachable)
-    return any(str(one).endswith("ForMaskedLM") for one in config.architectures or ())
+    return found.kind == SPARSE or fills_masks(found.name, local_files_only=not found.reachable)
 
 
 def learn_own_words(model: SparseEncoder, texts: Sequence[str], *, seed: int = 0) -> None:
