@@ -67,7 +67,8 @@ def main() -> None:
 
     before = peak_gb()
     start = time.perf_counter()
-    mined = mine(rows, model, MineSettings(margin=None if not options.model else 0.05))
+    margin = 0.05 if options.model else None
+    mined = mine(rows, model, MineSettings(negatives=5, target_negatives=5, margin=margin))
     seconds = time.perf_counter() - start
     print(f"{len(rows):,} rows, {len({row.passage for row in rows}):,} passages, {torch.get_num_threads()} threads")
     print(f"{'model ' + options.model if options.model else f'random vectors of {options.dimensions} numbers'}")

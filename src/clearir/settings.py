@@ -153,7 +153,8 @@ class TranslateSettings(Settings):
 class MineSettings(Settings):
     """Hard negatives; see `clearir.training.mine.mine`. The paper draws 5 and 5 from ranks 50 to 100.
 
-    With 0 and 0 nothing is mined, and rows keep the negatives that they came with.
+    With 0 and 0, the default, nothing is mined, and rows keep the negatives that they came with: on multilingual bases
+    hard negatives cost much time and gain little (docs/results-parts.md). A reranker needs some.
 
     Attributes:
         negatives: passages per row; 0 leaves this side out.
@@ -167,8 +168,8 @@ class MineSettings(Settings):
             that cannot read the target language finds hard negatives in it; "target" ranks the target queries.
     """
 
-    negatives: Count = 5
-    target_negatives: Count = 5
+    negatives: Count = 0
+    target_negatives: Count = 0
     window: tuple[Positive, Positive] = (10, 100)
     margin: Annotated[float, Field(ge=0)] | None = None
     max_score: Annotated[float, Field(ge=-1, le=1)] | None = None

@@ -53,7 +53,7 @@ def child(output: Path, model: str | None) -> None:
         dev=0.1,
         test=0.1,
         model=model,
-        mine=MineSettings(window=(1, 20)),
+        mine=MineSettings(negatives=5, target_negatives=5, window=(1, 20)),
     )
     data, translator = rows(), CommandTranslator([sys.executable, "-S", "-c", SLOW], batch_size=8)
     against = {"held out": [data[7].passage]}

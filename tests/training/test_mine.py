@@ -22,9 +22,9 @@ HOW = ("seed", "cache", "ready", "prompts")
 
 
 def mine(rows, model, **options):
-    """`clearir.training.mine.mine` with its settings as keywords."""
+    """`clearir.training.mine.mine` with its settings as keywords, five and five where no number is said."""
     how = {name: options.pop(name) for name in HOW if name in options}
-    return module.mine(rows, model, MineSettings(**options), **how)
+    return module.mine(rows, model, MineSettings(**{"negatives": 5, "target_negatives": 5, **options}), **how)
 
 
 def circle(texts, kind):

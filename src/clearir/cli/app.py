@@ -174,8 +174,9 @@ def _init_from(table: Path, options: dict[str, Any], folder: Path, model: str | 
 def train(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite = False) -> None:
     """Train a model from a recipe, score it before and after training, and write a report.
 
-    Reads the rows, holds some out, mines hard negatives and trains the model. Then scores the base model and the
-    trained model on the held-out rows in every direction. Finished stages are skipped, so a stopped run resumes.
+    Reads the rows, holds some out and trains the model, with hard negatives if the recipe asks for some. Then scores
+    the base model and the trained model on the held-out rows in every direction. Finished stages are skipped, so a
+    stopped run resumes.
     Under `torchrun --nproc-per-node 8 -m clearir train` or `accelerate launch`, all processes train; see docs/scale.md.
 
     Example, in a folder where `clearir init` was run:

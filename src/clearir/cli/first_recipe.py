@@ -14,7 +14,6 @@ from clearir.cli import sample
 from clearir.data.sources.understand import Understood
 from clearir.evaluation.compare import FEW
 from clearir.models.packaged_e5 import PROMPTS
-from clearir.settings import MineSettings
 from clearir.support.artifacts import atomic_file
 from clearir.support.errors import InputError
 from clearir.support.languages import language_name
@@ -25,8 +24,6 @@ NAME = "recipe.yaml"
 BATCH, FEWEST_STEPS = 32, 40
 #: different passages from which the scale of the loss can be found; see `clearir.losses.scale`, which imports torch
 FEWEST_PAIRS = 32
-#: others than its own that a query needs, for one to be a hard negative
-FEWEST_PASSAGES = 4
 
 _TEXT = Template("""\
 # clearir train $recipe
@@ -36,8 +33,7 @@ output: $output
 data:
   path: $path
 $options  test: $test  # $test_reason
-$prompts${translate}mine:  # hard negatives: texts that the base model takes for right answers
-${mine}train:
+$prompts${translate}train:
   learning_rate: 5.0e-5  # docs/study.md: 5e-5 or 1e-4 for e5-small and MiniLM
   batch_size: $batch
   $length  # $length_reason
@@ -96,7 +92,6 @@ def write_recipe(
         test_reason=reason,
         prompts=_prompts(base),
         translate=_translate(missing),
-        mine=_mine(found, test),
         batch=batch,
         length=f"max_steps: {FEWEST_STEPS}" if few else "epochs: 1",
         scale=_scale(base, round(found.passages * (1 - test))),
@@ -122,20 +117,6 @@ def _test_part(found: Understood) -> tuple[float, str]:
         return 0.1, f"a tenth of each language is held out: at least {least // 10} queries"
     share = 0.2 if least >= 5 * FEW else 0.3
     return share, f"few rows ({least} in the smallest language), so a larger share is held out"
-
-
-def _mine(found: Understood, test: float) -> str:
-    """As many negatives as so few passages allow."""
-    others = round(found.passages * (1 - test)) - 1
-    if others < FEWEST_PASSAGES:
-        return "  negatives: 0  # too few passages\n  target_negatives: 0\n"
-    first, last = MineSettings().window
-    if others < last:
-        first, last = 2, others // 2
-    return (
-        "  negatives: 1\n  target_negatives: 1\n"
-        f"  window: [{first}, {last}]  # ranks to draw from; the first may be right answers\n"
-    )
 
 
 def _prompts(base: str) -> str:

@@ -63,7 +63,7 @@ class Mined:
 def mine(
     rows: Sequence[Row],
     model: Any,
-    settings: MineSettings | None = None,
+    settings: MineSettings,
     *,
     seed: int = 0,
     cache: str | Path | None = None,
@@ -94,7 +94,6 @@ def mine(
     Raises:
         InputError: some row has fewer other texts to choose from than it needs.
     """
-    settings = settings or MineSettings()
     answers = Answers(rows)
     draw = _Draw(*settings.window, settings.margin, settings.max_score, seed)
     near = _Side("negative passages", "passage", draw, settings.negatives, 0, answers.passage_groups)
