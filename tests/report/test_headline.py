@@ -73,6 +73,15 @@ def test_several_languages_are_named_or_counted(make_run: Runs) -> None:
     assert title(many) == "Searching English pages in 4 languages, before and after training"
 
 
+def test_scores_without_and_with_a_reranker_are_not_called_training(make_run: Runs) -> None:
+    run = make_run(de=(first(10), first(80)))
+    both = replace(run.after, model=f"{run.before.model} + ranker (top 50)", settings={"rerank": {"top": 50}})
+    assert title(replace(run, after=both)) == "Searching English pages in German, without and with a reranker"
+    other = replace(both, model="another + ranker (top 50)")  # the model is another one too
+    assert title(replace(run, after=other)).endswith("before and after training")
+    assert title(replace(run, before=both, after=both)).endswith("before and after training")
+
+
 def test_languages_that_are_worse_are_named(make_run: Runs) -> None:
     run = make_run(de=(first(0), first(100)), fi=(first(80), first(20)))
     assert sentences(run)[-1] == "Worse than before: Finnish."

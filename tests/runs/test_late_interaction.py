@@ -104,6 +104,7 @@ def test_report_and_card_say_how_to_use_it(recipe, finished):
     out = Path(recipe.output)
     card = (out / "model" / "README.md").read_text(encoding="utf-8")
     assert "from sentence_transformers import MultiVectorEncoder" in card
+    assert "`clearir index path/to/this/folder passages.jsonl --out index`" in card
     assert "compared by MaxSim" in card
     assert "(dense)" in (out / "report.md").read_text(encoding="utf-8")
     assert read_json(out / "searches.json")

@@ -23,7 +23,14 @@ def title(run: Run) -> str:
     told = f" in {languages_in_words(languages)}" if languages else ""
     what = "Finding" if run.before.task == BITEXT else "Searching"
     found = "translations of sentences" if run.before.task == BITEXT else "pages"
-    return f"{what} {language_name(run.before.bridge)} {found}{told}, before and after training"
+    return f"{what} {language_name(run.before.bridge)} {found}{told}, {_what_differs(run)}"
+
+
+def _what_differs(run: Run) -> str:
+    """A reranker, where a model was scored without and with one; else training."""
+    alone, reranked = ("rerank" in scores.settings for scores in (run.before, run.after))
+    same_model = run.training is None and run.after.model.startswith(f"{run.before.model} + ")
+    return "without and with a reranker" if reranked and not alone and same_model else "before and after training"
 
 
 def sentences(run: Run) -> list[str]:

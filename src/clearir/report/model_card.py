@@ -90,7 +90,10 @@ def _usage(run: Run) -> list[str]:
     """How the model is used from Python, and what kind of model it is."""
     kind = run.settings.get("kind")
     if kind == LATE_INTERACTION:
-        what = "A model of late interaction: each token of a text has a vector, and texts are compared by MaxSim."
+        what = (
+            "A model of late interaction: each token of a text has a vector, and texts are compared by MaxSim. "
+            "`clearir index path/to/this/folder passages.jsonl --out index` makes an index that is searched so."
+        )
         return [USAGE_OF_TOKENS, what]
     if kind == SPARSE:
         what = "A sparse model: a text has weights of words, most of them 0, and texts are compared by dot product."
