@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import clearir
-from clearir.losses.scale import AS_GOOD, DEFAULT, FEW, SHOWN, best_scale, fit_scale, sample_pairs
+from clearir.losses.scale import AS_GOOD, DEFAULT, FEW, SHOWN, best_scale, fit_scale, fit_scores, sample_pairs
 
 
 def named(count: int) -> list[tuple[str, str]]:
@@ -59,6 +59,20 @@ def test_vectors_need_not_have_unit_length():
     assert fit_scale(5 * queries, 0.1 * passages, named(64)) == fit_scale(queries, passages, named(64))
 
 
+def test_larger_scores_take_a_smaller_scale():
+    # cosines times 50: the same distribution at a fiftieth of the scale
+    queries, passages = clusters(64, wrong=2)
+    fit, larger = fit_scale(queries, passages, named(64)), fit_scores(50 * queries @ passages.T, named(64))
+    assert larger.scale == pytest.approx(fit.scale / 50, rel=0.01)
+    assert larger.likeliest == pytest.approx(fit.likeliest / 50, rel=0.01)
+    assert len(larger.curve) == len(fit.curve)
+    for (scale, nats), (expected, same) in zip(larger.curve, fit.curve, strict=True):
+        assert (scale, nats) == (pytest.approx(expected / 50, rel=0.01), pytest.approx(same, abs=0.01))
+    nothing = fit_scores(50 * torch.eye(50).roll(1, 0), named(50))
+    assert nothing.scale == DEFAULT / 50
+    assert nothing.warning.endswith("among each other; 0.4 is taken")
+
+
 def test_where_every_passage_is_found_the_smallest_scale_counts_and_there_is_doubt():
     # 40 orthogonal pairs: ln(1 + 39 e^-s) falls for ever, and is 0.01 at e^s = 39 / (e^0.01 - 1).
     fit = fit_scale(torch.eye(40), torch.eye(40), named(40))
@@ -69,8 +83,8 @@ def test_where_every_passage_is_found_the_smallest_scale_counts_and_there_is_dou
 @pytest.mark.parametrize(
     ("queries", "passages", "words"),
     [
-        (torch.eye(2), torch.eye(2), r"to find a scale from (2, the fewest are 32)"),
-        (torch.ones(1, 2), torch.ones(1, 2), "to find a scale from (1, the fewest are 32)"),
+        (torch.eye(2), torch.eye(2), r"to find a scale (2, the fewest are 32)"),
+        (torch.ones(1, 2), torch.ones(1, 2), "to find a scale (1, the fewest are 32)"),
         (torch.eye(FEW - 1), torch.eye(FEW - 1), "too few"),
         (torch.ones(50, 4), torch.ones(50, 4), "no scale fits: the model does not find the passages of 50 queries"),
         (torch.eye(50), torch.eye(50).roll(1, 0), "no scale fits"),

@@ -13,6 +13,9 @@ from sentence_transformers.util import dot_score
 
 from clearir.losses import CachedObjectiveLoss, ObjectiveLoss
 from clearir.losses.embeddings import default_similarity
+from clearir.losses.scale import best_scale, fit_scores
+from clearir.models.prompts import Prompts
+from clearir.models.temperature import scale_for
 
 OBJECTIVES = ("hybrid-sparse", {"forward": 0.4, "reverse": 0.3, "kl": 0.2, "direct": 0.1, "align": 0.1, "flops": 0.01})
 
@@ -26,6 +29,19 @@ def sparse_model(still_model_path) -> SparseEncoder:
 
 def test_texts_are_compared_by_dot_product(sparse_model):
     assert default_similarity(sparse_model) is dot_score
+
+
+def test_the_scale_is_found_from_dot_products(sparse_model):
+    words = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron")
+    queries = [f"{one} {other}" for one in words for other in words[:5]]
+    passages = [f"about {query} and more" for query in queries]
+    pairs = list(zip(queries, passages, strict=True))
+    with torch.no_grad():
+        scores = sparse_model.encode_query(queries).to_dense() @ sparse_model.encode_document(passages).to_dense().T
+    assert scores.max() > 1
+    found = best_scale(sparse_model, queries, passages)
+    assert found == fit_scores(scores, pairs).scale
+    assert scale_for("auto", pairs, sparse_model, Prompts("", "")).used == pytest.approx(found, rel=0.02)
 
 
 def test_flops_by_hand(sparse_model):

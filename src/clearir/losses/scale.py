@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+from sentence_transformers import MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.util import cos_sim
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -33,6 +33,7 @@ T = TypeVar("T", bound=Hashable)
 
 #: the paper's; what is taken where nothing can be found
 DEFAULT = 20.0
+#: of scores whose largest is 1
 BOUNDS = (1.0, 1000.0)
 #: nats of cross-entropy that count as equal. Where nearly every query finds its passage the curve hardly rises behind
 #: its minimum, which a few pairs then decide; the smallest scale that is as good is found again with other pairs.
@@ -51,6 +52,9 @@ class ScaleFit:
         scale: the one to train with, to three digits; `DEFAULT` where none can be found.
         likeliest: the one of least cross-entropy, likewise.
         curve: (scale, mean cross-entropy in nats) at the scales of `SHOWN` and at ``scale``.
+
+    Scales are those of scores up to 1. Where the largest score is 50, say, `DEFAULT` and `SHOWN` are divided by 50.
+
         pairs: how many.
         warning: what makes the scale doubtful, in words; empty where nothing does.
     """
@@ -63,7 +67,7 @@ class ScaleFit:
 
 
 def best_scale(
-    model: SentenceTransformer | MultiVectorEncoder,
+    model: SentenceTransformer | MultiVectorEncoder | SparseEncoder,
     queries: Iterable[str],
     passages: Iterable[str],
     *,
@@ -96,10 +100,20 @@ def best_scale(
         of_passages = _encoded(model, model.encode_document, [passage for _, passage in pairs])
     finally:
         model.train(was_training)
-    fit = fit_scale(of_queries, of_passages, pairs)
+    if isinstance(model, SparseEncoder):
+        fit = fit_scores(_products(of_queries, of_passages), pairs)
+    else:
+        fit = fit_scale(of_queries, of_passages, pairs)
     if fit.warning:
         logger.warning("%s", fit.warning)
     return fit.scale
+
+
+def _products(queries: Tensor, passages: Tensor) -> Tensor:
+    """Dot products of sparse vectors, ``(n, m)``: over the words of the queries alone, since all would be too many."""
+    words = queries.coalesce().indices()[1].unique()
+    asked, answers = (side.index_select(1, words).to_dense() for side in (queries, passages))
+    return asked @ answers.T
 
 
 def _encoded(model: Any, encode: Callable[..., Any], texts: list[str]) -> Tensor:
@@ -116,6 +130,21 @@ def sample_pairs(pairs: Iterable[tuple[T, T]], size: int = SAMPLE, seed: int = 0
 
 
 def fit_scale(queries: Tensor, passages: Tensor, pairs: Sequence[tuple[Hashable, Hashable]]) -> ScaleFit:
+    """`fit_scores` for the cosines of vectors, or the mean MaxSim of token vectors.
+
+    Args:
+        queries: ``(n, dim)``, or token vectors ``(n, tokens, dim)``.
+        passages: ``(n, dim)``, or likewise; row i is the right one for query i.
+        pairs: see `fit_scores`.
+
+    Raises:
+        ValueError: see `fit_scores`.
+    """
+    alike = mean_maxsim if queries.ndim == 3 else cos_sim
+    return fit_scores(scaled_scores(queries.cpu().double(), passages.cpu().double(), alike, 1.0), pairs)
+
+
+def fit_scores(scores: Tensor, pairs: Sequence[tuple[Hashable, Hashable]]) -> ScaleFit:
     """The smallest scale that makes the right passages as likely as any scale does, to `AS_GOOD` nats.
 
     The cross-entropy of each query's own passage among all of them, as the term `forward` has it: right answers
@@ -123,18 +152,19 @@ def fit_scale(queries: Tensor, passages: Tensor, pairs: Sequence[tuple[Hashable,
     found is that of their training to 3 %, the minimum lies a tenth above it (benchmarks/temperature.py).
 
     Args:
-        queries: ``(n, dim)``, or token vectors ``(n, tokens, dim)``.
-        passages: ``(n, dim)``, or likewise; row i is the right one for query i.
+        scores: ``(n, n)`` of queries and passages, before any scale; on the diagonal those of the right passages.
         pairs: query and passage of each row: their texts, or whatever is equal where the texts are.
 
     Raises:
-        ValueError: no pairs, or vectors that are not finite.
+        ValueError: no pairs, or scores that are not finite.
     """
     from scipy.optimize import brentq, minimize_scalar
 
     if not pairs:
         raise ValueError("no pairs of query and passage to find a scale from; give some hundred")
-    similarities = _similarities(queries, passages, pairs)
+    similarities = _of_others_masked(scores, pairs)
+    unit = max(1.0, float(similarities.max()))  # cosines have no larger one; dot products do
+    similarities = similarities / unit
     own = torch.arange(len(pairs))
 
     def cross_entropy(log_scale: float) -> float:
@@ -144,20 +174,21 @@ def fit_scale(queries: Tensor, passages: Tensor, pairs: Sequence[tuple[Hashable,
     least = minimize_scalar(cross_entropy, bounds=(low, high), method="bounded", options={"xatol": 1e-3})
     good = float(least.fun) + AS_GOOD
     known = len(pairs) >= FEW and cross_entropy(low) > good
-    scale = _three_digits(math.exp(brentq(lambda one: cross_entropy(one) - good, low, least.x)) if known else DEFAULT)
+    found = math.exp(brentq(lambda one: cross_entropy(one) - good, low, least.x)) if known else DEFAULT
+    scale = _three_digits(found / unit)
+    shown = sorted({*(_three_digits(one / unit) for one in SHOWN), scale})
     return ScaleFit(
         scale=scale,
-        likeliest=_three_digits(math.exp(least.x)),
-        curve=tuple((one, round(cross_entropy(math.log(one)), 4)) for one in sorted({*SHOWN, scale})),
+        likeliest=_three_digits(math.exp(least.x) / unit),
+        curve=tuple((one, round(cross_entropy(math.log(one * unit)), 4)) for one in shown),
         pairs=len(pairs),
-        warning=_doubt(len(pairs), known, bool((similarities.argmax(dim=1) == own).all())),
+        warning=_doubt(len(pairs), known, bool((similarities.argmax(dim=1) == own).all()), scale),
     )
 
 
-def _similarities(queries: Tensor, passages: Tensor, pairs: Sequence[tuple[Hashable, Hashable]]) -> Tensor:
-    """``(n, n)`` float64 cosines, of token vectors mean MaxSim; -inf at right answers that are not the row's own."""
-    alike = mean_maxsim if queries.ndim == 3 else cos_sim
-    found = scaled_scores(queries.cpu().double(), passages.cpu().double(), alike, 1.0).double()
+def _of_others_masked(scores: Tensor, pairs: Sequence[tuple[Hashable, Hashable]]) -> Tensor:
+    """The scores in float64, with -inf at right answers that are not the row's own."""
+    found = scores.cpu().double()
     if not found.isfinite().all():
         raise ValueError("the model's vectors are not all finite numbers; its weights are broken")
     asked, answers = (_ids(side) for side in zip(*pairs, strict=True))
@@ -169,17 +200,12 @@ def _ids(texts: Sequence[Hashable]) -> Tensor:
     return torch.tensor([numbers.setdefault(text, len(numbers)) for text in texts])
 
 
-def _doubt(pairs: int, known: bool, all_found: bool) -> str:
+def _doubt(pairs: int, known: bool, all_found: bool, scale: float) -> str:
+    taken = f"{scale:g} is taken" + (", the paper's" if scale == DEFAULT else "")
     if pairs < FEW:
-        return (
-            f"too few different pairs of query and passage to find a scale from ({pairs}, the fewest are {FEW}); "
-            f"{DEFAULT:g} is taken, the paper's"
-        )
+        return f"too few different pairs of query and passage to find a scale ({pairs}, the fewest are {FEW}); {taken}"
     if not known:
-        return (
-            f"no scale fits: the model does not find the passages of {pairs} queries among each other; {DEFAULT:g} is "
-            "taken, the paper's"
-        )
+        return f"no scale fits: the model does not find the passages of {pairs} queries among each other; {taken}"
     if all_found:
         return (
             f"the scale is a rough guess: each of {pairs} queries finds its passage first, so larger scales fit as well"

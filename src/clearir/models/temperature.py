@@ -11,17 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearir.settings import AUTO
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from clearir.models.any_kind import AnyModel
     from clearir.models.prompts import Prompts
-    from clearir.models.token_vectors import TextKind
 
 #: a scale that is set may be off by this factor before it is warned of
 FACTOR = 2.0
@@ -51,7 +49,7 @@ class Scale:
     def sentence(self) -> str:
         """How the scale came about, and the warning."""
         if not self.pairs:
-            return f"scale {self.used:g} (none is looked for: scores of this kind of model have no bounds)"
+            return f"scale {self.used:g} (none is looked for: the scores of a reranker have no bounds)"
         how = (
             f"found from {self.pairs} pairs" if self.auto else f"set; {self.found:g} was found from {self.pairs} pairs"
         )
@@ -62,8 +60,8 @@ class Scale:
         return asdict(self) | {"curve": [list(point) for point in self.curve]}
 
 
-def scale_without_bounds(wanted: float | str) -> Scale:
-    """The scale for scores that have no bounds, as those of rerankers and sparse models: 1, unless one is asked for."""
+def scale_of_reranker(wanted: float | str) -> Scale:
+    """The scale for a reranker, whose scores have no bounds and come from a new head: 1, unless one is asked for."""
     used = 1.0 if wanted == AUTO else float(wanted)
     return Scale(used, wanted == AUTO, 1.0, 0, [])
 
@@ -90,15 +88,14 @@ def scale_for(
     Raises:
         InputError: the model gives vectors that are not finite.
     """
-    from clearir.losses.scale import fit_scale, sample_pairs
+    from clearir.losses.scale import fit_scores, sample_pairs
+    from clearir.models.any_kind import encode_any, scorer
 
     sample = sample_pairs(pairs, seed=seed)
-    queries, passages = map(list, zip(*sample, strict=True))
-    fit = fit_scale(
-        _as_the_loss_takes(model, queries, "query", prompts.query, cache),
-        _as_the_loss_takes(model, passages, "passage", prompts.passage, cache),
-        sample,
-    )
+    encode = partial(encode_any, model, cache=cache, description="Finding the scale")
+    queries = encode([query for query, _ in sample], "query", prompt=prompts.query)
+    passages = encode([passage for _, passage in sample], "passage", prompt=prompts.passage)
+    fit = fit_scores(scorer(passages, "cpu")(queries), sample)
     curve = list(fit.curve)
     if wanted == AUTO:
         return Scale(fit.scale, True, fit.scale, fit.pairs, curve, fit.warning)
@@ -106,13 +103,3 @@ def scale_for(
     off = not fit.warning and not 1 / FACTOR <= used / fit.scale <= FACTOR
     warning = f"off by more than a factor of {FACTOR:g} for this model; set loss.scale={AUTO}" if off else ""
     return Scale(used, False, fit.scale, fit.pairs, curve, warning)
-
-
-def _as_the_loss_takes(model: AnyModel, texts: list[str], kind: TextKind, prompt: str, cache: Path | None) -> Tensor:
-    import torch
-
-    from clearir.models.any_kind import encode_any
-    from clearir.models.token_vectors import TokenVectors
-
-    vectors = encode_any(model, texts, kind, prompt=prompt, cache=cache, description="Finding the scale")
-    return vectors.padded() if isinstance(vectors, TokenVectors) else torch.from_numpy(vectors)

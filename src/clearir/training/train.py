@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from clearir.data.rows import Row, Rows
-from clearir.models.temperature import Scale, scale_for, scale_without_bounds
+from clearir.models.temperature import Scale, scale_for, scale_of_reranker
 from clearir.settings import (
     DENSE,
     LATE_INTERACTION,
@@ -133,8 +133,8 @@ def train(
         return network if settings.attention is None else load()
 
     def find_scale() -> Scale:
-        if kind in (RERANKER, SPARSE):
-            return scale_without_bounds(loss.scale)
+        if kind == RERANKER:
+            return scale_of_reranker(loss.scale)
         pairs = zip(dataset["query"], dataset["passage"], strict=True)
         return scale_for(loss.scale, pairs, untrained(), before_each, seed=seed, cache=cache)
 
