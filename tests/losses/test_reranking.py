@@ -9,7 +9,13 @@ import pytest
 import torch
 from comparisons import gradients
 from datasets import Dataset
-from sentence_transformers import CrossEncoder, CrossEncoderTrainer, CrossEncoderTrainingArguments
+from sentence_transformers import (
+    CrossEncoder,
+    CrossEncoderTrainer,
+    CrossEncoderTrainingArguments,
+    SentenceTransformer,
+)
+from sentence_transformers.base.modules import Dense
 from torch import nn
 
 from clearir import CachedRerankingLoss, RerankingLoss
@@ -123,10 +129,24 @@ def test_cached_gradients_are_the_plain_ones(reranker, columns, objective, way):
         torch.testing.assert_close(cached[name], one, rtol=1e-6, atol=1e-9, msg=name)
 
 
-def test_the_scores_are_those_that_the_reranker_gives_when_it_is_used(reranker, columns):
+@pytest.fixture
+def pooling_reranker(still_model_path):
+    """A function that makes a reranker whose score comes from the mean of its tokens."""
+
+    def load() -> CrossEncoder:
+        torch.manual_seed(3)
+        transformer, pooling = list(SentenceTransformer(str(still_model_path), device="cpu"))[:2]
+        head = Dense(pooling.get_embedding_dimension(), 1, activation_function=None, module_output_name="scores")
+        return CrossEncoder(modules=[transformer, pooling, head], device="cpu").double()
+
+    return load
+
+
+@pytest.mark.parametrize("kind", ["reranker", "pooling_reranker"])
+def test_the_scores_are_those_that_the_reranker_gives_when_it_is_used(request, kind, columns):
     texts = columns(4, 2, 0, seed=1)
     texts[1] = ["amber", "birch", "cobalt", "delta"]  # no passage answers two rows
-    model = reranker()
+    model = request.getfixturevalue(kind)()
     lists = [[(q, d) for d in own] for q, *own in zip(texts[0], *texts[1:4], strict=True)]
     scores = torch.tensor([model.predict(own, activation_fn=nn.Identity()).tolist() for own in lists])
     expected = nn.functional.cross_entropy(scores, torch.zeros(4, dtype=torch.long))

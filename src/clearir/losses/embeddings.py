@@ -37,7 +37,7 @@ def embed(model: Any, features: Features) -> Tensor:
     """
     task = features.get("task")
     output = model(features) if task is None else model(features, task=task)
-    for kind in ("sentence_embedding", "scores"):
+    for kind in ("scores", "sentence_embedding"):  # a reranker may make its score of a vector, and has both
         if kind in output:
             found: Tensor = output[kind]
             return found
