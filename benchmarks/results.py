@@ -46,7 +46,7 @@ from clearir.support.artifacts import atomic_file
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"
-PAGES = ("results.md", "results-parts.md", "results-english.md", "late-interaction.md", "sparse.md")
+PAGES = ("results.md", "results-parts.md", "results-english.md", "late-interaction.md", "sparse.md", "reranking.md")
 PLACE = re.compile(r"(<!-- (?P<kind>\w+) (?P<words>[^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 #: mean of the three cross-lingual kinds, where a suite has them all
 CROSS, MEAN = ("x->en", "en->x", "x->x"), "mean"

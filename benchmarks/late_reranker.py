@@ -1,0 +1,64 @@
+"""What late-interaction models of a study give as rerankers behind the untrained dense model: results for the pages.
+
+    clearir study recipes/late-interaction.yaml --objectives hybrid,infonce-bridge
+    python benchmarks/late_reranker.py recipes/late-interaction.yaml runs/late-interaction artifacts/late-e5-reranking
+
+Every model of the study puts the first 50 passages of each test query in order. The results are files like those of a
+study (one an objective and seed), which `results.py` draws tables from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from clearir.evaluation.matrix import evaluate
+from clearir.models.reranker import Reranking
+from clearir.report.study_table import BASE, Result
+from clearir.runs.recipe import Recipe, load_model_of, load_recipe
+from clearir.runs.train_run import test_suite
+
+
+def reranked(recipe: Recipe, trained: Result, model: Path, top: int) -> Result:
+    """The result of the untrained dense model with a trained one behind it, on the recipe's test rows."""
+    both = evaluate(
+        load_model_of(recipe, recipe.model),
+        test_suite(recipe),
+        cache=Path(recipe.output) / "cache",
+        rerank=Reranking.load(str(model), top=top),
+    )
+    [suite] = trained.kinds
+    return replace(
+        trained,
+        kinds={suite: both.summary()},
+        directions={suite: {name: direction.mean() for name, direction in both.directions.items()}},
+        settings=trained.settings | {"rerank": {"first": recipe.model, "top": top}},
+        pools={},
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("study", type=Path, help="folder that clearir study wrote")
+    parser.add_argument("out", type=Path, help="folder for the results")
+    parser.add_argument("--top", type=int, default=50)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for file in sorted(options.study.glob("runs/*/result.json")):
+        result = Result.load(file)
+        to = options.out / f"{result.objective}-{result.seed}.json"
+        if to.exists():
+            continue
+        if result.objective == BASE:
+            shutil.copyfile(file, to)
+            continue
+        recipe = load_recipe(options.recipe, [f"output={options.study / 'seeds' / str(result.seed)}"])
+        reranked(recipe, result, file.parent / "model", options.top).save(to)
+        print(to, flush=True)
+
+
+if __name__ == "__main__":
+    main()
