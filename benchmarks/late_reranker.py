@@ -1,10 +1,10 @@
 """What late-interaction models of a study give as rerankers behind the untrained dense model: results for the pages.
 
     clearir study recipes/late-interaction.yaml --objectives hybrid,infonce-bridge
-    python benchmarks/late_reranker.py recipes/late-interaction.yaml runs/late-interaction artifacts/late-e5-reranking
+    python benchmarks/late_reranker.py runs/late-interaction artifacts/studies/late-e5-reranking
 
-Every model of the study puts the first 50 passages of each test query in order. The results are files like those of a
-study (one an objective and seed), which `results.py` draws tables from.
+Every model of the study puts the first 50 passages of each test query in order. What it writes looks like a study, so
+that `results.py` draws tables from it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from clearir.models.reranker import Reranking
 from clearir.report.study_table import BASE, Result
 from clearir.runs.recipe import Recipe, load_model_of, load_recipe
 from clearir.runs.train_run import test_suite
+
+RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "late-interaction.yaml"
 
 
 def reranked(recipe: Recipe, trained: Result, model: Path, top: int) -> Result:
@@ -41,21 +43,20 @@ def reranked(recipe: Recipe, trained: Result, model: Path, top: int) -> Result:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", type=Path)
     parser.add_argument("study", type=Path, help="folder that clearir study wrote")
     parser.add_argument("out", type=Path, help="folder for the results")
     parser.add_argument("--top", type=int, default=50)
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
     for file in sorted(options.study.glob("runs/*/result.json")):
         result = Result.load(file)
-        to = options.out / f"{result.objective}-{result.seed}.json"
+        to = options.out / "runs" / file.parent.name / "result.json"
         if to.exists():
             continue
+        to.parent.mkdir(parents=True, exist_ok=True)
         if result.objective == BASE:
             shutil.copyfile(file, to)
             continue
-        recipe = load_recipe(options.recipe, [f"output={options.study / 'seeds' / str(result.seed)}"])
+        recipe = load_recipe(RECIPE, [f"output={options.study / 'seeds' / str(result.seed)}"])
         reranked(recipe, result, file.parent / "model", options.top).save(to)
         print(to, flush=True)
 
