@@ -176,8 +176,8 @@ def train(recipe: RecipePath, overrides: Overrides = None, overwrite: Overwrite 
 
     Reads the rows, holds some out and trains the model, with hard negatives if the recipe asks for some. Then scores
     the base model and the trained model on the held-out rows in every direction. Finished stages are skipped, so a
-    stopped run resumes.
-    Under `torchrun --nproc-per-node 8 -m clearir train` or `accelerate launch`, all processes train; see docs/scale.md.
+    stopped run resumes. Under `torchrun --nproc-per-node 8 -m clearir train` or `accelerate launch`, all processes
+    train; see docs/scale.md.
 
     Example, in a folder where `clearir init` was run:
 

@@ -48,13 +48,12 @@ SHOWN = (2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 50.0, 75.0, 100.0, 150.0, 2
 class ScaleFit:
     """The scale that fits a model on some pairs of query and passage.
 
+    `DEFAULT` and `SHOWN` are scales of scores up to 1. Where the largest score is 50, say, they are divided by 50.
+
     Attributes:
         scale: the one to train with, to three digits; `DEFAULT` where none can be found.
         likeliest: the one of least cross-entropy, likewise.
         curve: (scale, mean cross-entropy in nats) at the scales of `SHOWN` and at ``scale``.
-
-    Scales are those of scores up to 1. Where the largest score is 50, say, `DEFAULT` and `SHOWN` are divided by 50.
-
         pairs: how many.
         warning: what makes the scale doubtful, in words; empty where nothing does.
     """
