@@ -135,7 +135,7 @@ def test_ids_that_contradict_each_other_are_said_before_mining(recipe, tmp_path)
 
 def test_a_model_that_cannot_mine_is_said_before_rows_are_prepared(recipe, tmp_path):
     with pytest.raises(InputError, match="no such folder"):
-        train_run.prepare_data(recipe(model="./no/such/folder"))
+        train_run.prepare_data(recipe(model="./no/such/folder", mine={"negatives": 1}))
     assert not (tmp_path / "out").exists()
-    done = train_run.prepare_data(recipe(model="./no/such/folder", mine={"negatives": 0, "target_negatives": 0}))
+    done = train_run.prepare_data(recipe(model="./no/such/folder"))
     assert done.facts["mined"] is None
