@@ -103,6 +103,7 @@ def test_recipes_say_it_before_any_work(
         "model": str(tiny_model_path),
         "output": str(tmp_path / "out"),
         "data": {"path": str(table)},
+        "mine": {"negatives": 1},  # else prepare reads no text with the model
         "train": {"max_seq_length": length},
     }
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
