@@ -75,9 +75,10 @@ def test_several_languages_are_named_or_counted(make_run: Runs) -> None:
 
 def test_scores_without_and_with_a_reranker_are_not_called_training(make_run: Runs) -> None:
     run = make_run(de=(first(10), first(80)))
-    both = replace(run.after, model=f"{run.before.model} + ranker (top 50)", settings={"rerank": {"top": 50}})
+    behind = {"rerank": {"model_hash": run.before.model_hash, "top": 50}}
+    both = replace(run.after, model=f"{run.before.model} + ranker (top 50)", model_hash="both", settings=behind)
     assert title(replace(run, after=both)) == "Searching English pages in German, without and with a reranker"
-    other = replace(both, model="another + ranker (top 50)")  # the model is another one too
+    other = replace(both, settings={"rerank": {"model_hash": "another", "top": 50}})  # the model is another one too
     assert title(replace(run, after=other)).endswith("before and after training")
     assert title(replace(run, before=both, after=both)).endswith("before and after training")
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import torch
 from sentence_transformers import MultiVectorEncoder, SentenceTransformer, SparseEncoder
-from sentence_transformers.util import cos_sim
+from sentence_transformers.util import cos_sim, dot_score
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -73,7 +73,7 @@ def best_scale(
     sample: int = SAMPLE,
     seed: int = 0,
 ) -> float:
-    """The scale that fits a model, for any loss of this package; see `fit_scale`.
+    """The scale that fits a model, for any loss of this package; see `fit_scores`.
 
     Texts are encoded with the model's own prompts, as `encode_query` and `encode_document` do. What makes the number
     doubtful is logged as a warning.
@@ -100,19 +100,12 @@ def best_scale(
     finally:
         model.train(was_training)
     if isinstance(model, SparseEncoder):
-        fit = fit_scores(_products(of_queries, of_passages), pairs)
+        fit = fit_scores(dot_score(of_queries, of_passages), pairs)
     else:
         fit = fit_scale(of_queries, of_passages, pairs)
     if fit.warning:
         logger.warning("%s", fit.warning)
     return fit.scale
-
-
-def _products(queries: Tensor, passages: Tensor) -> Tensor:
-    """Dot products of sparse vectors, ``(n, m)``: over the words of the queries alone, since all would be too many."""
-    words = queries.coalesce().indices()[1].unique()
-    asked, answers = (side.index_select(1, words).to_dense() for side in (queries, passages))
-    return asked @ answers.T
 
 
 def _encoded(model: Any, encode: Callable[..., Any], texts: list[str]) -> Tensor:

@@ -32,7 +32,7 @@ class Scale:
     Attributes:
         used: what the loss takes.
         auto: whether it was found; else it was set.
-        found: what fits the untrained model; see `clearir.losses.scale.fit_scale`.
+        found: what fits the untrained model; see `clearir.losses.scale.fit_scores`.
         pairs: of query and passage that it was found from.
         curve: scales, and the mean cross-entropy in nats at each.
         warning: what makes the found scale doubtful, or the one that was set; empty where nothing does.

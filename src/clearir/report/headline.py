@@ -28,9 +28,9 @@ def title(run: Run) -> str:
 
 def _what_differs(run: Run) -> str:
     """A reranker, where a model was scored without and with one; else training."""
-    alone, reranked = ("rerank" in scores.settings for scores in (run.before, run.after))
-    same_model = run.training is None and run.after.model.startswith(f"{run.before.model} + ")
-    return "without and with a reranker" if reranked and not alone and same_model else "before and after training"
+    behind = run.after.settings.get("rerank")
+    added = run.training is None and behind is not None and behind["model_hash"] == run.before.model_hash
+    return "without and with a reranker" if added else "before and after training"
 
 
 def sentences(run: Run) -> list[str]:
