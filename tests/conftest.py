@@ -70,11 +70,14 @@ def late_model_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="session")
 def tiny_reranker_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model with a head for pairs, at random, as a CrossEncoder's folder."""
-    from clearir.models.reranker import load_reranker
+    """The tiny model with a head of transformers for pairs, at random, as a CrossEncoder's folder."""
+    from sentence_transformers import CrossEncoder
+
+    from clearir.models.load import drawn_with
 
     folder = tmp_path_factory.mktemp("reranker") / "model"
-    model = load_reranker(tiny_model_path, new_head=True, device="cpu")
+    with drawn_with(0):
+        model = CrossEncoder(str(tiny_model_path), num_labels=1, device="cpu")
     model.save_pretrained(str(folder), create_model_card=False)
     return folder
 

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import CrossEncoder
-from tiny_bert import write_model
 
 from clearir.models.any_kind import load_any
 from clearir.models.kind import kind_of
-from clearir.models.load import load_late_interaction, load_model, model_fingerprint
+from clearir.models.load import load_late_interaction, load_model
 from clearir.models.reranker import Reranking, load_reranker, score_pairs
 from clearir.support.errors import InputError
 from clearir.support.progress import listening
@@ -60,28 +59,6 @@ def test_the_kind_is_in_the_folder(tmp_path, files, kind):
     for name, content in files.items():
         (tmp_path / name).write_text(json.dumps(content))
     assert kind_of(str(tmp_path)) == kind
-
-
-def test_a_new_head_follows_from_its_seed(tiny_model_path, caplog):
-    torch.manual_seed(5)
-    state = torch.get_rng_state()
-    one, same, other = (new(tiny_model_path, seed=seed) for seed in (0, 0, 1))
-    assert torch.equal(torch.get_rng_state(), state)
-    assert one.num_labels == 1
-    assert model_fingerprint(one) == model_fingerprint(same) != model_fingerprint(other)
-    encoder = load_model(tiny_model_path, device="cpu")[0].auto_model.encoder
-    assert torch.equal(one.model.bert.encoder.layer[0].output.dense.weight, encoder.layer[0].output.dense.weight)
-    assert not caplog.records  # that it is new was asked for
-
-
-def test_a_pooler_of_zeros_is_drawn_and_another_is_kept(tiny_model_path, tmp_path):
-    kept = new(tiny_model_path).model.bert.pooler.dense.weight
-    assert torch.equal(kept, load_model(tiny_model_path, device="cpu")[0].auto_model.pooler.dense.weight)
-    dense = load_model(write_model(tmp_path), device="cpu")
-    torch.nn.init.zeros_(dense[0].auto_model.pooler.dense.weight)
-    model = new(saved(dense, tmp_path / "zeros"))
-    scores = score_pairs(model, PAIRS)
-    assert len(set(scores.tolist())) == len(PAIRS)
 
 
 @pytest.mark.parametrize("layout", [lambda path, _: path, as_transformers_saves])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from sentence_transformers import CrossEncoder
 from tiny_recipe import tiny_recipe
 
+from clearir.data.rows import Rows
 from clearir.evaluation.scores import Scores
 from clearir.report.study_table import BASE
 from clearir.runs import train_run
@@ -90,6 +92,15 @@ def test_the_first_passages_are_in_the_rerankers_order(recipe, finished):
         assert len(set(found) | set(reranked)) <= TOP  # three of each are kept, of the same four
 
 
+def test_training_begins_with_a_head_that_is_fitted_to_the_best_layer(recipe, finished):
+    start = Path(recipe.output) / "start"
+    fit = read_json(start / "manifest.json")["result"]
+    rows = Rows.from_parquet(Path(recipe.output) / "mined" / "train.parquet").rows
+    assert (fit["of"], fit["lists"], fit["chance"]) == (2, len({row.query for row in rows}), math.log(1 + 2))
+    networks = [CrossEncoder(str(folder), device="cpu").transformers_model for folder in (start, start.parent / "model")]
+    assert [network.config.num_hidden_layers for network in networks] == [fit["layers"]] * 2
+
+
 def test_the_model_loads_elsewhere_with_the_same_scores(recipe, finished):
     path = str(Path(recipe.output) / "model")
     found = subprocess.run(
@@ -129,6 +140,7 @@ def test_it_goes_on_from_a_reranker(recipe, finished, tmp_path):
     rerank = recipe.rerank.model_copy(update={"first": recipe.model})
     run = train_run.run(recipe.model_copy(update={**further, "rerank": rerank}))
     assert run.before.model == path
+    assert not (tmp_path / "out" / "start").exists()  # it has a head
     assert run.before.directions["de->en"].values == finished.after.directions["de->en"].values
 
 

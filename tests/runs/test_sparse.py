@@ -122,7 +122,7 @@ def test_card_says_how_to_use_it(recipe, finished):
 def test_a_finished_run_is_found_again(recipe, finished):
     said: list[str] = []
     train_run.run(recipe, say=said.append)
-    assert all("already" in line for line in said if line.startswith(("model", "own words", "scores")))
+    assert all("already" in line for line in said if line.startswith(("model", "new head", "scores")))
 
 
 def test_it_goes_on_from_a_sparse_model(recipe, finished, tmp_path):

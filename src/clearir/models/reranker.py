@@ -23,7 +23,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,14 +31,8 @@ from typing import TYPE_CHECKING
 from clearir.models.encode import in_batches, token_counts
 from clearir.models.kind import CLASSIFIER
 from clearir.models.lengths import limit_length
-from clearir.models.load import (
-    drawn_with,
-    find_model,
-    load_late_interaction,
-    model_fingerprint,
-    no_note_of_new_head,
-    saved_as,
-)
+from clearir.models.load import find_model, load_late_interaction, load_model, model_fingerprint, saved_as
+from clearir.models.new_reranker import with_new_head
 from clearir.models.prompts import prompts_of
 from clearir.models.token_vectors import encode_tokens, makes_token_vectors
 from clearir.settings import DENSE, LATE_INTERACTION, RERANKER, SPARSE, TOP
@@ -74,7 +67,7 @@ def load_reranker(
         attention: implementation of attention in transformers ("sdpa", "eager", "flash_attention_2").
         trust_remote_code: run code that comes with the model.
         new_head: to train one: also take an encoder (a dense model, or a network of transformers), which gets a head
-            with one label, drawn at random. A reranker keeps its own head.
+            at random (`clearir.models.new_reranker`). A reranker keeps its own head.
         seed: of the new head.
 
     Raises:
@@ -85,16 +78,15 @@ def load_reranker(
     from sentence_transformers import CrossEncoder
 
     found = find_model(name)
-    draws = new_head and found.kind not in (RERANKER, CLASSIFIER)
     if found.kind in (LATE_INTERACTION, SPARSE) or (found.kind == DENSE and not new_head):
         raise InputError(_no_reranker(str(name), found.kind))
-    with drawn_with(seed), no_note_of_new_head() if draws else nullcontext():
-        options = {"num_labels": 1} if draws else {}
-        model: CrossEncoder = found.load(CrossEncoder, device, attention, trust_remote_code, **options)
-        if draws:
-            _draw_pooler(model)
-    if found.kind is None and not draws and not _had_head(model):  # it could not be told before
-        raise InputError(_no_reranker(str(name), DENSE))
+    if found.kind in (RERANKER, CLASSIFIER) or not new_head:
+        model: CrossEncoder = found.load(CrossEncoder, device, attention, trust_remote_code)
+        if found.kind is None and not _had_head(model):  # it could not be told before
+            raise InputError(_no_reranker(str(name), DENSE))
+    else:
+        encoder = load_model(name, device=device, attention=attention, trust_remote_code=trust_remote_code)
+        model = with_new_head(encoder, str(name), seed=seed)
     if model.num_labels != 1:
         raise InputError(
             f"{name}: it gives {model.num_labels} scores for a pair (labels), and a reranker gives one; name a model "
@@ -257,14 +249,3 @@ def _had_head(model: CrossEncoder) -> bool:
     """Whether the network was saved with a head, as its configuration says."""
     architectures = getattr(model.config, "architectures", None) or []
     return any(one.endswith("ForSequenceClassification") for one in architectures)
-
-
-def _draw_pooler(model: CrossEncoder) -> None:
-    """Draw a pooler that is all zeros, as of a model saved without one: nothing would get through it to the head."""
-    import torch
-
-    for name, module in model.named_modules():
-        if name.endswith("pooler.dense") and not module.weight.any():
-            spread = getattr(model.config, "initializer_range", 0.02)
-            drawn = torch.normal(0.0, spread, module.weight.shape)  # on the CPU, so that every device gets the same
-            module.weight.data.copy_(drawn)

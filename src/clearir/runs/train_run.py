@@ -7,7 +7,7 @@ Each stage writes one folder (or file) of the output, whole or not at all, and i
 <output>/data.json           sizes of the data
 <output>/rows/               train, dev and test rows (Parquet), with a data card
 <output>/mined/              the rows that training sees, with hard negatives (Parquet)
-<output>/start/              a new sparse model that fires its own words, before training
+<output>/start/              a new sparse model or reranker, before training: its head has learned a little
 <output>/trained/            the model as it was trained, where the recipe merges it with its base
 <output>/model/              the model that comes out, with training.json and its card
 <output>/scores/             before.json, after.json, texts.json
@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearir.data.prepared import read_part
-from clearir.data.rows import Rows
+from clearir.data.rows import Row, Rows
 from clearir.models.load import content_of
 from clearir.models.prompts import prompts_of
 from clearir.runs.preflight import check_run, check_training, holds_out, needs_dev
@@ -243,26 +243,24 @@ def train_model(
 
 
 def starting_model(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda line: None) -> str:
-    """What is trained: the recipe's model, or made of it a sparse one that fires its own words, in ``start/``."""
-    from clearir.models.sparse import has_word_weights, learn_own_words
+    """What is trained: the recipe's model; or made of it in ``start/`` one of another kind, whose head has learned.
+
+    A new sparse model fires its own words, a new reranker tells passages apart for queries in the bridge language.
+    """
+    prepare = _new_head(recipe)
+    if prepare is None:
+        return recipe.model
     from clearir.training.train import load_base
 
-    if recipe.kind != SPARSE or has_word_weights(recipe.model):
-        return recipe.model
     out = Path(recipe.output)
 
     def make(folder: Path) -> Mapping[str, Any]:
         network = load_base(
             recipe.model, recipe.train, recipe.prompts, recipe.trust_remote_code, recipe.kind, recipe.seed
         )
-        prompts = prompts_of(network)
-        rows = Rows.from_parquet(out / "mined" / "train.parquet").rows
-        queries = [text for row in rows for text in (row.query, row.target_query, *row.target_negatives) if text]
-        passages = [text for row in rows for text in (row.passage, *row.negatives)]
-        texts = [prompts.query + text for text in queries] + [prompts.passage + text for text in passages]
-        learn_own_words(network, texts, seed=recipe.seed)
+        facts = prepare(network, Rows.from_parquet(out / "mined" / "train.parquet").rows, recipe.seed, say)
         network.save_pretrained(str(folder), create_model_card=False)
-        return {}
+        return facts
 
     settings = {
         "mined": stage_fingerprint(out / "mined"),
@@ -271,8 +269,41 @@ def starting_model(recipe: Recipe, *, overwrite: bool = False, say: Say = lambda
         "max_seq_length": recipe.train.max_seq_length,
         "seed": recipe.seed,
     }
-    _stage(out / "start", settings, make, "own words", overwrite, say)
+    _stage(out / "start", settings, make, "new head", overwrite, say)
     return str((out / "start").resolve())
+
+
+def _new_head(recipe: Recipe) -> Callable[[Any, Sequence[Row], int, Say], Mapping[str, Any]] | None:
+    """What teaches a new head; None where the model has one, or needs none."""
+    from clearir.models.load import saved_as
+    from clearir.models.sparse import has_word_weights
+
+    if recipe.kind == SPARSE and not has_word_weights(recipe.model):
+        return _teach_own_words
+    if recipe.kind == RERANKER and saved_as(recipe.model) != RERANKER:
+        return _fit_head
+    return None
+
+
+def _teach_own_words(network: Any, rows: Sequence[Row], seed: int, say: Say) -> Mapping[str, Any]:
+    from clearir.models.sparse import learn_own_words
+
+    prompts = prompts_of(network)
+    queries = [text for row in rows for text in (row.query, row.target_query, *row.target_negatives) if text]
+    passages = [text for row in rows for text in (row.passage, *row.negatives)]
+    texts = [prompts.query + text for text in queries] + [prompts.passage + text for text in passages]
+    learn_own_words(network, texts, seed=seed)
+    return {}
+
+
+def _fit_head(network: Any, rows: Sequence[Row], seed: int, say: Say) -> Mapping[str, Any]:
+    """To the queries in the bridge language alone: the others are little known yet, and no objective is without it."""
+    from clearir.models.new_reranker import fit_head
+
+    distinct = {row.query: row for row in rows}.values()
+    fit = fit_head(network, [(row.query, (row.passage, *row.negatives)) for row in distinct], seed=seed)
+    say(fit.sentence)
+    return asdict(fit)
 
 
 def _step_in_words(train: TrainSettings, number: int) -> str:

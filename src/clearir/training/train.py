@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from clearir.data.rows import Row, Rows
+from clearir.models.new_reranker import NO_WRONG_ANSWERS
 from clearir.models.temperature import Scale, scale_for, scale_of_reranker
 from clearir.settings import (
     DENSE,
@@ -188,10 +189,7 @@ def _whole_batches(rows: Sequence[Row], settings: TrainSettings, seed: int, kind
     if any(row.target_query is None for row in found):
         raise InputError("some rows have no target query; translate the queries first (clearir prepare)")
     if kind == RERANKER and not found.num_negatives[0]:
-        raise InputError(
-            "the rows have no hard negatives, which a reranker's wrong answers are; set mine.negatives=5, or use rows "
-            "that have some"
-        )
+        raise InputError(NO_WRONG_ANSWERS)
     whole = settings.batch_size * processes.count()
     if settings.one_language_a_batch:
         return by_language(rows, whole, seed)
