@@ -420,10 +420,13 @@ class RerankSettings(Settings):
     Attributes:
         first: the model that finds passages, and hard negatives to train with: a dense one. None: the recipe's model.
         top: passages of each query that are put in order; those behind them stay where the first model has them.
+        first_weight: what the first model's score counts beside the reranker's; see
+            `clearir.models.reranker.Reranking`.
     """
 
     first: str | None = None
     top: Positive = TOP
+    first_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 class PromptSettings(Settings):

@@ -168,6 +168,7 @@ def test_file_names_are_never_taken_twice():
     assert score_names(["a/m", "b"], None, 50) == [["a--m"], ["b"]]
     names = score_names(["a/m", "b"], "org/r", 20)
     assert names == [["a--m", "a--m+org--r-top20"], ["b", "b+org--r-top20"]]
+    assert score_names(["b"], "org/r", 20, 100.0) == [["b", "b+org--r-top20-first100"]]
 
 
 def test_reranked_scores_stand_beside_those_of_the_model_alone(

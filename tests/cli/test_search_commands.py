@@ -186,6 +186,9 @@ def test_the_page_is_served_with_a_reranker(clearir, index_path, tiny_reranker_p
     status, _, messages = clearir("serve", index_path, "--rerank", tiny_reranker_path, "--top", 20)
     assert status == 0, messages
     assert (given["rerank"].name, given["rerank"].top) == (str(tiny_reranker_path), 20)
+    assert given["rerank"].first_weight == 0
+    clearir("serve", index_path, "--rerank", tiny_reranker_path, "--first-weight", 30)
+    assert (given["rerank"].top, given["rerank"].first_weight) == (50, 30)
     clearir("serve", index_path)
     assert given["rerank"] is None
     status, _, messages = clearir("serve", "nowhere", "--rerank", "no/reranker")
@@ -199,6 +202,8 @@ def test_what_cannot_rerank_is_refused(clearir, index_path, tiny_model_path, com
     assert (status, "not a reranker" in messages) == (2, True)
     status, _, messages = clearir(*words, "--top", "5")
     assert (status, "--top: no effect without --rerank" in messages) == (2, True)
+    status, _, messages = clearir(*words, "--first-weight", "0")
+    assert (status, "--first-weight: no effect without --rerank" in messages) == (2, True)
 
 
 @pytest.mark.parametrize(

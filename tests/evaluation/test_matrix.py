@@ -319,6 +319,7 @@ def test_the_model_alone_is_scored_too_and_told_apart(echo: Any, overlap: Any, a
         "reranker_hash": "",
         "reranker_max_seq_length": None,
         "top": 3,
+        "first_weight": 0,
     }
     assert set(three.environment["seconds"]) == {"encoding", "scoring", "reranking"}
     three.save(tmp_path / "three.json")
@@ -359,6 +360,26 @@ def test_a_query_in_the_corpus_stays_out_of_its_own_ranking_when_reranked(
     direction = evaluate(echo, itself, rerank=Reranking(overlap, "overlap", 3)).directions["en->en"]
     assert (direction.ranks[0], direction.top[0]) == (1, ["d1", "d2", "d3"])
     assert (passages["en"]["q1"], passages["en"]["q1"]) not in overlap[0].seen
+
+
+def test_the_first_score_counts_beside_the_rerankers(echo: Any, overlap: Any) -> None:
+    words = Suite(
+        "words",
+        {"en": {"q": "red dog [1 0]"}},
+        {"en": {"far": "red dog [0 1]", "near": "red [1 0]", "none": "x y [-1 0]"}},
+        {"q": {"far": 1}},
+    )
+
+    def found(weight: float) -> Any:
+        return evaluate(echo, words, rerank=Reranking(overlap, "overlap", 3, weight))
+
+    # Cosine + overlap: far 0 + 2; near 1 + 1, less nothing as it has no other word; none -1 - 0.02.
+    for weight, top in ((0, ["far", "near", "none"]), (0.9, ["far", "near", "none"]), (1.1, ["near", "far", "none"])):
+        assert found(weight).directions["en->en"].top == [top]
+    alone, both = found(0), found(1.1)
+    assert alone.model_hash != both.model_hash
+    assert (alone.settings["rerank"]["first_weight"], both.settings["rerank"]["first_weight"]) == (0, 1.1)
+    assert both.model.endswith(" + overlap (top 3, first weight 1.1)")
 
 
 def test_a_lost_passage_stays_lost_when_reranked(echo: Any, overlap: Any, animals: Suite) -> None:

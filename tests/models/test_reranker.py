@@ -170,6 +170,27 @@ def test_scores_that_are_no_numbers_are_refused(tiny_reranker_path):
         score_pairs(model, [("b", "c")])
 
 
+def test_raw_scores_are_those_before_the_sigmoid(tiny_reranker_path):
+    model = load_reranker(tiny_reranker_path, device="cpu")
+    raw = score_pairs(model, PAIRS, raw=True)
+    np.testing.assert_allclose(1 / (1 + np.exp(-raw)), score_pairs(model, PAIRS), rtol=1e-4)
+    for weight, expected in ((0, score_pairs(model, PAIRS)), (2, raw)):
+        rerank = Reranking.load(str(tiny_reranker_path), first_weight=weight)
+        np.testing.assert_allclose(rerank.scores(PAIRS), expected, rtol=1e-4)
+
+
+def test_the_order_is_that_of_both_scores(overlap):
+    # 1 + 2 x 0.5 = 2; 3 + 2 x -0.5 = 2, as much, but behind; 0.5 + 2 x 1 = 2.5
+    assert Reranking(overlap, "overlap", first_weight=2).order([1, 3, 0.5], [0.5, -0.5, 1]) == [2, 0, 1]
+    assert Reranking(overlap, "overlap").order([1, 3, 0.5], [0.5, -0.5, 1]) == [1, 0, 2]
+
+
+@pytest.mark.parametrize("weight", [-1, float("nan"), float("inf")])
+def test_a_weight_of_the_first_score_is_a_number_from_0(tiny_reranker_path, weight):
+    with pytest.raises(InputError, match=r"first_weight is .*; give a number from 0"):
+        Reranking.load(str(tiny_reranker_path), first_weight=weight)
+
+
 def test_a_prompt_of_the_reranker_itself_counts_and_those_of_a_dense_model_do_not(tiny_model_path, tmp_path):
     dense = load_model(tiny_model_path, device="cpu", query_prompt="query: ", passage_prompt="passage: ")
     model = new(saved(dense, tmp_path / "dense"))

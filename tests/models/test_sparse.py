@@ -73,7 +73,7 @@ def test_some_of_the_texts_in_any_order():
 
 @pytest.mark.parametrize("block", [1, 1 << 20])
 def test_passages_are_ranked_by_score_equal_ones_in_order(block):
-    top, ranks = rank(QUERIES, PASSAGES, [[1], [2]], 3, left_out=[[], [0]], block=block)
+    top, _, ranks = rank(QUERIES, PASSAGES, [[1], [2]], 3, left_out=[[], [0]], block=block)
     assert top.tolist() == [[0, 1, 2], [1, 2, 0]]
     assert ranks == [[2], [2]]
 

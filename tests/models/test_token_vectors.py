@@ -65,7 +65,7 @@ def test_the_mean_of_the_tokens_has_unit_length():
 
 @pytest.mark.parametrize("block", [1, 1 << 20])
 def test_passages_are_ranked_by_maxsim_equal_ones_in_order(block):
-    top, ranks = rank(QUERIES, PASSAGES, [[1], [2]], 3, left_out=[[], [0]], block=block)
+    top, _, ranks = rank(QUERIES, PASSAGES, [[1], [2]], 3, left_out=[[], [0]], block=block)
     assert top.tolist() == [[0, 1, 2], [1, 2, 0]]
     assert ranks == [[2], [2]]
 

@@ -389,6 +389,19 @@ def test_hits_behind_the_reranked_ones_keep_their_place(index_path, searcher, ov
     assert three.search("edit text", 1) == hits[:1]  # three are reranked, whatever is shown
 
 
+def test_the_cosine_counts_beside_the_reranker_as_much_as_asked_for(index_path, searcher, overlap):
+    plain = searcher.search("edit text", 6)
+    given = {"vim": 1.98, "gimp": 0.94, "shakki": -0.03, "chess-uk": -0.03, "luks": -0.04, "chess": -0.07}
+    for weight in (1, 1000):
+        hits = Searcher.open(index_path, rerank=Reranking(overlap, "overlap", first_weight=weight)).search(
+            "edit text", 6
+        )
+        both = {hit.id: given[hit.id] + weight * hit.score for hit in plain}
+        assert [hit.id for hit in hits] == sorted(both, key=lambda one: -both[one])
+        assert [hit.rerank_score for hit in hits] == pytest.approx([given[hit.id] for hit in hits])
+    assert [hit.id for hit in hits] == [hit.id for hit in plain]
+
+
 def test_a_reranker_goes_with_words_filters_and_an_exported_model(index_path, exported_path, overlap):
     reranking = Reranking(overlap, "overlap")
     both = Searcher.open(index_path, rerank=reranking)

@@ -14,6 +14,7 @@ import typer
 from clearir.cli import search_commands as search_commands
 from clearir.cli.common import (
     Cache,
+    FirstWeight,
     MaxSeqLength,
     Overwrite,
     PassagePrompt,
@@ -321,6 +322,7 @@ def evaluate(
     pools: Annotated[str, typer.Option(help="Also rank passages of several languages together: pair, all.")] = "",
     rerank: Rerank = None,
     top: Top = TOP,
+    first_weight: FirstWeight = 0.0,
     out: Annotated[Path, typer.Option(help="Folder for the scores.")] = Path("scores"),
     query_prompt: QueryPrompt = None,
     passage_prompt: PassagePrompt = None,
@@ -366,7 +368,7 @@ def evaluate(
         raise InputError("no model to score; give a Hub name or a folder")
     if mteb is not None:
         refuse_options(options, "--mteb")
-        ours = ("suite", "data", "task", "split", "pools", "rerank", "top", "cache")
+        ours = ("suite", "data", "task", "split", "pools", "rerank", "top", "first_weight", "cache")
         refuse_ignored(context, "--mteb (MTEB's own code has no such option)", *ours)
         _evaluate_mteb(context, models, mteb, names_in(languages), loading, out, overwrite)
         return
@@ -377,10 +379,10 @@ def evaluate(
         scored = bitext_of(context, data or [], asked, split, options)
     else:
         scored = suite_of(suite, data or [], asked, split, "test", options)
-    paths = [[out / f"{name}.json" for name in names] for names in score_names(models, rerank, top)]
+    paths = [[out / f"{name}.json" for name in names] for names in score_names(models, rerank, top, first_weight)]
     for path in itertools.chain(*paths):
         claim(context, path, overwrite)
-    reranking = reranking_of(context, rerank, top, trust_remote_code)
+    reranking = reranking_of(context, rerank, top, first_weight, trust_remote_code)
     done: list[Scores] = []
 
     def keep(scores: Scores, path: Path) -> None:

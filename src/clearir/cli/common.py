@@ -26,6 +26,9 @@ TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run 
 Cache = Annotated[Path | None, typer.Option(help="Folder for cached embeddings.")]
 Vectors = Annotated[Path | None, typer.Option(help="Passage vectors written by clearir encode.")]
 Rerank = Annotated[str | None, typer.Option(help="Reranker that puts the first passages in order: Hub name or folder.")]
+FirstWeight = Annotated[
+    float, typer.Option(min=0, help="With --rerank: weight of the first model's score beside the reranker's.")
+]
 Top = Annotated[int, typer.Option(min=1, help="With --rerank: number of passages to rerank per query.")]
 #: where click has a value from that is not the option's default
 TYPED = ("COMMANDLINE", "ENVIRONMENT")
@@ -105,19 +108,23 @@ def refuse_ignored(context: typer.Context, beside: str, *options: str) -> None:
         raise InputError(f"{', '.join(typed)}: no effect with {beside}; leave it out")
 
 
-def reranking_of(context: typer.Context, rerank: str | None, top: int, trust_remote_code: bool) -> Reranking | None:
+def reranking_of(
+    context: typer.Context, rerank: str | None, top: int, first_weight: float, trust_remote_code: bool
+) -> Reranking | None:
     """The reranker of ``--rerank``, loaded; None where none is asked for.
 
     Raises:
-        InputError: it is no reranker, or ``--top`` was typed alone.
+        InputError: it is no reranker, or ``--top`` or ``--first-weight`` was typed alone.
     """
     from clearir.models.reranker import Reranking
 
     if rerank is not None:
-        return Reranking.load(rerank, top=top, trust_remote_code=trust_remote_code)
-    source = context.get_parameter_source("top")
-    if source and source.name in TYPED:
-        raise InputError("--top: no effect without --rerank; add a reranker, or leave it out")
+        return Reranking.load(rerank, top=top, first_weight=first_weight, trust_remote_code=trust_remote_code)
+    for name in ("top", "first_weight"):
+        source = context.get_parameter_source(name)
+        if source and source.name in TYPED:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option}: no effect without --rerank; add a reranker, or leave it out")
     return None
 
 
@@ -242,13 +249,14 @@ def slugs(models: list[str]) -> list[str]:
     return names
 
 
-def score_names(models: list[str], rerank: str | None, top: int) -> list[list[str]]:
+def score_names(models: list[str], rerank: str | None, top: int, first_weight: float = 0.0) -> list[list[str]]:
     """Names of the files of scores of each model: of itself, and of it with the reranker if there is one."""
     names = slugs(models)
     if rerank is None:
         return [[name] for name in names]
     [reranker] = slugs([rerank])
-    return [[name, f"{name}+{reranker}-top{top}"] for name in names]
+    weight = f"-first{first_weight:g}" if first_weight else ""
+    return [[name, f"{name}+{reranker}-top{top}{weight}"] for name in names]
 
 
 def plain(text: str) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from clearir.cli.common import (
     Cache,
+    FirstWeight,
     MaxSeqLength,
     PassagePrompt,
     QueryPrompt,
@@ -174,6 +175,7 @@ def search(
     compare: Annotated[str | None, typer.Option(help="Index of the base model, for comparison.")] = None,
     rerank: Rerank = None,
     top: Top = TOP,
+    first_weight: FirstWeight = 0.0,
     filters: Annotated[
         list[str] | None, typer.Option("--filter", help="FIELD=VALUE, also with < <= > >=; can be repeated.")
     ] = None,
@@ -208,7 +210,7 @@ def search(
     if examples is not None and (query is not None or hybrid or filters or as_json):
         raise InputError("--examples ranks by meaning only; leave out the query, --hybrid, --filter and --json")
     info = load_info(folder)  # before a reranker is loaded for nothing
-    reranking = reranking_of(context, rerank, top, trust_remote_code)
+    reranking = reranking_of(context, rerank, top, first_weight, trust_remote_code)
     if examples is not None:
         _count(folder, compare, examples, model, trust_remote_code, reranking)
         return
@@ -248,6 +250,7 @@ def serve(
     base: Annotated[str | None, typer.Option(help="Index of the base model, for comparison.")] = None,
     rerank: Rerank = None,
     top: Top = TOP,
+    first_weight: FirstWeight = 0.0,
     examples: Annotated[
         Path | None,
         typer.Option(help="Queries that the page suggests: records with language and query, or those of a run."),
@@ -293,7 +296,7 @@ def serve(
         limits=Limits(rate=rate),
         model=model,
         trust_remote_code=trust_remote_code,
-        rerank=reranking_of(context, rerank, top, trust_remote_code),
+        rerank=reranking_of(context, rerank, top, first_weight, trust_remote_code),
         ready=lambda page: console.print(f"{page} (stop with Ctrl-C)", soft_wrap=True),
     )
 

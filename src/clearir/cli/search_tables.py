@@ -38,7 +38,8 @@ def describe(info: IndexInfo, rerank: Reranking | None = None) -> list[str]:
     else:
         lines.append(f"approximate: {info.probes} of {info.partitions} partitions, recall@10 {info.recall:.3f}")
     if rerank is not None:
-        lines.append(f"reranker: {rerank.name}, for the first {rerank.top} passages of each query")
+        weight = f", with {rerank.first_weight:g} x the score of the model" if rerank.first_weight else ""
+        lines.append(f"reranker: {rerank.name}, for the first {rerank.top} passages of each query{weight}")
     if info.fields:
         lines.append("fields: " + ", ".join(f"{field.name} ({field.kind})" for field in info.fields))
     return lines

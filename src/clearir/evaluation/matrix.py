@@ -25,7 +25,7 @@ from clearir.evaluation.suites import Qrels, Suite
 from clearir.models.any_kind import concatenate, encode_any
 from clearir.models.load import model_fingerprint
 from clearir.models.prompts import Prompts, prompts_of
-from clearir.models.reranker import Reranking, order, score_pairs
+from clearir.models.reranker import Reranking
 from clearir.models.token_vectors import TextKind
 from clearir.support.errors import InputError
 from clearir.support.progress import track
@@ -139,7 +139,7 @@ def evaluate(
     seconds = scores.environment["seconds"] | {"reranking": time.perf_counter() - start}
     return replace(
         scores,
-        model=f"{scores.model} + {rerank.name} (top {rerank.top})",
+        model=f"{scores.model} + {rerank.name} ({rerank.in_words})",
         model_hash=rerank.hash_with(scores.model_hash),
         directions=directions,
         pools=in_pools,
@@ -153,6 +153,7 @@ def evaluate(
                 "reranker_hash": rerank.model_hash,
                 "reranker_max_seq_length": rerank.model.max_seq_length,
                 "top": rerank.top,
+                "first_weight": rerank.first_weight,
             }
         },
     )
@@ -221,12 +222,14 @@ class _Ranking:
         job: of which queries on which corpus.
         texts: of the queries.
         best: rows of the corpus, best first; without the query itself.
+        scores: of these.
         ranks: from 1, of the relevant passages that are in the corpus, over all of it.
     """
 
     job: _Job
     texts: list[str]
     best: list[list[int]]
+    scores: list[list[float]]
     ranks: list[list[int]]
 
 
@@ -319,7 +322,7 @@ def _rank(job: _Job, queries: _Side, suite: Suite, depth: int, device: torch.dev
         for query in ids
     ]
     rows = [query_place[query] for query in ids]
-    top, ranks = rank(
+    found = rank(
         queries.vectors[rows],
         corpus.vectors,
         [[place[passage] for passage in gold if passage in place] for gold in job.relevant.values()],
@@ -327,8 +330,12 @@ def _rank(job: _Job, queries: _Side, suite: Suite, depth: int, device: torch.dev
         left_out=itself,
         device=device,
     )
-    best = [[n for n in row if n not in own] for row, own in zip(top.tolist(), itself, strict=True)]
-    return _Ranking(job, [queries.texts[row] for row in rows], best, ranks)
+    best, scores = [], []
+    for places, values, own in zip(found.best.tolist(), found.scores.tolist(), itself, strict=True):
+        kept = [(n, value) for n, value in zip(places, values, strict=True) if n not in own]
+        best.append([n for n, _ in kept])
+        scores.append([value for _, value in kept])
+    return _Ranking(job, [queries.texts[row] for row in rows], best, scores, found.ranks)
 
 
 def _reranked(rankings: Sequence[_Ranking], rerank: Reranking) -> list[_Ranking]:
@@ -340,12 +347,12 @@ def _reranked(rankings: Sequence[_Ranking], rerank: Reranking) -> list[_Ranking]
         return [[(query, texts[n]) for n in row[: rerank.top]] for query, row in both]
 
     distinct = list(dict.fromkeys(pair for ranking in rankings for row in pairs(ranking) for pair in row))
-    scores = dict(zip(distinct, score_pairs(rerank.model, distinct).tolist(), strict=True))
+    scores = dict(zip(distinct, rerank.read(distinct).tolist(), strict=True))
     reordered = []
     for ranking in rankings:
         best, ranks = [], []
-        for row, own, scored in zip(ranking.best, ranking.ranks, pairs(ranking), strict=True):
-            places = order([scores[pair] for pair in scored])
+        for row, first, own, scored in zip(ranking.best, ranking.scores, ranking.ranks, pairs(ranking), strict=True):
+            places = rerank.order([scores[pair] for pair in scored], first[: rerank.top])
             rank_of = {place + 1: new for new, place in enumerate(places, start=1)}
             best.append([row[place] for place in places] + row[rerank.top :])
             ranks.append([rank_of.get(one, one) for one in own])

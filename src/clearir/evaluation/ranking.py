@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clearir.models.any_kind import scorer
 
@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 BLOCK = 2**25
 
 
+class Ranked(NamedTuple):
+    """What was found for n queries.
+
+    Attributes:
+        best: rows of the best passages, best first, shape (n, depth).
+        scores: of these.
+        ranks: for each query those of its relevant passages, from 1, over the whole corpus.
+    """
+
+    best: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    ranks: list[list[int]]
+
+
 def rank(
     queries: Vectors,
     passages: Vectors,
@@ -27,33 +41,31 @@ def rank(
     left_out: Sequence[Sequence[int]] | None = None,
     device: str | torch.device = "cpu",
     block: int = BLOCK,
-) -> tuple[NDArray[np.int64], list[list[int]]]:
+) -> Ranked:
     """Rank all passages for each query by their scores; of equal scores the earlier passage comes first.
 
     Args:
         queries: shape (n, dim), or the token vectors of n texts.
         passages: shape (m, dim), m > 0, or likewise.
         relevant: for each query the rows of its relevant passages.
-        depth: how many of the best passages to return.
+        depth: how many of the best passages to return, where there are as many.
         left_out: for each query the rows of passages that it does not rank, none of them relevant; they come last.
         device: where to multiply.
         block: scores computed at once (at least those of one query); memory is a few times that.
-
-    Returns:
-        Rows of the best passages, best first, shape (n, min(depth, m)); and for each query the ranks of its relevant
-        passages, from 1, over the whole corpus.
     """
     import torch
 
     depth = min(depth, len(passages))
-    tops: list[torch.Tensor] = []
+    tops = [torch.zeros((0, depth), dtype=torch.long)]
+    best = [torch.zeros((0, depth))]
     ranks: list[list[int]] = []
     with torch.inference_mode():
         for start, scores in score_blocks(queries, passages, left_out, device=device, block=block):
-            tops.append(top_columns(scores, depth).cpu())
+            columns = top_columns(scores, depth)
+            tops.append(columns.cpu())
+            best.append(scores.gather(1, columns).cpu())
             ranks += _ranks(scores, relevant[start : start + len(scores)])
-        best = torch.cat(tops) if tops else torch.zeros((0, depth), dtype=torch.long)
-    return best.numpy(), ranks
+    return Ranked(torch.cat(tops).numpy(), torch.cat(best).numpy(), ranks)
 
 
 def score_blocks(

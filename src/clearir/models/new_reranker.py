@@ -36,8 +36,8 @@ LISTS, HELD_OUT = 300, 0.2
 PENALTIES = (0.01, 0.1, 1.0)
 
 NO_WRONG_ANSWERS = (
-    "the rows have no hard negatives, which a reranker's wrong answers are; set mine.negatives=5, or use rows that have "
-    "some"
+    "the rows have no hard negatives, which a reranker's wrong answers are; set mine.negatives=5, or use rows that "
+    "have some"
 )
 
 #: a query, and passages: the right one, then wrong ones
@@ -98,7 +98,8 @@ def with_new_head(encoder: SentenceTransformer, name: str, *, seed: int = 0) -> 
     pooling = Pooling(dim, ("cls", "mean"))
     with drawn_with(seed):
         head = Dense(pooling.pooling_output_dimension, 1, activation_function=None, module_output_name="scores")
-    return CrossEncoder(modules=[transformer, pooling, head], device=str(encoder.device))
+    model: CrossEncoder = CrossEncoder(modules=[transformer, pooling, head], device=str(encoder.device))
+    return model
 
 
 def fit_head(model: CrossEncoder, lists: Sequence[CandidateList], *, seed: int = 0) -> HeadFit:
@@ -169,7 +170,8 @@ def _vectors(model: CrossEncoder, lists: Sequence[CandidateList], *, every_layer
     pairs = [(query, passage) for query, passages in lists for passage in passages]
     distinct = list(dict.fromkeys(pairs))
     lengths = token_counts(model, [query for query, _ in distinct], "", [passage for _, passage in distinct])
-    network, pooling = model.transformers_model, model[1]
+    network: Any = model.transformers_model
+    pooling = model[1]
 
     def read(batch: list[tuple[str, str]]) -> list[Tensor]:
         features = batch_to_device(model.preprocess(batch), model.device)
@@ -184,7 +186,8 @@ def _vectors(model: CrossEncoder, lists: Sequence[CandidateList], *, every_layer
     found: dict[tuple[str, str], Tensor] = {}
     for some in in_batches(model, distinct, lengths, read, description="Fitting the head"):
         found.update(some)
-    return torch.stack([found[pair] for pair in pairs]).unflatten(0, (len(lists), -1))
+    vectors: Tensor = torch.stack([found[pair] for pair in pairs]).unflatten(0, (len(lists), -1))
+    return vectors
 
 
 def _judged(vectors: Tensor, count: int) -> tuple[float, float]:
@@ -219,10 +222,10 @@ def _fitted(vectors: Tensor, penalty: float) -> tuple[Tensor, float]:
     def cost() -> torch.Tensor:
         search.zero_grad()
         loss: torch.Tensor = -(scaled @ weight).log_softmax(1)[:, 0].mean() + penalty * weight.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss
 
     with torch.enable_grad():
-        search.step(cost)  # type: ignore[no-untyped-call, arg-type]
+        search.step(cost)
     found = weight.detach() / spread
     return found, -float(found @ middle)

@@ -104,31 +104,39 @@ class Reranking:
         model: the reranker, or a model of late interaction.
         name: as the user named it.
         top: how many of the first passages for a query it scores; those behind them keep their order.
+        first_weight: what the score of the model that found a passage counts beside the reranker's. The order is that
+            of ``score + first_weight * first score``; with 0 the reranker decides alone.
     """
 
     model: CrossEncoder | MultiVectorEncoder
     name: str
     top: int = TOP
+    first_weight: float = 0.0
     _known: OrderedDict[tuple[str, str], float] = field(default_factory=OrderedDict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
-    def load(cls, name: str, *, top: int = TOP, trust_remote_code: bool = False) -> Reranking:
+    def load(
+        cls, name: str, *, top: int = TOP, first_weight: float = 0.0, trust_remote_code: bool = False
+    ) -> Reranking:
         """Load the reranker, or a model that was saved as one of late interaction.
 
         Args:
             name: see `load_reranker`.
             top: see `Reranking`.
+            first_weight: see `Reranking`.
             trust_remote_code: run code that comes with the model.
 
         Raises:
-            InputError: see `load_reranker`, or ``top`` is below 1.
+            InputError: see `load_reranker`, or ``top`` is below 1, or ``first_weight`` below 0.
             MissingExtraError: see `load_reranker`.
         """
         if top < 1:
             raise InputError(f"top is {top}; give the number of passages to rerank per query, at least 1")
+        if not 0 <= first_weight < float("inf"):
+            raise InputError(f"first_weight is {first_weight:g}; give a number from 0, for example 100 for E5")
         load = load_late_interaction if saved_as(name) == LATE_INTERACTION else load_reranker
-        return cls(load(name, trust_remote_code=trust_remote_code), name, top)
+        return cls(load(name, trust_remote_code=trust_remote_code), name, top, first_weight)
 
     @cached_property
     def model_hash(self) -> str:
@@ -137,10 +145,38 @@ class Reranking:
 
     def hash_with(self, model_hash: str) -> str:
         """A fingerprint of a model together with this reranking of what it finds."""
-        return fingerprint([model_hash, self.model_hash, self.top])
+        weight = [self.first_weight] if self.first_weight else []
+        return fingerprint([model_hash, self.model_hash, self.top, *weight])
+
+    @property
+    def in_words(self) -> str:
+        """How many passages are put in order, and what the first score counts."""
+        return f"top {self.top}" + (f", first weight {self.first_weight:g}" if self.first_weight else "")
+
+    def read(self, pairs: Sequence[tuple[str, str]], *, description: str | None = "Reranking") -> NDArray[np.float32]:
+        """`score_pairs`; raw scores, where those of the first model count too.
+
+        Args:
+            pairs: of a query and a passage.
+            description: see `score_pairs`.
+
+        Raises:
+            InputError: see `score_pairs`.
+        """
+        return score_pairs(self.model, pairs, raw=self.first_weight > 0, description=description)
+
+    def order(self, scores: Sequence[float], first: Sequence[float]) -> list[int]:
+        """The places of passages of one query, best first; equal ones stay in the order that they have.
+
+        Args:
+            scores: of the reranker, as `read` gives them.
+            first: of the model that found them.
+        """
+        both = [one + self.first_weight * other for one, other in zip(scores, first, strict=True)]
+        return sorted(range(len(both)), key=lambda place: -both[place])
 
     def scores(self, pairs: Sequence[tuple[str, str]], *, description: str | None = None) -> list[float]:
-        """`score_pairs` for a search: from several threads, one at a time. The last pairs are remembered.
+        """`read` for a search: from several threads, one at a time. The last pairs are remembered.
 
         Args:
             pairs: of a query and a passage.
@@ -151,7 +187,7 @@ class Reranking:
         """
         with self._lock:
             new = [pair for pair in dict.fromkeys(pairs) if pair not in self._known]
-            found = dict(zip(new, score_pairs(self.model, new, description=description).tolist(), strict=True))
+            found = dict(zip(new, self.read(new, description=description).tolist(), strict=True))
             found.update({pair: self._known[pair] for pair in pairs if pair in self._known})
             self._known.update(found)
             for pair in found:
@@ -161,15 +197,11 @@ class Reranking:
         return [found[pair] for pair in pairs]
 
 
-def order(scores: Sequence[float]) -> list[int]:
-    """Places in falling order of their scores; equal ones stay in the order that they have."""
-    return sorted(range(len(scores)), key=lambda place: -scores[place])
-
-
 def score_pairs(
     model: CrossEncoder | MultiVectorEncoder,
     pairs: Sequence[tuple[str, str]],
     *,
+    raw: bool = False,
     description: str | None = "Reranking",
 ) -> NDArray[np.float32]:
     """What a reranker gives for pairs of a query and a passage: the more, the better the passage answers.
@@ -182,6 +214,8 @@ def score_pairs(
     Args:
         model: its training mode is left as it was.
         pairs: n pairs; each distinct one is scored once, those of about the same length together.
+        raw: give the network's scores (logits), without the activation. They have no bounds, so they can be added to
+            others.
         description: what the progress is called; None: none is shown.
 
     Returns:
@@ -191,6 +225,7 @@ def score_pairs(
         InputError: the model gives scores that are not finite.
     """
     import numpy as np
+    import torch
 
     if makes_token_vectors(model):
         return _mean_maxsim_of(model, pairs, description)
@@ -198,7 +233,10 @@ def score_pairs(
     lengths = token_counts(model, [query for query, _ in distinct], "", [passage for _, passage in distinct])
 
     def read(batch: list[tuple[str, str]]) -> list[float]:
-        scores: list[float] = model.predict(batch, batch_size=len(batch), show_progress_bar=False).tolist()
+        found: NDArray[np.float32] = model.predict(
+            batch, batch_size=len(batch), activation_fn=torch.nn.Identity() if raw else None, show_progress_bar=False
+        )
+        scores: list[float] = found.tolist()
         return scores
 
     scores: dict[tuple[str, str], float] = {}

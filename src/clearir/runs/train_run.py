@@ -606,7 +606,12 @@ def _top_passages(
     scores = score(encode_any(network, queries, "query", prompt=prompts.query, cache=cache)).numpy()
     best = np.argsort(-scores, axis=1, kind="stable")[:, : HITS if rerank is None else rerank.top]
     if rerank is not None:
-        best = np.array([_reranked(rerank, query, passages, found) for query, found in zip(queries, best, strict=True)])
+        best = np.array(
+            [
+                _reranked(rerank, query, passages, found, row)
+                for query, found, row in zip(queries, best, scores, strict=True)
+            ]
+        )
 
     def hit(example: SearchExample, place: int, score: float) -> FoundPassage:
         passage = passages[place]
@@ -618,12 +623,12 @@ def _top_passages(
     ]
 
 
-def _reranked(rerank: Reranking, query: str, passages: Sequence[str], found: Sequence[int]) -> list[int]:
-    """The places of the passages found for a query, in a reranker's order."""
-    from clearir.models.reranker import order, score_pairs
-
-    scores = score_pairs(rerank.model, [(query, passages[place]) for place in found])
-    return [found[one] for one in order(scores.tolist())]
+def _reranked(
+    rerank: Reranking, query: str, passages: Sequence[str], found: Sequence[int], first: Sequence[float]
+) -> list[int]:
+    """The places of the passages found for a query, in a reranker's order; ``first``: the scores of all passages."""
+    scores = rerank.read([(query, passages[place]) for place in found])
+    return [found[one] for one in rerank.order(scores.tolist(), [float(first[place]) for place in found])]
 
 
 def _stage(
@@ -669,7 +674,10 @@ def base_name(recipe: Recipe, name: str) -> str:
 
 def first_stage(recipe: Recipe) -> dict[str, Any]:
     """What a reranker's scores depend on besides; empty for the other kinds."""
-    return {} if recipe.kind != RERANKER else {"first": content_of(recipe.finder), "top": recipe.rerank.top}
+    if recipe.kind != RERANKER:
+        return {}
+    weight = {"first_weight": recipe.rerank.first_weight} if recipe.rerank.first_weight else {}
+    return {"first": content_of(recipe.finder), "top": recipe.rerank.top, **weight}
 
 
 def evaluated(
@@ -700,7 +708,8 @@ def load_models(recipe: Recipe, model: str) -> tuple[Any, Reranking | None]:
     reranker = load_reranker(
         model, max_seq_length=recipe.train.max_seq_length, trust_remote_code=recipe.trust_remote_code
     )
-    return load_model_of(recipe, recipe.finder), Reranking(reranker, model, recipe.rerank.top)
+    settings = recipe.rerank
+    return load_model_of(recipe, recipe.finder), Reranking(reranker, model, settings.top, settings.first_weight)
 
 
 def _models(recipe: Recipe) -> tuple[str, str]:

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from clearir.data.passages import Passage, Value
 from clearir.models.any_kind import encode_with_vectors
-from clearir.models.reranker import order
 from clearir.models.token_vectors import TokenVectors, similarities
 from clearir.search import filters as conditions
 from clearir.search import store
@@ -68,7 +67,8 @@ class Hit:
         language: of the passage, where it is known.
         fields: its other fields.
         words: its rank by words, in a hybrid search.
-        rerank_score: what a reranker gave it, which then decides the rank; None where it was not reranked.
+        rerank_score: what a reranker gave it, which then decides the rank, alone or with ``score``
+            (`clearir.models.reranker.Reranking`); None where it was not reranked.
     """
 
     rank: int
@@ -362,7 +362,7 @@ def _reranked(queries: Sequence[str], found: Sequence[list[Hit]], rerank: Rerank
     reordered = []
     for hits, head in zip(found, first, strict=True):
         scored = [replace(hit, rerank_score=next(scores)) for hit in head]
-        places = order([hit.rerank_score or 0.0 for hit in scored])
+        places = rerank.order([hit.rerank_score or 0.0 for hit in scored], [hit.score for hit in scored])
         best = [replace(scored[place], rank=rank) for rank, place in enumerate(places, start=1)]
         reordered.append(best + hits[rerank.top :])
     return reordered
