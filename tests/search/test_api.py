@@ -109,12 +109,14 @@ def test_reranked_hits_say_so(index_path, one, overlap, tmp_path):
     assert scores[4:] == [None, None]
     assert scores[:4] == sorted(scores[:4], reverse=True)
     info = asked.get("/api/info")
-    assert info.json()["rerank"] == {"model": "runs/judge", "top": 4}
+    assert info.json()["rerank"] == {"model": "runs/judge", "top": 4, "first_weight": 0}
     page = asked.get("/", params={"q": "edit text"}).text
     assert "first 4 reranked" in page
     assert 'title="reranker 1.980, score ' in page
     for text in (info.text, page):
         assert str(tmp_path) not in text
+    weighed = client(Searcher.open(index_path, rerank=Reranking(overlap, "judge", 4, 2.5)))
+    assert "passages reranked by judge with 2.5 × the model" in weighed.get("/", params={"q": "edit text"}).text
     assert one.get("/api/info").json()["rerank"] is None
     assert "rerank" not in one.get("/", params={"q": "edit text"}).text
 

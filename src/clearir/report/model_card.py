@@ -100,8 +100,10 @@ def _usage(run: Run) -> list[str]:
         return [USAGE_OF_WORDS, what]
     if kind == RERANKER:
         rerank = run.settings.get("rerank")
-        top = rerank.get("top") if isinstance(rerank, dict) else None
-        first = f" The scores below are of the first {top} passages that a dense model found." if top else ""
+        rerank = rerank if isinstance(rerank, dict) else {}
+        top, weight = rerank.get("top"), rerank.get("first_weight")
+        added = f", with {weight:g} x its cosine added to the reranker's score (the logit)" if weight else ""
+        first = f" The scores below are of the first {top} passages that a dense model found{added}." if top else ""
         return [USAGE_OF_PAIRS, f"A reranker: it reads a query together with a passage and gives a score.{first}"]
     return [USAGE]
 

@@ -81,8 +81,15 @@ class Page:
         self._known = {example.query: example for example in examples}
         self._measured = measured
         rerank = searcher.rerank
-        #: what is said of the reranker: its name, without paths of this machine, and how many passages it orders
-        self.rerank = None if rerank is None else {"model": short_name(rerank.name), "top": rerank.top}
+        #: what is said of the reranker: its name, without paths of this machine, how many passages it orders, and what
+        #: the first score counts
+        self.rerank = None
+        if rerank is not None:
+            self.rerank = {
+                "model": short_name(rerank.name),
+                "top": rerank.top,
+                "first_weight": rerank.first_weight,
+            }
         urls = searcher.url_fields()
         self._fixed: dict[str, Any] = {
             "info": searcher.info,
