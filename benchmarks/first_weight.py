@@ -1,15 +1,18 @@
 """How much should the score of the model that finds the passages count beside the reranker's?
 
     clearir study recipes/reranker.yaml
-    python benchmarks/first_weight.py runs/reranker --objective hybrid
+    python benchmarks/first_weight.py runs/reranker
 
-Each reranker of the objective orders the passages of its seed's test queries with several weights; each pair is scored
-once. The table has the means over the seeds. It shows how much depends on the weight; to choose one, use other rows.
+Each trained reranker of the study orders passages with several weights; each pair is scored once. The queries are
+neither those of the training nor those of the test: they are training rows that were prepared and not drawn, as many of
+each language as the test has. The table has the means over the seeds, for queries in English and in the other languages
+on English passages.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,20 +21,23 @@ from typing import Any
 
 import numpy as np
 
+from clearir.data.prepared import read_part
+from clearir.data.rows import Row, Rows
 from clearir.evaluation.matrix import evaluate
+from clearir.evaluation.suites import Suite
 from clearir.models.reranker import Reranking
 from clearir.report.markdown import grid
-from clearir.report.study_table import Result
-from clearir.runs.recipe import load_model_of, load_recipe
-from clearir.runs.train_run import test_suite
+from clearir.report.study_table import BASE, Result
+from clearir.runs.recipe import Recipe, load_model_of, load_recipe
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "reranker.yaml"
-WEIGHTS = (0.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+WEIGHTS = (0.0, 10.0, 20.0, 30.0, 50.0, 100.0, 200.0)
+KINDS = ("en->en", "x->en")
 
 
 @dataclass(frozen=True, eq=False)
 class Remembering(Reranking):
-    """A reranker that keeps what it has read; its raw scores, whatever the weight."""
+    """A reranker that keeps what it has read: raw scores, whatever the weight."""
 
     def read(self, pairs: Sequence[tuple[str, str]], **options: Any) -> Any:
         new = [pair for pair in pairs if pair not in self._known]
@@ -40,33 +46,43 @@ class Remembering(Reranking):
         return np.array([self._known[pair] for pair in pairs], dtype=np.float32)
 
 
+def unused_rows(recipe: Recipe) -> list[Row]:
+    """Rows of the training part whose passages the run did not draw; as many per language as the test has."""
+    out = Path(recipe.output)
+    drawn = {row.passage for row in Rows.from_parquet(out / "mined" / "train.parquet").rows}
+    rows = [row for row in read_part(out / "rows", "train") if row.passage not in drawn]
+    random.Random(recipe.seed).shuffle(rows)
+    test = read_part(out / "rows", "test")
+    found: list[Row] = []
+    for language in sorted({str(row.language) for row in test}):
+        own = [row for row in rows if row.language == language]
+        found += own[: sum(row.language == language for row in test)]
+    return [replace(row, target_passage=None) for row in found]  # directions to English alone
+
+
 def by_weight(study: Path, result: Result) -> dict[float, dict[str, float]]:
-    """The means of each kind of direction, by weight."""
+    """The means of `KINDS`, by weight."""
     recipe = load_recipe(RECIPE, [f"output={study / 'seeds' / str(result.seed)}"])
-    model, suite = load_model_of(recipe, recipe.model), test_suite(recipe)
+    model, suite = load_model_of(recipe, recipe.model), Suite.from_rows(unused_rows(recipe), "not drawn")
     path = study / "runs" / f"{result.objective}-{result.seed}" / "model"
     reranking = Remembering.load(str(path), top=recipe.rerank.top)
-    cache = Path(recipe.output) / "cache"
     return {
-        weight: evaluate(model, suite, cache=cache, rerank=replace(reranking, first_weight=weight)).summary()
-        for weight in WEIGHTS
+        weight: evaluate(model, suite, rerank=replace(reranking, first_weight=weight)).summary() for weight in WEIGHTS
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path, help="folder that clearir study wrote")
-    parser.add_argument("--objective", default="hybrid")
-    options = parser.parse_args()
-    results = [Result.load(file) for file in sorted(options.study.glob("runs/*/result.json"))]
-    found = [by_weight(options.study, one) for one in results if one.objective == options.objective]
-    kinds = list(found[0][WEIGHTS[0]])
-    rows = [
-        [f"{weight:g}", *(f"{100 * mean(seed[weight][kind] for seed in found):.1f}" for kind in kinds)]
-        for weight in WEIGHTS
-    ]
-    print(grid(["first weight", *kinds], rows))
-    print(f"\n{len(found)} seeds, {options.objective}")
+    study = parser.parse_args().study
+    results = [Result.load(file) for file in sorted(study.glob("runs/*/result.json"))]
+    for objective in sorted({one.objective for one in results} - {BASE}):
+        found = [by_weight(study, one) for one in results if one.objective == objective]
+        rows = [
+            [f"{weight:g}", *(f"{100 * mean(seed[weight][kind] for seed in found):.1f}" for kind in KINDS)]
+            for weight in WEIGHTS
+        ]
+        print(f"\n{objective}, {len(found)} seeds\n\n{grid(['first weight', *KINDS], rows)}")
 
 
 if __name__ == "__main__":
