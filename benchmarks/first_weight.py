@@ -3,10 +3,10 @@
     clearir study recipes/reranker.yaml
     python benchmarks/first_weight.py runs/reranker
 
-Each trained reranker of the study orders passages with several weights; each pair is scored once. The queries are
-neither those of the training nor those of the test: they are training rows that were prepared and not drawn, as many of
-each language as the test has. The table has the means over the seeds, for queries in English and in the other languages
-on English passages.
+Each reranker that the study trained with an objective orders passages with several weights; each pair is scored once.
+The queries are neither those of the training nor those of the test: they are training rows that were prepared and not
+drawn, as many of each language as the test has. The table has the means over the seeds, for queries in English and in
+the other languages on English passages.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ import numpy as np
 from clearir.data.prepared import read_part
 from clearir.data.rows import Row, Rows
 from clearir.evaluation.matrix import evaluate
+from clearir.evaluation.scores import Scores
 from clearir.evaluation.suites import Suite
 from clearir.models.reranker import Reranking
 from clearir.report.markdown import grid
-from clearir.report.study_table import BASE, Result
+from clearir.report.study_table import Result
 from clearir.runs.recipe import Recipe, load_model_of, load_recipe
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "reranker.yaml"
@@ -60,29 +61,31 @@ def unused_rows(recipe: Recipe) -> list[Row]:
     return [replace(row, target_passage=None) for row in found]  # directions to English alone
 
 
-def by_weight(study: Path, result: Result) -> dict[float, dict[str, float]]:
-    """The means of `KINDS`, by weight."""
+def by_weight(study: Path, result: Result) -> dict[str, dict[str, float]]:
+    """The means of `KINDS`, by weight, and of the first model alone."""
     recipe = load_recipe(RECIPE, [f"output={study / 'seeds' / str(result.seed)}"])
     model, suite = load_model_of(recipe, recipe.model), Suite.from_rows(unused_rows(recipe), "not drawn")
     path = study / "runs" / f"{result.objective}-{result.seed}" / "model"
     reranking = Remembering.load(str(path), top=recipe.rerank.top)
-    return {
-        weight: evaluate(model, suite, rerank=replace(reranking, first_weight=weight)).summary() for weight in WEIGHTS
-    }
+    alone: list[Scores] = []
+    found = {}
+    for weight in WEIGHTS:
+        both = evaluate(model, suite, rerank=replace(reranking, first_weight=weight), first_stage=alone.append)
+        found[f"{weight:g}"] = both.summary()
+    return {**found, "first model alone": alone[0].summary()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path, help="folder that clearir study wrote")
-    study = parser.parse_args().study
-    results = [Result.load(file) for file in sorted(study.glob("runs/*/result.json"))]
-    for objective in sorted({one.objective for one in results} - {BASE}):
-        found = [by_weight(study, one) for one in results if one.objective == objective]
-        rows = [
-            [f"{weight:g}", *(f"{100 * mean(seed[weight][kind] for seed in found):.1f}" for kind in KINDS)]
-            for weight in WEIGHTS
-        ]
-        print(f"\n{objective}, {len(found)} seeds\n\n{grid(['first weight', *KINDS], rows)}")
+    parser.add_argument("--objective", default="hybrid")
+    options = parser.parse_args()
+    results = [Result.load(file) for file in sorted(options.study.glob(f"runs/{options.objective}-*/result.json"))]
+    found = [by_weight(options.study, one) for one in results]
+    rows = [
+        [weight, *(f"{100 * mean(seed[weight][kind] for seed in found):.1f}" for kind in KINDS)] for weight in found[0]
+    ]
+    print(f"{grid(['first weight', *KINDS], rows)}\n\n{len(found)} seeds, {options.objective}")
 
 
 if __name__ == "__main__":
