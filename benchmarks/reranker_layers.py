@@ -13,18 +13,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from clearir.report.markdown import grid
 from clearir.support.artifacts import read_json
 
 
-def table(fits: list[dict[str, object]]) -> str:
+def table(fits: list[dict[str, Any]]) -> str:
     """One row per layer."""
     curves = [fit["cross_entropy"] for fit in fits]
     taken = [fit["layers"] for fit in fits]
     rows = [
-        [str(layer), f"{mean(curve[layer - 1] for curve in curves):.2f}", str(taken.count(layer))]  # type: ignore[index]
-        for layer in range(1, len(curves[0]) + 1)  # type: ignore[arg-type]
+        [str(layer), f"{mean(curve[layer - 1] for curve in curves):.2f}", str(taken.count(layer))]
+        for layer in range(1, len(curves[0]) + 1)
     ]
     return grid(["layer", "cross-entropy", "seeds that took it"], rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -102,10 +102,14 @@ def refuse_ignored(context: typer.Context, beside: str, *options: str) -> None:
     Raises:
         InputError: one was.
     """
-    sources = {name: context.get_parameter_source(name) for name in options}
-    typed = [f"--{name.replace('_', '-')}" for name, source in sources.items() if source and source.name in TYPED]
-    if typed:
+    if typed := _typed(context, options):
         raise InputError(f"{', '.join(typed)}: no effect with {beside}; leave it out")
+
+
+def _typed(context: typer.Context, options: Iterable[str]) -> list[str]:
+    """Those of some options that were typed, as they are typed."""
+    sources = {name: context.get_parameter_source(name) for name in options}
+    return [f"--{name.replace('_', '-')}" for name, source in sources.items() if source and source.name in TYPED]
 
 
 def reranking_of(
@@ -120,11 +124,8 @@ def reranking_of(
 
     if rerank is not None:
         return Reranking.load(rerank, top=top, first_weight=first_weight, trust_remote_code=trust_remote_code)
-    for name in ("top", "first_weight"):
-        source = context.get_parameter_source(name)
-        if source and source.name in TYPED:
-            option = f"--{name.replace('_', '-')}"
-            raise InputError(f"{option}: no effect without --rerank; add a reranker, or leave it out")
+    if typed := _typed(context, ("top", "first_weight")):
+        raise InputError(f"{', '.join(typed)}: no effect without --rerank; add a reranker, or leave it out")
     return None
 
 

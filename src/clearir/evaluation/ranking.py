@@ -56,16 +56,16 @@ def rank(
     import torch
 
     depth = min(depth, len(passages))
-    tops = [torch.zeros((0, depth), dtype=torch.long)]
-    best = [torch.zeros((0, depth))]
+    best = [torch.zeros((0, depth), dtype=torch.long)]
+    best_scores = [torch.zeros((0, depth))]
     ranks: list[list[int]] = []
     with torch.inference_mode():
         for start, scores in score_blocks(queries, passages, left_out, device=device, block=block):
             columns = top_columns(scores, depth)
-            tops.append(columns.cpu())
-            best.append(scores.gather(1, columns).cpu())
+            best.append(columns.cpu())
+            best_scores.append(scores.gather(1, columns).cpu())
             ranks += _ranks(scores, relevant[start : start + len(scores)])
-    return Ranked(torch.cat(tops).numpy(), torch.cat(best).numpy(), ranks)
+    return Ranked(torch.cat(best).numpy(), torch.cat(best_scores).numpy(), ranks)
 
 
 def score_blocks(

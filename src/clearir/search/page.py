@@ -85,11 +85,8 @@ class Page:
         #: the first score counts
         self.rerank = None
         if rerank is not None:
-            self.rerank = {
-                "model": short_name(rerank.name),
-                "top": rerank.top,
-                "first_weight": rerank.first_weight,
-            }
+            weight = rerank.first_weight
+            self.rerank = {"model": short_name(rerank.name), "top": rerank.top, "first_weight": weight}
         urls = searcher.url_fields()
         self._fixed: dict[str, Any] = {
             "info": searcher.info,
