@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,16 +50,20 @@ class Remembering(Reranking):
 
 def unused_rows(recipe: Recipe) -> list[Row]:
     """Rows of the training part whose passages the run did not draw; as many per language as the test has."""
+    counts = Counter(row.language for row in read_part(Path(recipe.output) / "rows", "test"))
+    return [row for language, rows in not_drawn(recipe).items() for row in rows[: counts[language]]]
+
+
+def not_drawn(recipe: Recipe) -> dict[str, list[Row]]:
+    """By language, rows of the training part whose passages the run did not draw, in an order by chance.
+
+    They have no passage in the target language, so that they are scored in directions to English alone.
+    """
     out = Path(recipe.output)
     drawn = {row.passage for row in Rows.from_parquet(out / "mined" / "train.parquet").rows}
-    rows = [row for row in read_part(out / "rows", "train") if row.passage not in drawn]
+    rows = [replace(row, target_passage=None) for row in read_part(out / "rows", "train") if row.passage not in drawn]
     random.Random(recipe.seed).shuffle(rows)
-    test = read_part(out / "rows", "test")
-    found: list[Row] = []
-    for language in sorted({str(row.language) for row in test}):
-        own = [row for row in rows if row.language == language]
-        found += own[: sum(row.language == language for row in test)]
-    return [replace(row, target_passage=None) for row in found]  # directions to English alone
+    return {code: [row for row in rows if row.language == code] for code in sorted({str(row.language) for row in rows})}
 
 
 def by_weight(study: Path, result: Result) -> dict[str, dict[str, float]]:
