@@ -48,28 +48,37 @@ class Remembering(Reranking):
         return np.array([self._known[pair] for pair in pairs], dtype=np.float32)
 
 
-def unused_rows(recipe: Recipe) -> list[Row]:
-    """Rows of the training part whose passages the run did not draw; as many per language as the test has."""
-    counts = Counter(row.language for row in read_part(Path(recipe.output) / "rows", "test"))
-    return [row for language, rows in not_drawn(recipe).items() for row in rows[: counts[language]]]
+def recipe_of(study: Path, result: Result) -> Recipe:
+    """The recipe of the rows that a run of a study was trained and tested with."""
+    return load_recipe(RECIPE, [f"output={study / 'seeds' / str(result.seed)}"])
 
 
-def not_drawn(recipe: Recipe) -> dict[str, list[Row]]:
-    """By language, rows of the training part whose passages the run did not draw, in an order by chance.
+def not_drawn(recipe: Recipe) -> tuple[list[Row], list[Row]]:
+    """Rows of the training part whose passages the run did not draw, in an order by chance.
 
     They have no passage in the target language, so that they are scored in directions to English alone.
+
+    Returns:
+        as many per language as the test has, by which weights are compared; and the others.
     """
     out = Path(recipe.output)
     drawn = {row.passage for row in Rows.from_parquet(out / "mined" / "train.parquet").rows}
     rows = [replace(row, target_passage=None) for row in read_part(out / "rows", "train") if row.passage not in drawn]
     random.Random(recipe.seed).shuffle(rows)
-    return {code: [row for row in rows if row.language == code] for code in sorted({str(row.language) for row in rows})}
+    counts = Counter(row.language for row in read_part(out / "rows", "test"))
+    compared: list[Row] = []
+    others: list[Row] = []
+    for language in sorted({str(row.language) for row in rows}):
+        own = [row for row in rows if row.language == language]
+        compared += own[: counts[language]]
+        others += own[counts[language] :]
+    return compared, others
 
 
 def by_weight(study: Path, result: Result) -> dict[str, dict[str, float]]:
     """The means of `KINDS`, by weight, and of the first model alone."""
-    recipe = load_recipe(RECIPE, [f"output={study / 'seeds' / str(result.seed)}"])
-    model, suite = load_model_of(recipe, recipe.model), Suite.from_rows(unused_rows(recipe), "not drawn")
+    recipe = recipe_of(study, result)
+    model, suite = load_model_of(recipe, recipe.model), Suite.from_rows(not_drawn(recipe)[0], "not drawn")
     path = study / "runs" / f"{result.objective}-{result.seed}" / "model"
     reranking = Remembering.load(str(path), top=recipe.rerank.top)
     alone: list[Scores] = []

@@ -21,22 +21,21 @@ from clearir.data.prepared import read_part
 from clearir.data.rows import Row
 from clearir.evaluation.suites import Suite
 from clearir.report.study_table import BASE, Result
-from clearir.runs.recipe import Recipe, load_recipe
+from clearir.runs.recipe import Recipe
 from clearir.runs.train_run import evaluated, load_models
-from first_weight import RECIPE, not_drawn, unused_rows
+from first_weight import not_drawn, recipe_of
 
 
 def unseen_rows(recipe: Recipe) -> list[Row]:
-    """The test rows, and those not drawn that `unused_rows` does not have."""
-    compared = set(unused_rows(recipe))
+    """The test rows, and those not drawn by which no weight is compared."""
     test = [replace(row, target_passage=None) for row in read_part(Path(recipe.output) / "rows", "test")]
-    return test + [row for rows in not_drawn(recipe).values() for row in rows if row not in compared]
+    return test + not_drawn(recipe)[1]
 
 
 def scored(study: Path, run: Path, *, bfloat16: bool) -> Result:
     """The result of a run on the rows that it has not seen."""
     result = Result.load(run / "result.json")
-    recipe = load_recipe(RECIPE, [f"output={study / 'seeds' / str(result.seed)}"])
+    recipe = recipe_of(study, result)
     rows = unseen_rows(recipe)
     model = recipe.finder if result.objective == BASE else str(run / "model")
     suite = Suite.from_rows(rows, "unseen")
