@@ -37,7 +37,13 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $@ $(VENV)/.demo
 
-install: $(VENV)/.dev  ## create .venv with everything for development
+# for the tests that load models of clearir in PyLate, see tests/pylate.txt
+$(VENV)/.pylate: $(VENV)/.dev tests/pylate.txt
+	rm -rf $(VENV)/pylate
+	$(PIP) install --quiet --no-deps --target $(VENV)/pylate --requirement tests/pylate.txt
+	@touch $@
+
+install: $(VENV)/.dev $(VENV)/.pylate  ## create .venv with everything for development
 
 demo: $(VENV)/.demo  ## train one model for help pages in eight languages and show the gain (10 minutes)
 	$(BIN)/clearir train recipes/demo.yaml
@@ -57,7 +63,7 @@ search: $(VENV)/.demo  ## after the demo: index all English sections of the help
 bench: $(VENV)/.dev  ## time and memory of training (needs CLEARIR_DATA or ../shared/data; 25 minutes)
 	$(BIN)/python benchmarks/bench.py
 
-test: $(VENV)/.dev  ## the whole test suite, offline
+test: $(VENV)/.dev $(VENV)/.pylate  ## the whole test suite, offline
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 $(LOWEST)/.lowest: pyproject.toml constraints.txt tests/lowest.py

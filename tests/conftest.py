@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -66,6 +67,28 @@ def late_model_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFact
     model = load_late_interaction(tiny_model_path, device="cpu", query_prompt="q: ", passage_prompt="p: ")
     model.save_pretrained(str(folder), create_model_card=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def in_pylate() -> Callable[..., str]:
+    """Run tests/in_pylate.py with arguments and standard input, and return what it prints."""
+    folder = Path(sys.prefix) / "pylate"
+    if not folder.is_dir():
+        pytest.skip(f"no PyLate at {folder}; run: make install")
+
+    def run(*arguments: str | Path, said: Any = None) -> str:
+        done = subprocess.run(
+            [sys.executable, Path(__file__).parent / "in_pylate.py", *arguments],
+            env={**os.environ, "PYTHONPATH": str(folder)},
+            input=json.dumps(said),
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")

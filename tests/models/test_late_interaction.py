@@ -12,36 +12,13 @@ from tiny_models import static_model
 
 from clearir.models.kind import kind_of
 from clearir.models.load import load_late_interaction, load_model, model_fingerprint
+from clearir.models.pylate_layout import save_late_interaction
 from clearir.settings import LATE_INTERACTION
 from clearir.support.errors import InputError
 
 
 def new(path: Path, **options) -> MultiVectorEncoder:
     return load_late_interaction(path, device="cpu", **options)
-
-
-def in_pylates_layout(path: Path, model: MultiVectorEncoder) -> Path:
-    """The model as PyLate 1 saves one: two modules, and its settings beside the prompts."""
-    model.save_pretrained(str(path), create_model_card=False)
-    modules = json.loads((path / "modules.json").read_text())[:2]
-    modules[1]["type"] = "pylate.models.Dense.Dense"
-    (path / "modules.json").write_text(json.dumps(modules))
-    settings = {
-        "model_type": "ColBERT",
-        "query_prefix": "",
-        "document_prefix": "",
-        "query_length": 12,
-        "document_length": 40,
-        "do_query_expansion": True,
-        "attend_to_expansion_tokens": False,
-        "skiplist_words": ["a"],
-    }
-    (path / "config_sentence_transformers.json").write_text(json.dumps(settings))
-    (path / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 96, "do_lower_case": False}))
-    dense = path / modules[1]["path"] / "config.json"
-    config = json.loads(dense.read_text())
-    dense.write_text(json.dumps({k: v for k, v in config.items() if not k.startswith("module_")}))
-    return path
 
 
 def test_a_new_one_has_a_projection_by_its_seed_and_no_bias(tiny_model_path, caplog):
@@ -64,12 +41,13 @@ def test_prompts_and_length_belong_to_the_model(tiny_model_path, tmp_path):
     torch.testing.assert_close(again.encode_query(["c d"])[0], model.encode_query(["c d"])[0])
 
 
-def test_what_pylate_saved_goes_on_with_its_own_settings(tiny_model_path, tmp_path):
+def test_a_saved_one_goes_on_with_its_own_settings(tiny_model_path, tmp_path):
     model = new(tiny_model_path)
-    path = in_pylates_layout(tmp_path / "pylate", model)
-    assert kind_of(str(path)) == LATE_INTERACTION
-    found = new(path, max_seq_length=30)
-    assert torch.equal(found[1].linear.weight, model[1].linear.weight)
+    model[0].query_expansion = {"strategy": "fixed", "length": 12}
+    model[0].document_length = 40
+    model[2].skiplist_words = ["a"]
+    save_late_interaction(model, tmp_path / "late")
+    found = new(tmp_path / "late", max_seq_length=30)
     assert found[0].query_expansion["length"] == 12
     assert found[0].document_length == 30
     assert found[2].skiplist_words == ["a"]

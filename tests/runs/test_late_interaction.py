@@ -16,6 +16,7 @@ from tiny_recipe import tiny_recipe
 
 from clearir.data.passages import Corpus, Passage
 from clearir.evaluation.scores import Scores
+from clearir.models.load import load_late_interaction
 from clearir.report.study_table import BASE
 from clearir.runs import train_run
 from clearir.runs.recipe import Recipe, load_recipe
@@ -100,12 +101,35 @@ def test_the_model_loads_elsewhere_with_the_same_token_vectors(recipe, finished)
     assert not torch.equal(*own)  # q: and p: stand before them
 
 
+def test_pylate_loads_the_model_with_the_same_token_vectors(recipe, finished, in_pylate):
+    path, texts = str(Path(recipe.output) / "model"), ["amber birch 3", "about ember"]
+    asked = {"queries": texts, "documents": texts, "prompts": True}
+    queries, documents = json.loads(in_pylate("encode", said={path: asked}))[path]
+    model = MultiVectorEncoder(path, device="cpu")
+    for theirs, ours in zip(queries + documents, model.encode_query(texts) + model.encode_document(texts), strict=True):
+        torch.testing.assert_close(torch.tensor(theirs), ours)
+
+
+def test_what_pylate_cannot_load_is_said_after_training(recipe, finished, tmp_path):
+    base = load_late_interaction(Path(recipe.output) / "model", device="cpu")
+    base[2].skiplist_tasks = ["query", "document"]
+    base.save_pretrained(str(tmp_path / "base"), create_model_card=False)
+    said: list[str] = []
+    settings = {"model": str(tmp_path / "base"), "output": str(tmp_path / "out"), "searches": ()}
+    train_run.run(recipe.model_copy(update=settings), say=said.append)
+    assert any(line.endswith("PyLate knows no ignored words other than those of documents") for line in said)
+    assert "PyLate" not in (tmp_path / "out" / "model" / "README.md").read_text(encoding="utf-8")
+    assert load_late_interaction(tmp_path / "out" / "model", device="cpu")[2].skiplist_tasks == ["query", "document"]
+
+
 def test_report_and_card_say_how_to_use_it(recipe, finished):
     out = Path(recipe.output)
     card = (out / "model" / "README.md").read_text(encoding="utf-8")
     assert "from sentence_transformers import MultiVectorEncoder" in card
     assert "`clearir index path/to/this/folder passages.jsonl --out index`" in card
     assert "compared by MaxSim" in card
+    assert 'models.ColBERT("path/to/this/folder")' in card
+    assert "- PyLate\n" in card
     assert "(dense)" in (out / "report.md").read_text(encoding="utf-8")
     assert read_json(out / "searches.json")
 

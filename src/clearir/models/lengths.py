@@ -9,6 +9,9 @@ from clearir.support.errors import InputError
 if TYPE_CHECKING:
     from sentence_transformers.base import BaseModel
 
+#: names of a length that queries or passages have of their own, in a transformer of sentence-transformers
+_SIDES = ("query_length", "document_length")
+
 
 def limit_length(model: BaseModel, name: str, wanted: int | None) -> None:
     """Let ``model`` read ``wanted`` tokens of a text, or as many as it says itself and has positions for.
@@ -44,9 +47,21 @@ def limit_length(model: BaseModel, name: str, wanted: int | None) -> None:
 def cut_sides(model: BaseModel, wanted: int) -> None:
     """Let queries and passages have at most ``wanted`` tokens, where a model has a length of its own for either."""
     for module in model.modules():
-        for side in ("query_length", "document_length"):
+        for side in _SIDES:
             if (own := getattr(module, side, None)) is not None:
                 setattr(module, side, min(own, wanted))
+
+
+def forget_equal_sides(model: BaseModel) -> None:
+    """Leave queries and passages to the model's length, where the lengths that they have of their own say the same.
+
+    PyLate's layout has to say one for each. If they were kept, a further training could not read more of a text.
+    """
+    for module in model.modules():
+        own = {getattr(module, side, None) for side in _SIDES} - {None}
+        if own == {model.max_seq_length}:
+            for side in _SIDES:
+                setattr(module, side, None)
 
 
 def positions(model: BaseModel) -> int | None:

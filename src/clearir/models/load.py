@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from clearir.models import hub_connection, packaged_e5
 from clearir.models.kind import Kind, kind_of
-from clearir.models.lengths import cut_sides, limit_length
+from clearir.models.lengths import cut_sides, forget_equal_sides, limit_length
 from clearir.models.one_way import refuse_two_ways
 from clearir.models.prompts import set_prompts
 from clearir.settings import LATE_INTERACTION, RERANKER, SPARSE
@@ -137,6 +137,7 @@ def load_late_interaction(
     found = find_model(name_or_path)
     with drawn_with(seed):
         model: MultiVectorEncoder = found.load(MultiVectorEncoder, **how_to_load(options))
+    forget_equal_sides(model)
     read_as_asked(model, name_or_path, options)
     if (wanted := options.get("max_seq_length")) is not None:
         cut_sides(model, wanted)

@@ -39,6 +39,16 @@ print(model.similarity(queries, passages))
 
 #: the same of late interaction
 USAGE_OF_TOKENS = USAGE.replace("SentenceTransformer", "MultiVectorEncoder")
+#: the same in PyLate, which does without prompts unless they are named
+USAGE_IN_PYLATE = """PyLate gives the same vectors. Its score is the sum over the tokens of a query, not the mean:
+
+```python
+from pylate import models
+
+model = models.ColBERT("path/to/this/folder")
+queries = model.encode(["your query, in any of the languages above"], is_query=True, prompt_name="query")
+passages = model.encode(["a passage"], is_query=False, prompt_name="document")
+```"""
 #: the same of a sparse model, with the words that a query fires
 USAGE_OF_WORDS = USAGE.replace("SentenceTransformer", "SparseEncoder").replace(
     "\n```", "\nprint(model.decode(queries[0], top_k=10))\n```"
@@ -53,19 +63,24 @@ print(model.rank(query, ["a passage that a first search found", "another"], retu
 ```"""
 
 
-def model_card(run: Run) -> str:
-    """README.md: front matter, what the model is, how to use it, its scores, data, recipe and citation."""
+def model_card(run: Run, *, in_pylate: bool = False) -> str:
+    """README.md: front matter, what the model is, how to use it, its scores, data, recipe and citation.
+
+    Args:
+        run: whose trained model it is.
+        in_pylate: PyLate loads the model, see `clearir.models.pylate_layout`.
+    """
     base = str(run.settings.get("model") or run.before.model)
     bridge = language_name(run.before.bridge)
     targets = ", ".join(map(language_name, trained_languages(run)))
     parts = [
-        _front_matter(run, base),
+        _front_matter(run, base, in_pylate),
         f"# {markdown(run.name)}",
         f"A sentence-transformers model for search across languages: {markdown(base)}, trained with"
         f" {objective(run)} so that queries in {markdown(targets, 2000)} find passages in {markdown(bridge)}, while"
         f" keeping the quality of {markdown(bridge)} search.",
         "## Use",
-        *_usage(run),
+        *_usage(run, in_pylate),
         *_adapters(run, base),
         *_reading(run),
         "## Scores",
@@ -86,7 +101,7 @@ def model_card(run: Run) -> str:
     return join(parts)
 
 
-def _usage(run: Run) -> list[str]:
+def _usage(run: Run, in_pylate: bool) -> list[str]:
     """How the model is used from Python, and what kind of model it is."""
     kind = run.settings.get("kind")
     if kind == LATE_INTERACTION:
@@ -94,7 +109,7 @@ def _usage(run: Run) -> list[str]:
             "A model of late interaction: each token of a text has a vector, and texts are compared by MaxSim. "
             "`clearir index path/to/this/folder passages.jsonl --out index` makes an index that is searched so."
         )
-        return [USAGE_OF_TOKENS, what]
+        return [USAGE_OF_TOKENS, *([USAGE_IN_PYLATE] if in_pylate else []), what]
     if kind == SPARSE:
         what = "A sparse model: a text has weights of words, most of them 0, and texts are compared by dot product."
         return [USAGE_OF_WORDS, what]
@@ -165,14 +180,14 @@ def hub_name(model: str) -> str | None:
     return model if _HUB_NAME.fullmatch(model) and not Path(model).exists() else None
 
 
-def _front_matter(run: Run, base: str) -> str:
+def _front_matter(run: Run, base: str, in_pylate: bool) -> str:
     import yaml
 
     task, tags = _ON_THE_HUB[str(run.settings.get("kind", DENSE))]
     values: dict[str, Any] = {
         "library_name": "sentence-transformers",
         "pipeline_tag": task,
-        "tags": ["sentence-transformers", *tags, "cross-lingual", "clear"],
+        "tags": ["sentence-transformers", *(["PyLate"] if in_pylate else []), *tags, "cross-lingual", "clear"],
         "language": [run.before.bridge, *trained_languages(run)],
     }
     if (name := hub_name(base)) is not None:

@@ -418,6 +418,7 @@ def _push(out: Path, repo: str, say: Say) -> None:
 
 def write_outcome(out: Path) -> Run:
     """Write the report and the model's card from what is in a run's folder, and return that."""
+    from clearir.models.pylate_layout import in_pylates_layout
     from clearir.report.load import load_run
     from clearir.report.model_card import model_card
     from clearir.report.write import write_report
@@ -425,7 +426,8 @@ def write_outcome(out: Path) -> Run:
     finished = load_run(out)
     write_report(finished, out)
     with atomic_file(out / "model" / "README.md") as temporary:
-        temporary.write_text(model_card(finished), encoding="utf-8")
+        card = model_card(finished, in_pylate=in_pylates_layout(out / "model"))
+        temporary.write_text(card, encoding="utf-8")
     return finished
 
 

@@ -172,7 +172,7 @@ def train(
         record = _run(trainer, dev, settings, before_each, checkpoints, say)
         record["rows_by_language"] = dict(Counter(row.language for row in rows).most_common())
         record["scale"] = scale.as_json()
-        _save(trainer, out, settings, record, load)
+        _save(trainer, out, settings, record, load, say)
         if processes.is_first():
             shutil.rmtree(checkpoints if work else place, ignore_errors=True)
     return record
@@ -216,6 +216,7 @@ def _save(
     settings: TrainSettings,
     record: dict[str, Any],
     load: Callable[..., SentenceTransformer],
+    say: Callable[[str], None],
 ) -> None:
     """The trained model, with its whole table of words and without adapters unless they are asked for."""
     from clearir.models.lora import merge_adapters
@@ -231,9 +232,20 @@ def _save(
             network = load(device="cpu")
             network.load_state_dict(state)
         with atomic_folder(out, TRAINING) as temporary:
-            network.save_pretrained(str(temporary), create_model_card=False)
+            _save_network(network, temporary, say)
             write_json(temporary / TRAINING, record)
     processes.wait()  # for those who still write the last checkpoint
+
+
+def _save_network(network: BaseModel, folder: Path, say: Callable[[str], None]) -> None:
+    """As sentence-transformers loads it, and PyLate if it is of late interaction."""
+    from clearir.models.pylate_layout import save_late_interaction
+    from clearir.models.token_vectors import makes_token_vectors
+
+    if not makes_token_vectors(network):
+        network.save_pretrained(str(folder), create_model_card=False)
+    elif (lacking := save_late_interaction(network, folder)) is not None:
+        say(f"PyLate will not load the model, sentence-transformers will: PyLate knows no {lacking}")
 
 
 def _claim(held: ExitStack, out: Path, checkpoints: Path, asked: dict[str, Any]) -> None:
