@@ -97,7 +97,8 @@ def train(
             training is started anew, and removed when it is done. By default a hidden folder beside ``out``.
         dev: what ``settings.retention`` is judged on.
         cache: folder of finished embeddings (see `clearir.models.encode`), for finding the scale.
-        say: gets a line when the scale is found, when a training goes on, and when Ctrl-C stops it.
+        say: gets a line when the scale is found, when a training goes on, when Ctrl-C stops it, and when PyLate will
+            not load the model of late interaction that was trained.
 
     Returns:
         what is in `TRAINING`.
