@@ -1,0 +1,71 @@
+"""How many English words do target queries fire, with and without the bridge? A study of sparse models, for the pages.
+
+    clearir study recipes/sparse.yaml
+    python benchmarks/fired_words.py runs/sparse
+
+Counted as in the report of a run: of the ten strongest words of a test query, those that stand in its English query or
+passage and not in the query itself. *Before* is the sparse model that the training began with. Means over the seeds;
+the difference is the first of ``--objectives`` minus the second, with its 95 % interval over the seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+
+from clearir.data.prepared import read_part
+from clearir.models.sparse import load_sparse
+from clearir.report.markdown import grid
+from clearir.report.study_table import Estimate, Result, estimate
+from clearir.report.text import markdown
+from clearir.runs.read_words import fired_words
+from clearir.support.languages import language_name
+
+BEFORE = "before training"
+OBJECTIVES = ("hybrid-sparse", "1*forward+0.001*flops")
+
+
+def counted(study: Path, objectives: Sequence[str]) -> dict[str, dict[str, list[float]]]:
+    """Words per query of each language, then of each objective and of `BEFORE`: one value per seed."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    files = sorted(study.glob("runs/*/result.json"))
+    runs = {(one.objective, one.seed): file.parent for file in files for one in [Result.load(file)]}
+    for seed in sorted({seed for _, seed in runs}):
+        place = study / "seeds" / str(seed)
+        start, rows = load_sparse(place / "start"), read_part(place / "rows", "test")
+        for objective in objectives:
+            for one in fired_words(start, load_sparse(runs[objective, seed] / "model"), rows).languages:
+                found[one.language][objective].append(one.after)
+                if objective == objectives[0]:
+                    found[one.language][BEFORE].append(one.before)
+    return found
+
+
+def in_words(found: Estimate) -> str:
+    """A difference with its interval, if there are several seeds."""
+    if found.low is None or found.high is None:
+        return f"{found.mean:+.1f}"
+    return f"{found.mean:+.1f} ({found.low:+.1f} to {found.high:+.1f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path, help="folder that clearir study wrote")
+    parser.add_argument("--objectives", nargs=2, default=OBJECTIVES)
+    options = parser.parse_args()
+    first, second = options.objectives
+    found = counted(options.study, options.objectives)
+    lines = []
+    for language, words in found.items():
+        differences = [one - other for one, other in zip(words[first], words[second], strict=True)]
+        means = [f"{mean(words[name]):.1f}" for name in (BEFORE, second, first)]
+        lines.append([language_name(language), *means, in_words(estimate(differences))])
+    columns = ["", BEFORE, markdown(second), markdown(first), "difference"]
+    print(f"{grid(columns, lines)}\n\n{max(len(words[first]) for words in found.values())} seeds")
+
+
+if __name__ == "__main__":
+    main()
