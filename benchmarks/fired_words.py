@@ -5,7 +5,7 @@
 
 Counted as in the report of a run: of the ten strongest words of a test query, those that stand in its English query or
 passage and not in the query itself. *Before* is the sparse model that the training began with. Means over the seeds;
-the difference is the first of ``--objectives`` minus the second, with its 95 % interval over the seeds.
+differences of the first of ``--objectives`` to it and to the second, with 95 % intervals over the seeds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from statistics import mean
 from clearir.data.prepared import read_part
 from clearir.models.sparse import load_sparse
 from clearir.report.markdown import grid
-from clearir.report.study_table import Estimate, Result, estimate
+from clearir.report.study_table import Result, estimate
 from clearir.report.text import markdown
 from clearir.runs.read_words import fired_words
 from clearir.support.languages import language_name
@@ -44,8 +44,9 @@ def counted(study: Path, objectives: Sequence[str]) -> dict[str, dict[str, list[
     return found
 
 
-def in_words(found: Estimate) -> str:
-    """A difference with its interval, if there are several seeds."""
+def gain(words: Sequence[float], others: Sequence[float]) -> str:
+    """The mean difference over the seeds, with its interval if there are several."""
+    found = estimate([one - other for one, other in zip(words, others, strict=True)])
     if found.low is None or found.high is None:
         return f"{found.mean:+.1f}"
     return f"{found.mean:+.1f} ({found.low:+.1f} to {found.high:+.1f})"
@@ -60,10 +61,9 @@ def main() -> None:
     found = counted(options.study, options.objectives)
     lines = []
     for language, words in found.items():
-        differences = [one - other for one, other in zip(words[first], words[second], strict=True)]
         means = [f"{mean(words[name]):.1f}" for name in (BEFORE, second, first)]
-        lines.append([language_name(language), *means, in_words(estimate(differences))])
-    columns = ["", BEFORE, markdown(second), markdown(first), "difference"]
+        lines.append([language_name(language), *means, *(gain(words[first], words[name]) for name in (BEFORE, second))])
+    columns = ["", BEFORE, markdown(second), markdown(first), "over before", "over the second"]
     print(f"{grid(columns, lines)}\n\n{max(len(words[first]) for words in found.values())} seeds")
 
 

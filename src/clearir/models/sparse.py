@@ -347,7 +347,9 @@ def strongest_words(model: SparseEncoder, vectors: SparseVectors, *, top: int) -
 
 def words_of(model: SparseEncoder, text: str) -> set[str]:
     """The words of a text as the model's vocabulary has them, in small letters."""
-    return {_plain(piece).casefold() for piece in model.tokenizer.tokenize(text)}
+    # not verbose: a text may be longer than what the model reads
+    pieces = model.tokenizer(text, add_special_tokens=False, verbose=False).tokens()
+    return {_plain(piece).casefold() for piece in pieces}
 
 
 def _plain(word: str) -> str:
