@@ -19,7 +19,7 @@ from statistics import mean
 from clearir.data.prepared import read_part
 from clearir.models.sparse import load_sparse
 from clearir.report.markdown import grid
-from clearir.report.study_table import Result, estimate
+from clearir.report.study_table import Result, compared, estimate
 from clearir.report.text import markdown
 from clearir.runs.read_words import fired_words
 from clearir.support.languages import language_name
@@ -45,11 +45,9 @@ def counted(study: Path, objectives: Sequence[str]) -> dict[str, dict[str, list[
 
 
 def gain(words: Sequence[float], others: Sequence[float]) -> str:
-    """The mean difference over the seeds, with its interval if there are several."""
-    found = estimate([one - other for one, other in zip(words, others, strict=True)])
-    if found.low is None or found.high is None:
-        return f"{found.mean:+.1f}"
-    return f"{found.mean:+.1f} ({found.low:+.1f} to {found.high:+.1f})"
+    """The mean difference over the seeds, with its interval if there are several, as in other tables of studies."""
+    # which show scores between 0 and 1 in points of 100
+    return compared(estimate([(one - other) / 100 for one, other in zip(words, others, strict=True)]))
 
 
 def main() -> None:

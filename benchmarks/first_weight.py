@@ -30,9 +30,10 @@ from clearir.evaluation.suites import Suite
 from clearir.models.reranker import Reranking
 from clearir.report.markdown import grid
 from clearir.report.study_table import Result
-from clearir.runs.recipe import Recipe, load_model_of, load_recipe
+from clearir.runs.recipe import Recipe, load_model_of
+from study_runs import recipe_of
 
-RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "reranker.yaml"
+RECIPE = "reranker.yaml"
 WEIGHTS = (0.0, 10.0, 20.0, 30.0, 50.0, 100.0, 200.0)
 KINDS = ("en->en", "x->en")
 
@@ -46,11 +47,6 @@ class Remembering(Reranking):
         raw = replace(self, first_weight=1.0)
         self._known.update(zip(new, Reranking.read(raw, new, **options).tolist(), strict=True))
         return np.array([self._known[pair] for pair in pairs], dtype=np.float32)
-
-
-def recipe_of(study: Path, result: Result) -> Recipe:
-    """The recipe of the rows that a run of a study was trained and tested with."""
-    return load_recipe(RECIPE, [f"output={study / 'seeds' / str(result.seed)}"])
 
 
 def not_drawn(recipe: Recipe) -> tuple[list[Row], list[Row]]:
@@ -77,7 +73,7 @@ def not_drawn(recipe: Recipe) -> tuple[list[Row], list[Row]]:
 
 def by_weight(study: Path, result: Result) -> dict[str, dict[str, float]]:
     """The means of `KINDS`, by weight, and of the first model alone."""
-    recipe = recipe_of(study, result)
+    recipe = recipe_of(study, result, RECIPE)
     model, suite = load_model_of(recipe, recipe.model), Suite.from_rows(not_drawn(recipe)[0], "not drawn")
     path = study / "runs" / f"{result.objective}-{result.seed}" / "model"
     reranking = Remembering.load(str(path), top=recipe.rerank.top)

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 from clearir.evaluation.matrix import evaluate
 from clearir.models.reranker import Reranking
 from clearir.report.study_table import BASE, Result
-from clearir.runs.recipe import Recipe, load_model_of, load_recipe
+from clearir.runs.recipe import Recipe, load_model_of
 from clearir.runs.train_run import test_suite
-
-RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "late-interaction.yaml"
+from study_runs import recipe_of, with_scores
 
 
 def reranked(recipe: Recipe, trained: Result, model: Path, top: int) -> Result:
@@ -31,14 +29,7 @@ def reranked(recipe: Recipe, trained: Result, model: Path, top: int) -> Result:
         cache=Path(recipe.output) / "cache",
         rerank=Reranking.load(str(model), top=top),
     )
-    [suite] = trained.kinds
-    return replace(
-        trained,
-        kinds={suite: both.summary()},
-        directions={suite: {name: direction.mean() for name, direction in both.directions.items()}},
-        settings=trained.settings | {"rerank": {"first": recipe.model, "top": top}},
-        pools={},
-    )
+    return with_scores(trained, both, {"first": recipe.model, "top": top})
 
 
 def main() -> None:
@@ -56,7 +47,7 @@ def main() -> None:
         if result.objective == BASE:
             shutil.copyfile(file, to)
             continue
-        recipe = load_recipe(RECIPE, [f"output={options.study / 'seeds' / str(result.seed)}"])
+        recipe = recipe_of(options.study, result, "late-interaction.yaml")
         reranked(recipe, result, file.parent / "model", options.top).save(to)
         print(to, flush=True)
 

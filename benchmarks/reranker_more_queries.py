@@ -23,7 +23,8 @@ from clearir.evaluation.suites import Suite
 from clearir.report.study_table import BASE, Result
 from clearir.runs.recipe import Recipe
 from clearir.runs.train_run import evaluated, load_models
-from first_weight import not_drawn, recipe_of
+from first_weight import RECIPE, not_drawn
+from study_runs import recipe_of, with_scores
 
 
 def unseen_rows(recipe: Recipe) -> list[Row]:
@@ -35,21 +36,14 @@ def unseen_rows(recipe: Recipe) -> list[Row]:
 def scored(study: Path, run: Path, *, bfloat16: bool) -> Result:
     """The result of a run on the rows that it has not seen."""
     result = Result.load(run / "result.json")
-    recipe = recipe_of(study, result)
+    recipe = recipe_of(study, result, RECIPE)
     rows = unseen_rows(recipe)
     model = recipe.finder if result.objective == BASE else str(run / "model")
     suite = Suite.from_rows(rows, "unseen")
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         scores = evaluated(load_models(recipe, model), suite, run.name, cache=study / ".queries", pools=())
-    [name] = result.kinds
     print(run.name, dict(Counter(row.language for row in rows)), scores.summary(), flush=True)
-    return replace(
-        result,
-        kinds={name: scores.summary()},
-        directions={name: {one: direction.mean() for one, direction in scores.directions.items()}},
-        settings=result.settings | {"rerank": recipe.rerank.model_dump()},
-        pools={},
-    )
+    return with_scores(result, scores, recipe.rerank.model_dump())
 
 
 def main() -> None:

@@ -47,7 +47,9 @@ def test_a_saved_one_goes_on_with_its_own_settings(tiny_model_path, tmp_path):
     model[0].document_length = 40
     model[2].skiplist_words = ["a"]
     save_late_interaction(model, tmp_path / "late")
+    assert kind_of(str(tmp_path / "late")) == LATE_INTERACTION
     found = new(tmp_path / "late", max_seq_length=30)
+    assert torch.equal(found[1].linear.weight, model[1].linear.weight)
     assert found[0].query_expansion["length"] == 12
     assert found[0].document_length == 30
     assert found[2].skiplist_words == ["a"]

@@ -21,7 +21,7 @@ from clearir.settings import LATE_INTERACTION
 
 QUERIES = ["abc", "de f", "a query of more than twelve tokens"]
 DOCUMENTS = ["amber a birch", "a", "it is a document and has far more than nine tokens"]
-#: words that every document has
+#: a token of the documents, and words that are no token
 SKIPPED = ["a", "no token of it"]
 
 

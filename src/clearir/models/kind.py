@@ -13,12 +13,15 @@ from clearir.settings import DENSE, LATE_INTERACTION, RERANKER, SPARSE
 from clearir.settings import Kind as Trained
 
 CLASSIFIER: Final = "classifier"
+_DESCRIPTION = "config_sentence_transformers.json"
 Kind = Trained | Literal["classifier"]
 
+#: what PyLate writes into a folder as the model's type, and sentence-transformers 6 reads
+PYLATES: Final = "ColBERT"
 #: what sentence-transformers and PyLate (ColBERT) write into a folder; other types are dense
 _MODEL_TYPES: dict[str, Kind] = {
     "MultiVectorEncoder": LATE_INTERACTION,
-    "ColBERT": LATE_INTERACTION,
+    PYLATES: LATE_INTERACTION,
     "SparseEncoder": SPARSE,
     "CrossEncoder": RERANKER,
 }
@@ -36,7 +39,7 @@ def kind_of(name: str, *, local_files_only: bool = False) -> Kind | None:
         name: a folder, or a name on the Hub.
         local_files_only: do not ask the Hub.
     """
-    described = _read(name, "config_sentence_transformers.json", local_files_only)
+    described = _read(name, _DESCRIPTION, local_files_only)
     model_type = described.get("model_type")
     if model_type is not None:
         return _MODEL_TYPES.get(model_type, DENSE)
@@ -50,6 +53,11 @@ def kind_of(name: str, *, local_files_only: bool = False) -> Kind | None:
         labels = config.get("id2label")  # two labels are transformers' default, which is not written
         return RERANKER if isinstance(labels, dict) and len(labels) == 1 else CLASSIFIER
     return DENSE if config or described else None
+
+
+def in_pylates_layout(folder: Path) -> bool:
+    """Whether PyLate loads what is saved in a folder; see `clearir.models.pylate_layout`."""
+    return bool(_read(str(folder), _DESCRIPTION, True).get("model_type") == PYLATES)
 
 
 def fills_masks(name: str, *, local_files_only: bool = False) -> bool:

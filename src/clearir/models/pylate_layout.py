@@ -17,14 +17,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clearir.models.kind import PYLATES
 from clearir.models.prompts import prompts_of
 from clearir.support.artifacts import read_json, write_json
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
-#: type of the model; sentence-transformers writes another
-_PYLATES = "ColBERT"
 #: module -> its type, by the names that PyLate finds it under
 _TYPES = {"Transformer": "sentence_transformers.models.Transformer", "Dense": "pylate.models.Dense.Dense"}
 #: what PyLate does with the token vectors itself, in whatever order
@@ -76,12 +75,6 @@ def save_late_interaction(model: MultiVectorEncoder, folder: str | Path) -> str 
     return None
 
 
-def in_pylates_layout(folder: str | Path) -> bool:
-    """Whether PyLate loads what is saved in a folder."""
-    path = Path(folder) / "config_sentence_transformers.json"
-    return path.is_file() and read_json(path).get("model_type") == _PYLATES
-
-
 def _unknown_to_pylate(model: Any) -> str | None:
     """What the model has that PyLate's layout cannot hold; None where it can."""
     kinds = [type(module).__name__ for module in model]
@@ -118,7 +111,7 @@ def _settings(model: Any) -> dict[str, Any]:
     before = {"query": prompts.query, "document": prompts.passage}
     prefixes = {side: prompt if _is_prefix(model.tokenizer, prompt) else "" for side, prompt in before.items()}
     return {
-        "model_type": _PYLATES,
+        "model_type": PYLATES,
         "query_prefix": prefixes["query"],
         "document_prefix": prefixes["document"],
         "query_length": expansion["length"] if expansion else transformer.query_length or model.max_seq_length,

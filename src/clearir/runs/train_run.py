@@ -418,7 +418,7 @@ def _push(out: Path, repo: str, say: Say) -> None:
 
 def write_outcome(out: Path) -> Run:
     """Write the report and the model's card from what is in a run's folder, and return that."""
-    from clearir.models.pylate_layout import in_pylates_layout
+    from clearir.models.kind import in_pylates_layout
     from clearir.report.load import load_run
     from clearir.report.model_card import model_card
     from clearir.report.write import write_report
